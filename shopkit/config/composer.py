@@ -1,0 +1,275 @@
+"""From names and overrides to a checked experiment: Hydra composes, then everything is held against the dataclasses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from shopkit.config.bridge import component_groups, composing
+from shopkit.config.experiment import SECTIONS, Choice, Experiment, General
+from shopkit.config.folders import Folders, find_folders
+from shopkit.config.overrides import Override, expand, refuse_targets, rewrite, typed_as
+from shopkit.config.places import Place, Places, chosen_in
+from shopkit.errors import ConfigError, nearest
+from shopkit.features.settings import FeaturePlan, parse_spec
+from shopkit.registry import Registry, load_registry
+from shopkit.settings import SettingError, build, plain, types_of
+
+CONFIG_NAME = "config"
+
+
+def compose(experiment: str | None = None, overrides: Sequence[str] = (), registry: Registry | None = None) -> Experiment:
+    """An experiment by name, with overrides as on the command line, checked.
+
+    Raises:
+        ConfigError: anything that cannot be used; says where it was set, and what there is instead.
+    """
+    chosen = [f"experiment={experiment}"] if experiment else []
+    return Composer.of(registry or load_registry()).compose([*chosen, *overrides])
+
+
+def from_hydra(config: Any, overrides: Sequence[str], composer: Composer) -> Experiment:
+    """The experiment of a job that Hydra composed; raises as `compose` does.
+
+    Args:
+        config: the job's `DictConfig`, without Hydra's own node.
+        overrides: the job's overrides, rewritten or as typed.
+    """
+    return composer.check(config, composer.rewritten(overrides))
+
+
+@dataclass(frozen=True)
+class Composer:
+    """Composes and checks, with one registry and one set of folders."""
+
+    registry: Registry
+    folders: Folders
+    config_name: str = CONFIG_NAME
+
+    @classmethod
+    def of(cls, registry: Registry) -> Composer:
+        return cls(registry, find_folders(registry))
+
+    @cached_property
+    def groups(self) -> dict[str, str]:
+        """Config group → family of its components."""
+        return component_groups(self.registry)
+
+    def rewritten(self, typed: Sequence[str]) -> list[Override]:
+        """Overrides as Hydra is to see them.
+
+        Raises:
+            ConfigError: something that is not an override, or would reach code by its `_target_`.
+        """
+        for text in typed:
+            if "_target_" in text:
+                raise ConfigError(f"command line: {text}: {_NO_TARGET}")
+        return rewrite(typed, {*self.groups, *SECTIONS, "experiment"}, self.folders.groups)
+
+    def compose(self, typed: Sequence[str]) -> Experiment:
+        """One experiment; raises `ConfigError`."""
+        overrides = self.rewritten(typed)
+        return self._composed(overrides, [override.rewritten for override in overrides])
+
+    def compose_sweep(self, typed: Sequence[str]) -> None:
+        """Check every value of a sweep before its first job starts; raises `ConfigError`."""
+        overrides = self.rewritten(typed)
+        with self._in_our_words(overrides):
+            runs = expand(overrides)
+        for run in runs:
+            self._composed(self.rewritten([text.removeprefix("++") for text in run]), run)
+
+    def _composed(self, overrides: list[Override], texts: list[str]) -> Experiment:
+        from hydra import compose as hydra_compose
+
+        with composing(self.registry, self.folders), self._in_our_words(overrides):
+            config = hydra_compose(self.config_name, texts, return_hydra_config=True)
+            callbacks = _plain_data(config.hydra.callbacks, resolve=False)
+        if path := refuse_targets(callbacks, "hydra.callbacks"):
+            raise ConfigError(f"{path}: {_NO_TARGET}")
+        return self.check(config, overrides)
+
+    # -- the check ----------------------------------------------------------------------------------------------
+
+    def check(self, config: Any, overrides: list[Override]) -> Experiment:
+        """A composed configuration, every key and type of it held against the dataclasses.
+
+        Args:
+            config: the `DictConfig`; Hydra's own node in it is passed over.
+
+        Raises:
+            ConfigError: the first thing that does not fit, with the place where it was set.
+        """
+        places = Places(overrides, self.folders, lambda: self._sources(overrides))
+        try:
+            return self._checked(_plain_data(config, without="hydra"), places)
+        except SettingError as error:
+            place = places.of(error.path)
+            named = place is not None and error.path in place.text
+            raise ConfigError(_placed(place, error.problem if named else str(error))) from None
+
+    def _checked(self, data: dict[str, Any], places: Places) -> Experiment:
+        if path := refuse_targets(data):
+            raise SettingError(path, _NO_TARGET)
+        known = [field.name for field in fields(Experiment) if field.name != "raw"]
+        for key in data:
+            if key not in known:
+                raise SettingError(key, f"There is no '{key}'.{nearest(key, known)} There are: {', '.join(known)}.")
+        top = build(General, {key: data[key] for key in types_of(General) if key in data})
+        chosen = {group: self._choice(group, data.get(group), places) for group in self.groups}
+        sections = {group: _section(group, data.get(group, {})) for group in SECTIONS}
+        self._check_plan(sections["features"])
+        raw = {
+            **plain(top),
+            **{group: {"name": choice.name, **plain(choice.settings)} for group, choice in chosen.items()},
+            **{group: plain(settings) for group, settings in sections.items()},
+        }
+        return Experiment(**{**vars(top), **chosen, **sections}, raw=raw)
+
+    def _choice(self, group: str, section: Any, places: Places) -> Choice:
+        family = self.groups[group]
+        if not isinstance(section, Mapping) or not isinstance(section.get("name"), str):
+            options = ", ".join(sorted(self.registry.families[family]))
+            raise SettingError(group, f"nothing is chosen; add {group}=<name>. There are: {options}.")
+        name = section["name"]
+        if any(override.sets(f"{group}.name") for override in places.overrides):
+            raise SettingError(f"{group}.name", f"a component is chosen by its group: {group}={name}")
+        try:
+            self.registry.find(family, name)
+        except ConfigError as error:
+            raise SettingError(f"{group}.name", str(error)) from None
+        settings = dict(section)
+        while True:
+            try:
+                return self.registry.choice(family, settings, group)
+            except SettingError as error:
+                key = error.path.removeprefix(f"{group}.")
+                if key not in settings or not self._of_another(group, name, error.path, places):
+                    raise
+                del settings[key]
+
+    def _of_another(self, group: str, name: str, path: str, places: Places) -> bool:
+        """Whether a setting was meant for a component that the command line has replaced since.
+
+        An experiment that chooses `model: mlp` and sets `model.dropout` can be run with `model=linear`.
+        """
+        place = places.of(path)
+        return place is not None and place.file is not None and chosen_in(place.file, group) not in (None, name)
+
+    def _check_plan(self, plan: FeaturePlan) -> None:
+        specs = {f"features.{kind}": getattr(plan, kind) for kind in ("numbers", "strings", "times")}
+        specs |= {f"features.columns.{column}": spec for column, spec in plan.columns.items()}
+        for path, spec in specs.items():
+            for name, settings in [] if spec == "auto" else parse_spec(spec, path):
+                try:
+                    self.registry.choice("features", {"name": name, **settings}, path)
+                except SettingError:
+                    raise
+                except ConfigError as error:
+                    raise SettingError(path, str(error)) from None
+
+    # -- Hydra's errors -----------------------------------------------------------------------------------------
+
+    def _sources(self, overrides: list[Override]) -> list[tuple[str, str]]:
+        from hydra.types import RunMode
+
+        with composing(self.registry, self.folders) as loader:
+            found = loader.compute_defaults_list(self.config_name, [override.rewritten for override in overrides], RunMode.RUN)
+        return [(result.config_path, result.package or "") for result in found.defaults if result.config_path]
+
+    @contextmanager
+    def _in_our_words(self, overrides: list[Override]) -> Iterator[None]:
+        import yaml  # type: ignore[import-untyped]
+        from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+        from omegaconf.errors import OmegaConfBaseException
+
+        try:
+            yield
+        except MissingConfigException as error:
+            raise self._missing(error, overrides) from None
+        except OverrideParseException as error:
+            typed = typed_as(overrides, error.override)
+            raise ConfigError(f"command line: {typed}: {_first_line(error.message)}") from None
+        except yaml.YAMLError as error:
+            raise ConfigError(f"not a YAML file: {' '.join(str(error).split())}") from None
+        except (HydraException, OmegaConfBaseException, ValueError) as error:
+            raise ConfigError(_in_one_line(overrides, error)) from None
+
+    def _missing(self, error: Any, overrides: list[Override]) -> ConfigError:
+        group, _, option = (error.missing_cfg_file or "").rpartition("/")
+        place = Places(overrides, self.folders, list).of_option(group, option)
+        if group == "experiment":
+            known = self.folders.experiments()
+            names = ", ".join(known) or "none"
+            return ConfigError(
+                _placed(place, f"There is no experiment '{option}'.{nearest(option, known)} Experiments: {names}.")
+            )
+        if group in self.groups:
+            try:
+                self.registry.find(self.groups[group], option)
+            except ConfigError as unknown:
+                return ConfigError(_placed(place, str(unknown)))
+        options = list(error.options or ())
+        shown = ", ".join(options) or "none"
+        what = f"There is no {group} '{option}'." if group else f"There is no configuration '{option}'."
+        return ConfigError(_placed(place, f"{what}{nearest(option, options)} There are: {shown}."))
+
+
+_NO_TARGET = "`_target_` is refused: a configuration chooses among installed components (`shopkit list`), never code."
+
+
+def _section(group: str, value: Any) -> Any:
+    _, settings = SECTIONS[group]
+    if not isinstance(value, Mapping):
+        raise SettingError(group, f"must be settings, got {value!r}. Its settings: {', '.join(types_of(settings))}.")
+    return build(settings, value, group, owner=group)
+
+
+def _plain_data(config: Any, resolve: bool = True, without: str = "") -> dict[str, Any]:
+    """An OmegaConf node as plain data.
+
+    Raises:
+        SettingError: an interpolation `${…}` that leads nowhere.
+    """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    data = {}
+    for key in config:
+        if key == without:
+            continue
+        try:
+            value = config._get_node(key)
+            container = OmegaConf.is_config(value) and not value._is_none() and not value._is_missing()
+            data[str(key)] = OmegaConf.to_container(value, resolve=resolve) if container else config[key]
+        except OmegaConfBaseException as error:
+            raise SettingError(error.full_key or str(key), _first_line(str(error))) from None
+    return data
+
+
+def _in_one_line(overrides: list[Override], error: Exception) -> str:
+    """What Hydra or OmegaConf has to say about an override, without Hydra's advice to add `+`, which would not help."""
+    text = str(error) or str(error.__cause__)
+    blamed = next((override for override in overrides if f"'{override.rewritten}'" in text), None)
+    if blamed is not None and text.startswith("Ambiguous value"):
+        text = f"several values. Give a list as [{blamed.value}], text in quotes, or add --multirun to try each."
+    blamed = blamed or next((override for override in overrides if f"'{override.key}'" in text), None)
+    text = typed_as(overrides, _first_line(text))
+    return f"command line: {blamed.typed}: {text}" if blamed is not None else text
+
+
+def _placed(place: Place | None, text: str) -> str:
+    return f"{place.text}: {text}" if place is not None else text
+
+
+def _first_line(text: str) -> str:
+    return text.strip().splitlines()[0] if text.strip() else ""
+
+
+def with_folder(composer: Composer, folder: Path) -> Composer:
+    """The composer with one more folder of YAML, searched last (`--config-dir`)."""
+    return replace(composer, folders=replace(composer.folders, plugins=(*composer.folders.plugins, folder)))

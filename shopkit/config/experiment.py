@@ -1,0 +1,63 @@
+"""What a composed configuration becomes: plain, typed, checked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from shopkit.errors import ConfigError
+from shopkit.evaluation.settings import EvaluationSettings
+from shopkit.features.settings import FeaturePlan
+from shopkit.registry import Choice
+from shopkit.training.settings import LoggerSettings, TrainerSettings
+
+__all__ = ["SECTIONS", "Choice", "Experiment", "General"]
+
+SECTIONS: dict[str, tuple[str, type]] = {
+    "features": ("auto", FeaturePlan),
+    "trainer": ("default", TrainerSettings),
+    "logger": ("default", LoggerSettings),
+    "evaluation": ("default", EvaluationSettings),
+}
+"""Config group of plain settings → the option made from the dataclass's defaults, and the dataclass."""
+
+
+@dataclass(frozen=True)
+class General:
+    """The settings at the top of a configuration."""
+
+    name: str = "shopkit"
+    """Name of the experiment: its runs stand in `runs/<name>/`."""
+    seed: int = 0
+    """Seed of every random choice."""
+    resume: bool = False
+    """Go on with the unfinished run of the same configuration and data, if there is one."""
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[\w][\w.-]*", self.name):
+            raise ConfigError(f"name must be letters, digits, '_', '-' and '.', as it names a folder; got {self.name!r}.")
+        if not 0 <= self.seed < 2**32:
+            raise ConfigError(f"seed must lie between 0 and 4294967295, got {self.seed}.")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One checked configuration: every component chosen, every setting typed."""
+
+    name: str
+    seed: int
+    resume: bool
+    source: Choice
+    view: Choice
+    split: Choice
+    features: FeaturePlan
+    model: Choice
+    task: Choice
+    exporter: Choice
+    trainer: TrainerSettings
+    logger: LoggerSettings
+    evaluation: EvaluationSettings
+    raw: Mapping[str, Any]
+    """The same as plain data, as it is written into the run."""

@@ -1,0 +1,48 @@
+"""The errors a person reads. Each is one sentence or a short list: where, what was wrong, the value received, what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class ShopkitError(Exception):
+    """Base of every error that is a message to the user; the command line prints it without a traceback."""
+
+    exit_code = 1
+
+
+class ConfigError(ShopkitError):
+    """A setting, component name or override that cannot be used."""
+
+    exit_code = 2
+
+
+class PluginError(ShopkitError):
+    """A plugin that cannot be imported, or breaks the rules of the plugin door."""
+
+
+class DataError(ShopkitError):
+    """Data that cannot be used as asked: missing file or column, wrong type, empty part."""
+
+
+class ArtifactError(ShopkitError):
+    """A file that is not a usable shopkit artifact."""
+
+
+class ExportError(ShopkitError):
+    """An export whose file does not answer as the fitted model does, or could not be made."""
+
+
+class RunError(ShopkitError):
+    """A run that cannot start, go on or be resumed."""
+
+
+def nearest(name: str, choices: Iterable[str]) -> str:
+    """`" Did you mean 'x'?"` for the closest choice, or an empty string.
+
+    >>> nearest("hiden", ["hidden", "depth"])
+    " Did you mean 'hidden'?"
+    """
+    match = difflib.get_close_matches(name, list(choices), n=1, cutoff=0.6)
+    return f" Did you mean '{match[0]}'?" if match else ""

@@ -1,0 +1,279 @@
+"""The leakage audit: signs that a test result is too good to be true. It warns; it never stops a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+import numpy as np
+
+from shopkit.evaluation.part import Part, Raw
+from shopkit.evaluation.settings import EvaluationSettings
+from shopkit.schema import MISSING_TIME, PARTS
+from shopkit.tasks.metrics import BinaryStatistics, RegressionStatistics
+
+MOST_ROWS = 20_000
+"""Rows, drawn at random, that single columns are tried on."""
+
+N_BINS = 50
+DUPLICATES = 0.05
+"""Share of test rows that repeat a training row from which it is a warning and not a remark."""
+
+Severity = Literal["error", "warning", "info"]
+_ORDER: dict[Severity, int] = {"error": 0, "warning": 1, "info": 2}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One sign of a leak."""
+
+    check: str
+    severity: Severity
+    message: str
+    column: str = ""
+    value: float | None = None
+
+
+def audit(parts: Mapping[str, Part], settings: EvaluationSettings, *, n_classes: int, seed: int) -> list[dict[str, object]]:
+    """The entry `audit` of `evaluate`: findings, worst first.
+
+    Args:
+        parts: `train`, `test` and perhaps `validation`.
+        n_classes: 0 for regression; else targets are class indices.
+    """
+    train, test = parts["train"], parts["test"]
+    findings = [
+        *_keys(parts),
+        *_late_times(parts),
+        *_telling_columns(train, settings, n_classes, seed),
+        *_duplicate_rows(train, test),
+        *_shared_groups(train, test),
+        *_time_order(train, test),
+    ]
+    findings.sort(key=lambda finding: _ORDER[finding.severity])
+    return [asdict(finding) for finding in findings]
+
+
+# -- one column predicts --------------------------------------------------------------------------------------------
+
+
+def _telling_columns(train: Part, settings: EvaluationSettings, n_classes: int, seed: int) -> list[Finding]:
+    rng = np.random.default_rng([seed, 2])
+    if len(train) < 2 * N_BINS:
+        return []
+    sample = train.take(rng.permutation(len(train))[:MOST_ROWS])
+    limit = settings.leak_auroc if n_classes else settings.leak_r2
+    measure = "AUROC" if n_classes else "R²"
+    findings = []
+    for column, values in sample.raw.items():
+        power = column_power(values, sample.target, n_classes)
+        if power > limit:
+            findings.append(
+                Finding(
+                    "one_column_predicts",
+                    "warning",
+                    f"Column '{column}' alone predicts the target nearly perfectly ({measure} {power:.3f}). Unless it is known "
+                    f"before the decision, it leaks the answer: leave it out with features.ignore=[{column}].",
+                    column,
+                    power,
+                )
+            )
+    return findings
+
+
+def column_power(values: np.ndarray, target: np.ndarray, n_classes: int) -> float:
+    """How well one column alone predicts: AUROC (multiclass: mean over classes) or R², the best of a few readings.
+
+    The target's mean by bin or category is fitted on one half of the rows and read on the other, and the reverse, so that an
+    identifier, each value of which occurs once, predicts nothing. A number is also read as it is, and by rank.
+
+    Args:
+        values: canonical column (N,), rows in random order.
+        target: (N,) class index, or amount.
+        n_classes: 0 for an amount.
+    """
+    codes = _codes(values)
+    if n_classes == 0:
+        return _amount_power(values, codes, target.astype(np.float64))
+    areas = []
+    for k in range(1 if n_classes == 2 else 0, n_classes):
+        positive = (target == k).astype(np.float64)
+        if 0 < positive.sum() < len(positive):
+            readings = [_halves(codes, positive)]
+            if values.dtype.kind == "f":
+                finite = np.isfinite(values)
+                filled = np.where(finite, values, values[finite].min() if finite.any() else 0)
+                readings += [filled, -filled]
+            areas.append(max(_auroc(reading, positive) for reading in readings))
+    return float(np.mean(areas)) if areas else 0.5
+
+
+def _auroc(score: np.ndarray, positive: np.ndarray) -> float:
+    return BinaryStatistics(score, score > 0, positive).ranking(np.ones(len(score)))[0]
+
+
+def _amount_power(values: np.ndarray, codes: np.ndarray, target: np.ndarray) -> float:
+    found = [RegressionStatistics(_halves(codes, target), target)(np.ones(len(target)))["r2"]]
+    if values.dtype.kind == "f":
+        finite = np.isfinite(values)
+        if finite.mean() > 0.5:
+            for x, y in ((values[finite], target[finite]), (_ranks(values[finite]), _ranks(target[finite]))):
+                if x.std() > 0 and y.std() > 0:
+                    found.append(float(np.corrcoef(x, y)[0, 1] ** 2) * float(finite.mean()))
+    return max((value for value in found if np.isfinite(value)), default=0.0)
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """Mean rank of each value, equal values sharing theirs."""
+    _, codes, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return np.asarray((np.cumsum(counts) - counts / 2)[codes])
+
+
+def _codes(values: np.ndarray) -> np.ndarray:
+    """Category or quantile bin of each row; missing has its own."""
+    if values.dtype.kind in "OUT":
+        return np.unique(values.astype(str), return_inverse=True)[1]
+    missing = values == MISSING_TIME if values.dtype.kind == "i" else ~np.isfinite(values)
+    edges = np.unique(np.quantile(values[~missing], np.linspace(0, 1, N_BINS + 1)[1:-1])) if not missing.all() else np.zeros(0)
+    return np.where(missing, len(edges) + 1, np.searchsorted(edges, values, side="right"))
+
+
+def _halves(codes: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Mean target of each row's code in the other half of the rows; the overall mean where the code is new."""
+    n_codes = int(codes.max()) + 1
+    half = np.arange(len(codes)) % 2 == 0
+    predicted = np.empty(len(codes))
+    for fitted, read in ((half, ~half), (~half, half)):
+        counts = np.bincount(codes[fitted], minlength=n_codes)
+        sums = np.bincount(codes[fitted], target[fitted], minlength=n_codes)
+        overall = target[fitted].mean()
+        predicted[read] = np.divide(sums, counts, out=np.full(n_codes, overall), where=counts > 0)[codes[read]]
+    return predicted
+
+
+# -- rows, keys and groups shared by parts --------------------------------------------------------------------------
+
+
+def row_hashes(columns: Raw) -> np.ndarray:
+    """uint64 (N,): equal for rows that are equal in all columns."""
+    from pandas.util import hash_array
+
+    total: np.ndarray | None = None
+    for values in columns.values():
+        codes = np.asarray(values, dtype=object) if values.dtype.kind in "OUT" else np.asarray(values)
+        hashed = hash_array(codes)
+        total = hashed if total is None else total * np.uint64(1_000_003) ^ hashed
+    return np.zeros(0, np.uint64) if total is None else total
+
+
+def _keys(parts: Mapping[str, Part]) -> list[Finding]:
+    findings = []
+    names = [name for name in PARTS if name in parts and parts[name].keys]
+    hashes = {name: np.unique(row_hashes(parts[name].keys)) for name in names}
+    for index, first in enumerate(names):
+        for second in names[index + 1 :]:
+            shared = int(np.isin(hashes[second], hashes[first]).sum())
+            if shared:
+                columns = ", ".join(parts[first].keys)
+                findings.append(
+                    Finding(
+                        "shared_keys",
+                        "error",
+                        f"{shared:,} keys ({columns}) are in both the {first} and the {second} part: the same row is learnt and "
+                        "measured. Make the keys unique in the view.",
+                        columns,
+                        shared / len(hashes[second]),
+                    )
+                )
+    return findings
+
+
+def _duplicate_rows(train: Part, test: Part) -> list[Finding]:
+    if not train.raw or not len(train) or not len(test):
+        return []
+    known, counts = np.unique(row_hashes({**train.raw, "\0target": train.target}), return_counts=True)
+    share = float(np.isin(row_hashes({**test.raw, "\0target": test.target}), known).mean())
+    if share == 0:
+        return []
+    within = float(counts[counts > 1].sum() / len(train))
+    return [
+        Finding(
+            "duplicate_rows",
+            "warning" if share >= DUPLICATES else "info",
+            f"{share:.1%} of the test rows equal a training row in every feature and the target; within the training part, "
+            f"{within:.1%} of the rows have a twin. "
+            + (
+                "If they are copies, as after oversampling, the result is too good: remove them before the split."
+                if share >= DUPLICATES
+                else "So few hardly move the result."
+            ),
+            value=share,
+        )
+    ]
+
+
+def _shared_groups(train: Part, test: Part) -> list[Finding]:
+    if train.groups is None or test.groups is None or not len(test):
+        return []
+    groups = np.unique(test.groups)
+    shared = int(np.isin(groups, train.groups).sum())
+    if not shared:
+        return []
+    return [
+        Finding(
+            "shared_groups",
+            "info",
+            f"{shared:,} of the {len(groups):,} groups (customers) of the test part are in the training part as well: the result "
+            "holds for customers that are known. For new ones, use split=group. Intervals are drawn over whole groups.",
+            value=shared / len(groups),
+        )
+    ]
+
+
+# -- time -----------------------------------------------------------------------------------------------------------
+
+
+def _late_times(parts: Mapping[str, Part]) -> list[Finding]:
+    findings = []
+    for column in parts["train"].raw:
+        late = total = 0
+        for part in parts.values():
+            values = part.raw[column]
+            if part.cutoff is None or values.dtype.kind != "i":
+                continue
+            known = (values != MISSING_TIME) & (part.cutoff != MISSING_TIME)
+            late += int((values[known] >= part.cutoff[known]).sum())
+            total += len(values)
+        if late:
+            findings.append(
+                Finding(
+                    "time_past_cutoff",
+                    "warning",
+                    f"Column '{column}' lies at or past its row's cut-off in {late:,} of {total:,} rows: it tells of what was "
+                    f"not yet known. Leave it out with features.ignore=[{column}], or correct the view.",
+                    column,
+                    late / total,
+                )
+            )
+    return findings
+
+
+def _time_order(train: Part, test: Part) -> list[Finding]:
+    if train.cutoff is None or test.cutoff is None or not len(train) or not len(test):
+        return []
+    last = int(train.cutoff.max())
+    share = float((test.cutoff <= last).mean())
+    if share == 0:
+        return []
+    return [
+        Finding(
+            "time_order",
+            "info",
+            f"{share:.1%} of the test rows are not later than the last training row "
+            f"({datetime.fromtimestamp(last, UTC):%Y-%m-%d}): the result does not show how the model "
+            "holds up in the future. split=time does.",
+            value=share,
+        )
+    ]

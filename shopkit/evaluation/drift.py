@@ -1,0 +1,91 @@
+"""Drift of each column from the training part to the test part.
+
+Population stability index over bins of the training part (Siddiqi, "Credit Risk Scorecards", 2006: below 0.1 stable, above 0.25
+a large shift) and, for numbers, the two-sample Kolmogorov–Smirnov distance.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+
+from shopkit.evaluation.part import Raw
+from shopkit.schema import MISSING_TIME
+
+N_BINS = 10
+N_CATEGORIES = 20
+MODERATE, LARGE = 0.1, 0.25
+
+
+def drift(train: Raw, test: Raw) -> list[dict[str, Any]]:
+    """The entry `drift` of `evaluate`: columns of both parts, the most drifted first."""
+    found = [_column(name, train[name], test[name]) for name in train if name in test and len(train[name]) and len(test[name])]
+    return sorted(found, key=lambda entry: (-entry["psi"], entry["column"]))
+
+
+def _column(name: str, train: np.ndarray, test: np.ndarray) -> dict[str, Any]:
+    ks = unseen = None
+    if train.dtype.kind in "OUT":
+        kind = "string"
+        train, test = train.astype(str), test.astype(str)
+        missing_train, missing_test = train == "", test == ""
+        names, counts = np.unique(train, return_counts=True)
+        frequent = names[np.argsort(-counts, kind="stable")[:N_CATEGORIES]]
+        known = np.isin(test, names)
+        unseen = float(np.mean(~known & ~missing_test))
+        edges = np.sort(frequent)
+        bins_train, bins_test = (_category_bins(values, edges) for values in (train, test))
+        bins_test[~known] = len(edges) + 1
+        n_bins = len(edges) + 2
+    else:
+        kind = "time" if train.dtype.kind == "i" else "number"
+        missing_train, missing_test = _missing(train), _missing(test)
+        known_train, known_test = np.sort(train[~missing_train]), np.sort(test[~missing_test])
+        quantiles = np.linspace(0, 1, N_BINS + 1)[1:-1]
+        edges = np.unique(np.quantile(known_train, quantiles)) if len(known_train) else np.zeros(0)
+        n_bins = len(edges) + 2
+        bins_train = np.where(missing_train, n_bins - 1, np.searchsorted(edges, train, side="right"))
+        bins_test = np.where(missing_test, n_bins - 1, np.searchsorted(edges, test, side="right"))
+        ks = kolmogorov_smirnov(known_train, known_test)
+    psi = population_stability(np.bincount(bins_train, minlength=n_bins), np.bincount(bins_test, minlength=n_bins))
+    level: Literal["none", "moderate", "large"] = "none" if psi < MODERATE else "moderate" if psi < LARGE else "large"
+    return {
+        "column": name,
+        "kind": kind,
+        "psi": psi,
+        "ks": ks,
+        "missing_train": float(missing_train.mean()),
+        "missing_test": float(missing_test.mean()),
+        "unseen": unseen,
+        "level": level,
+    }
+
+
+def _category_bins(values: np.ndarray, frequent: np.ndarray) -> np.ndarray:
+    """Index among the sorted frequent categories; len(frequent) for all others."""
+    index = np.minimum(np.searchsorted(frequent, values), len(frequent) - 1)
+    return np.asarray(np.where(frequent[index] == values, index, len(frequent)))
+
+
+def _missing(values: np.ndarray) -> np.ndarray:
+    return np.asarray(values == MISSING_TIME if values.dtype.kind == "i" else np.isnan(values))
+
+
+def population_stability(train: np.ndarray, test: np.ndarray) -> float:
+    """Population stability index of two histograms over the same bins, half a row added to each bin that either of them uses."""
+    used = (train + test) > 0
+    p, q = train[used] + 0.5, test[used] + 0.5
+    p, q = p / p.sum(), q / q.sum()
+    return float(np.sum((q - p) * np.log(q / p)))
+
+
+def kolmogorov_smirnov(first: np.ndarray, second: np.ndarray) -> float | None:
+    """Largest distance of two empirical distributions, from sorted samples; None when one is empty."""
+    if len(first) == 0 or len(second) == 0:
+        return None
+    points = np.concatenate([first, second])
+    below = np.searchsorted(first, points, side="right") / len(first) - np.searchsorted(second, points, side="right") / len(
+        second
+    )
+    return float(np.abs(below).max())

@@ -1,0 +1,56 @@
+"""What evaluation is given of one part of the split: plain arrays, row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+Raw = Mapping[str, np.ndarray]
+"""Canonical raw columns: name → (N,) float32/float64, object array of str, or int64."""
+
+Outputs = dict[str, np.ndarray]
+"""The named outputs of an exported file: name → (N,) or (N, n_classes)."""
+
+Predict = Callable[[Raw], Outputs]
+"""Raw columns → outputs, through the exported file."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of the split (train, validation or test)."""
+
+    raw: Raw
+    """The feature columns, as the exported file takes them."""
+    target: np.ndarray
+    """(N,) as the task encodes it."""
+    outputs: Outputs = field(default_factory=dict)
+    """What the exported file answers for `raw`; empty where it was not asked (the training part)."""
+    weight: np.ndarray | None = None
+    """(N,) sample weights; metrics are weighted by them."""
+    groups: np.ndarray | None = None
+    """(N,) who a row belongs to (customer); rows of one group are resampled together."""
+    keys: Raw = field(default_factory=dict)
+    """The key columns; together they name a row."""
+    cutoff: np.ndarray | None = None
+    """(N,) int64 seconds UTC: the moment at or past which no column of the row may look."""
+
+    def __len__(self) -> int:
+        return len(self.target)
+
+    def take(self, rows: np.ndarray) -> Part:
+        """The given rows (indices or a boolean mask)."""
+
+        def pick(values: np.ndarray | None) -> np.ndarray | None:
+            return None if values is None else values[rows]
+
+        return Part(
+            raw={name: values[rows] for name, values in self.raw.items()},
+            target=self.target[rows],
+            outputs={name: values[rows] for name, values in self.outputs.items()},
+            weight=pick(self.weight),
+            groups=pick(self.groups),
+            keys={name: values[rows] for name, values in self.keys.items()},
+            cutoff=pick(self.cutoff),
+        )

@@ -1,0 +1,56 @@
+"""Settings of the evaluation of an exported file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from shopkit.errors import ConfigError
+
+
+@dataclass
+class EvaluationSettings:
+    """What is measured of the exported file, and how closely."""
+
+    n_bootstrap: int = 500
+    """Resamples behind each interval; 0 gives no intervals."""
+    confidence: float = 0.95
+    """Share of resamples inside an interval."""
+    baselines: list[str] = field(default_factory=lambda: ["linear", "gbdt"])
+    """Models, by name, that are fitted on the same rows and shown beside this one; one that is not installed is left out with a
+    note. The constant prediction always is there."""
+    segments: list[str] = field(default_factory=list)
+    """Columns by whose values metrics are given apart; if empty, up to `max_segment_columns` are chosen."""
+    max_segment_columns: int = 4
+    """Most columns that are chosen when `segments` is empty; 0 gives no segments."""
+    min_segment_rows: int = 50
+    """Fewest rows of a segment that is shown by itself; smaller ones are joined as `other`."""
+    permutation_repeats: int = 5
+    """Shuffles of each column for its importance; 0 gives no importance."""
+    permutation_rows: int = 2000
+    """Most test rows, drawn at random, that importance is measured on."""
+    leak_auroc: float = 0.99
+    """AUROC of one column alone from which the audit takes it for a leak (classification)."""
+    leak_r2: float = 0.98
+    """Share of the target's variance that one column alone explains, from which the audit takes it for a leak (regression)."""
+    latency_batch_sizes: list[int] = field(default_factory=lambda: [1, 32, 1024])
+    """Rows a call, for the latency table."""
+    latency_seconds: float = 1.0
+    """Time spent on measuring each batch size."""
+
+    def __post_init__(self) -> None:
+        for name, least in (
+            ("n_bootstrap", 0),
+            ("max_segment_columns", 0),
+            ("min_segment_rows", 1),
+            ("permutation_repeats", 0),
+            ("permutation_rows", 1),
+        ):
+            if getattr(self, name) < least:
+                raise ConfigError(f"evaluation.{name} is {getattr(self, name)}; it must be at least {least}.")
+        for name in ("confidence", "leak_auroc", "leak_r2"):
+            if not 0 < getattr(self, name) < 1:
+                raise ConfigError(f"evaluation.{name} is {getattr(self, name):g}; it must lie between 0 and 1.")
+        if not self.latency_seconds > 0:
+            raise ConfigError(f"evaluation.latency_seconds is {self.latency_seconds:g}; it must be above 0.")
+        if any(size < 1 for size in self.latency_batch_sizes):
+            raise ConfigError(f"evaluation.latency_batch_sizes is {list(self.latency_batch_sizes)}; each must be at least 1.")

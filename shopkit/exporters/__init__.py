@@ -1,0 +1,1 @@
+"""How a fitted run becomes files that run elsewhere, each checked against the fitted model before it counts."""

@@ -1,0 +1,62 @@
+"""The contract of an exporter."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+from shopkit.schema import Schema
+from shopkit.tasks.base import Task
+
+Raw = Mapping[str, np.ndarray]
+"""Canonical raw columns: name → (N,) float32/float64, object array of str, or int64."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """All that an exporter joins: raw columns → features → model → decision."""
+
+    schema: Schema
+    """The input columns (role `feature`), in order."""
+    features: onnx.ModelProto
+    """Raw columns, each as the input `column.<name>` → `dense`, `ids`."""
+    model: onnx.ModelProto
+    """`dense`, `ids` → `scores`."""
+    task: Task
+    """Fitted: its `decide` is traced as the last piece."""
+    reference: Callable[[Raw], np.ndarray]
+    """Raw columns → scores by the fitted model itself (torch or the estimator), not by its graph."""
+    held_out: Raw
+    """Raw rows of the validation part, for the parity gate."""
+    metadata: Mapping[str, Any]
+    """Plain data to store: experiment, versions, fingerprint, currency, …"""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What an exporter left, and how well it agrees."""
+
+    path: Path
+    checks: Mapping[str, float]
+    """Check → largest absolute difference found."""
+
+
+class Exporter(ABC):
+    """Built as `Class(settings)`."""
+
+    def __init__(self, settings: Any) -> None:
+        self.settings = settings
+
+    @abstractmethod
+    def export(self, fitted: Fitted, folder: Path) -> Exported:
+        """Write the file(s) into the folder, load them back, and compare with `fitted.reference`.
+
+        Raises:
+            ExportError: an answer differs beyond the tolerance, or the graph cannot be built; nothing is left behind.
+        """

@@ -1,0 +1,153 @@
+"""Joining graphs into one file: features → model → decision, with stable names, versions and constants."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import ndonnx as ndx
+import numpy as np
+import onnx
+import spox
+from onnx import numpy_helper
+
+from shopkit.errors import ExportError
+from shopkit.exporters.base import Fitted
+from shopkit.runtime.artifact import FORMAT_VERSION, METADATA_KEY
+from shopkit.schema import INPUT_PREFIX, Column
+
+OPSETS = {"": 21, "ai.onnx.ml": 4}
+IR_VERSION = 10
+_INPUT_DTYPES = {"number": np.float32, "string": np.str_, "time": np.int64}
+_ELEMENT_TYPES = {
+    np.dtype("float32"): "float32",
+    np.dtype("float64"): "float64",
+    np.dtype("int64"): "int64",
+    np.dtype("bool"): "bool",
+}
+HOIST_BYTES = 1024
+"""Constants above this size become initialisers, which load faster and are shared with the file's bytes."""
+
+
+def compose(fitted: Fitted) -> onnx.ModelProto:
+    """One graph from raw columns to the named outputs, with its self-description.
+
+    Raises:
+        ExportError: the pieces do not fit together, or need newer operators than runtimes read.
+    """
+    task = fitted.task
+    columns = fitted.schema.of_role("feature")
+    arguments = {INPUT_PREFIX + column.name: spox.argument(spox.Tensor(_input_dtype(column), ("N",))) for column in columns}
+    features = spox.inline(fitted.features)(**arguments)
+    needed = {value.name for value in fitted.model.graph.input}
+    if missing := needed - set(features):
+        raise ExportError(f"The model's graph wants the inputs {sorted(missing)}, the feature graph gives {sorted(features)}.")
+    scores = spox.inline(fitted.model)(**{name: features[name] for name in needed})["scores"]
+    decided = task.decide(ndx.asarray(scores))
+    model = spox.build(arguments, {output.name: decided[output.name].unwrap_spox() for output in task.outputs})
+    names = _rename_inputs(model.graph)
+    facts = {
+        **fitted.metadata,
+        "format_version": FORMAT_VERSION,
+        "schema": fitted.schema.to_json(),
+        "inputs": names,
+        "outputs": [_output_facts(output.__dict__) for output in task.outputs],
+        "decision": task.state,
+    }
+    finish(model, facts)
+    return model
+
+
+def _rename_inputs(graph: onnx.GraphProto) -> dict[str, str]:
+    """Give each input its column's own name, unless some value in the graph has it. Returns column → input name."""
+    taken = {name for node in graph.node for name in node.output} | {tensor.name for tensor in graph.initializer}
+    names = {}
+    for value in graph.input:
+        column = value.name.removeprefix(INPUT_PREFIX)
+        names[column] = value.name if column in taken else column
+    renamed = {INPUT_PREFIX + column: name for column, name in names.items()}
+    for value in graph.input:
+        value.name = renamed[value.name]
+    for node in graph.node:
+        node.input[:] = [renamed.get(name, name) for name in node.input]
+    return names
+
+
+def finish(model: onnx.ModelProto, facts: Mapping[str, Any]) -> None:
+    """Pin versions, hoist constants, drop build-time traces, set names of dimensions and metadata. In place."""
+    for opset in model.opset_import:
+        allowed = OPSETS.get(opset.domain)
+        if allowed is not None and opset.version > allowed:
+            raise ExportError(
+                f"The graph needs operator set {opset.domain or 'ai.onnx'} {opset.version}; runtimes are promised {allowed}."
+            )
+        if opset.domain == "":
+            opset.version = OPSETS[""]
+    model.ir_version = IR_VERSION
+    model.producer_name = "shopkit"
+    model.doc_string = ""
+    hoist_constants(model.graph)
+    _strip(model.graph)
+    for function in model.functions:
+        del function.metadata_props[:]
+        for node in function.node:
+            _strip_node(node)
+    for value in (*model.graph.input, *model.graph.output):
+        dims = value.type.tensor_type.shape.dim
+        if dims:
+            dims[0].Clear()
+            dims[0].dim_param = "N"
+    del model.metadata_props[:]
+    entry = model.metadata_props.add()
+    entry.key, entry.value = METADATA_KEY, json.dumps(facts, sort_keys=True, ensure_ascii=False)
+    onnx.checker.check_model(model, full_check=True)
+
+
+def hoist_constants(graph: onnx.GraphProto) -> None:
+    """Turn large `Constant` nodes into initialisers, in place."""
+    kept = []
+    for node in graph.node:
+        value = node.attribute[0] if node.op_type == "Constant" and len(node.attribute) == 1 else None
+        if value is not None and value.name == "value" and value.t.ByteSize() > HOIST_BYTES:
+            tensor = graph.initializer.add()
+            tensor.CopyFrom(value.t)
+            tensor.name = node.output[0]
+        else:
+            kept.append(node)
+    if len(kept) < len(graph.node):
+        nodes = [onnx.NodeProto.FromString(node.SerializeToString()) for node in kept]
+        del graph.node[:]
+        graph.node.extend(nodes)
+
+
+def _strip(graph: onnx.GraphProto) -> None:
+    del graph.metadata_props[:]
+    for value in graph.value_info:
+        del value.metadata_props[:]
+    for tensor in graph.initializer:
+        del tensor.metadata_props[:]
+    for node in graph.node:
+        _strip_node(node)
+
+
+def _strip_node(node: onnx.NodeProto) -> None:
+    # torch leaves stack traces with source paths here: they would leak them and make equal runs differ.
+    del node.metadata_props[:]
+    node.doc_string = ""
+    for attribute in node.attribute:
+        if attribute.type == onnx.AttributeProto.GRAPH:
+            _strip(attribute.g)
+
+
+def _input_dtype(column: Column) -> type[np.generic]:
+    return np.float64 if column.double else _INPUT_DTYPES[column.kind]
+
+
+def _output_facts(output: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in output.items() if value not in ("", ())}
+
+
+def parameters(model: onnx.ModelProto) -> int:
+    """Number of values in the graph's initialisers."""
+    return int(sum(np.prod(numpy_helper.to_array(tensor).shape) for tensor in model.graph.initializer))

@@ -1,0 +1,107 @@
+"""The `onnx` exporter: one self-contained file, compared with the fitted model before it counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import ndonnx as ndx
+import numpy as np
+
+from shopkit.errors import ExportError
+from shopkit.exporters.base import Exported, Exporter, Fitted, Raw
+from shopkit.exporters.graph import compose
+from shopkit.exporters.settings import OnnxSettings
+from shopkit.runs import replacing
+from shopkit.runtime import Predictor
+from shopkit.schema import MISSING_TIME
+from shopkit.tasks.base import Task
+
+UNSEEN = "\u2603 a category that no training row has"
+
+
+class OnnxExporter(Exporter):
+    """Writes `model.onnx`."""
+
+    settings: OnnxSettings
+
+    def export(self, fitted: Fitted, folder: Path) -> Exported:
+        model = compose(fitted)
+        path = folder / "model.onnx"
+        with replacing(path) as temporary:
+            temporary.write_bytes(model.SerializeToString(deterministic=True))
+            checks = self.check(fitted, Predictor(temporary))
+        return Exported(path, checks)
+
+    def check(self, fitted: Fitted, predictor: Predictor) -> dict[str, float]:
+        """The parity gate: largest absolute difference by situation.
+
+        Raises:
+            ExportError: an answer differs beyond the tolerance; names the situation, output, row and both values.
+        """
+        names = predictor.description.inputs
+        checks = {}
+        for situation, raw in _situations(fitted, self.settings.check_rows):
+            feed = {names[column]: values for column, values in raw.items()}
+            scores = fitted.reference(raw)
+            checks[situation] = self._compare(situation, fitted.task, predictor.run(feed), scores)
+        singles = 0.0
+        first = _rows(fitted.held_out, slice(0, 8))
+        for i in range(len(next(iter(first.values()), ()))):
+            raw = _rows(first, slice(i, i + 1))
+            feed = {names[column]: values for column, values in raw.items()}
+            singles = max(singles, self._compare("one row", fitted.task, predictor.run(feed), fitted.reference(raw)))
+        return {"one row": singles, **checks}
+
+    def _compare(self, situation: str, task: Task, got: dict[str, np.ndarray], scores: np.ndarray) -> float:
+        expected = _decide(task, scores)
+        margin = np.float32(self.settings.absolute_tolerance) + np.float32(self.settings.relative_tolerance) * np.abs(scores)
+        lower, upper = _decide(task, scores - margin), _decide(task, scores + margin)
+        largest = 0.0
+        for output in task.outputs:
+            answer, truth = got[output.name], expected[output.name]
+            if answer.shape != truth.shape:
+                raise ExportError(
+                    f"Export check '{situation}': output '{output.name}' is {answer.shape}, the fitted model's {truth.shape}."
+                )
+            if output.dtype == "float32":
+                difference = np.abs(answer.astype(np.float64) - truth)
+                allowed = self.settings.absolute_tolerance + self.settings.relative_tolerance * np.abs(truth)
+                wrong = ~(difference <= allowed)  # written so that NaN counts as wrong
+                largest = max(largest, float(difference.max(initial=0.0)))
+            else:
+                # A decision may tip where a score lies within the tolerance of its border, nowhere else.
+                certain = (lower[output.name] == truth) & (upper[output.name] == truth)
+                wrong = (answer != truth) & certain
+            if wrong.any():
+                row = int(np.argwhere(wrong)[0][0])
+                raise ExportError(
+                    f"Export check '{situation}': output '{output.name}' differs from the model on {int(wrong.sum())} values. "
+                    f"Row {row}: the file says {answer[row]!r}, the model {truth[row]!r}. The file was not kept."
+                )
+        return largest
+
+
+def _decide(task: Task, scores: np.ndarray) -> dict[str, np.ndarray]:
+    return {name: array.unwrap_numpy() for name, array in task.decide(ndx.asarray(scores.astype(np.float32))).items()}
+
+
+def _rows(raw: Raw, rows: slice) -> dict[str, np.ndarray]:
+    return {column: values[rows] for column, values in raw.items()}
+
+
+def _situations(fitted: Fitted, n_rows: int) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
+    """The rows as they are, with unseen categories, with every value of one column missing, with everything missing."""
+    rows = _rows(fitted.held_out, slice(0, n_rows))
+    yield "many rows", rows
+    few = _rows(rows, slice(0, 256))
+    columns = fitted.schema.of_role("feature")
+    if any(column.kind == "string" for column in columns):
+        unseen = {c.name: np.full_like(few[c.name], UNSEEN) if c.kind == "string" else few[c.name] for c in columns}
+        yield "unseen categories", unseen
+    missing = {"number": np.nan, "string": "", "time": MISSING_TIME}
+    scattered = {name: values.copy() for name, values in few.items()}
+    for i, column in enumerate(columns):
+        scattered[column.name][i % len(columns) :: len(columns)] = missing[column.kind]
+    yield "missing values", scattered
+    yield "all values missing", {c.name: np.full_like(few[c.name], missing[c.kind]) for c in columns}

@@ -1,0 +1,69 @@
+"""Bins of numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import ClassVar
+
+import ndonnx as ndx
+import numpy as np
+
+from shopkit.features import traced
+from shopkit.features.aggregates import answers, present, quantiles
+from shopkit.features.base import Encoded, Extractor, FeatureBlock, FitContext, State
+from shopkit.schema import Kind
+
+
+class Bucketize(Extractor):
+    """The bin a number falls into, as an id or one-hot. A value equal to an edge falls into the upper bin."""
+
+    accepts: ClassVar[tuple[Kind, ...]] = ("number",)
+
+    def fit(self, column: str, context: FitContext) -> State:
+        return {"edges": np.unique(self._edges(column, context).astype(np.float32)).astype(np.float64)}
+
+    def _edges(self, column: str, context: FitContext) -> np.ndarray:
+        if self.settings.edges:
+            return np.array(self.settings.edges, np.float64)
+        values, n_bins = present(context.table[column]), self.settings.n_bins
+        if self.settings.strategy == "quantile":
+            edges = np.unique(quantiles(values, np.linspace(0, 1, n_bins + 1).tolist(), context))
+            return edges[1:-1]
+        found = answers(context, low=values.min(), high=values.max())
+        if found["low"] is None or found["low"] == found["high"]:
+            return np.array([])
+        return np.linspace(found["low"], found["high"], n_bins + 1)[1:-1]
+
+    def blocks(self, column: str, state: State) -> tuple[FeatureBlock, ...]:
+        n_bins = len(state["edges"]) + 1
+        if self.settings.encode == "ids":
+            return (FeatureBlock(column, "bucketize", "ids", 0, 1, (column,), cardinality=traced.FIRST_ID + n_bins),)
+        borders = ["", *(f"{edge:.4g}" for edge in state["edges"]), ""]
+        names = tuple(f"{column} in {low}..{high}" for low, high in pairwise(borders))
+        return (FeatureBlock(column, "bucketize", "dense", 0, n_bins, names),)
+
+    def transform(self, columns: Sequence[ndx.Array], states: Sequence[State]) -> Encoded:
+        x = traced.float32(traced.stack(columns))
+        widths = [len(state["edges"]) + 1 for state in states]
+        if self.settings.encode == "one_hot":
+            # Position by position: the value has reached the bin's lower border and not its upper one.
+            spread = ndx.take(x, ndx.asarray(np.repeat(np.arange(len(states)), widths)), axis=1)
+            low = np.concatenate([np.concatenate([[-np.inf], state["edges"]]) for state in states])
+            high = np.concatenate([np.concatenate([state["edges"], [np.inf]]) for state in states])
+            inside = (spread >= traced.like(x, low)) & (spread < traced.like(x, high))
+            return Encoded(dense=ndx.astype(inside, ndx.float32))
+        edges = np.full((len(states), max(1, max(widths) - 1)), np.inf)
+        for at, state in enumerate(states):
+            edges[at, : widths[at] - 1] = state["edges"]
+        reached = traced.count_reached(x, edges) + traced.like(x, float(traced.FIRST_ID))
+        return Encoded(ids=ndx.astype(ndx.where(ndx.isnan(x), traced.like(x, float(traced.MISSING_ID)), reached), ndx.int64))
+
+    def reference(self, values: np.ndarray, state: State) -> np.ndarray:
+        bins = np.searchsorted(state["edges"], values, side="right")
+        missing = np.isnan(values)
+        if self.settings.encode == "ids":
+            return np.where(missing, traced.MISSING_ID, bins + traced.FIRST_ID)[:, None]
+        rows = np.eye(len(state["edges"]) + 1, dtype=np.float32)[bins]
+        rows[missing] = 0
+        return rows

@@ -1,0 +1,170 @@
+"""Which extractor reads which column: the user's word first, then what the model likes, by kind and cardinality."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import ibis.expr.types as ir
+
+from shopkit.errors import ConfigError, DataError, nearest
+from shopkit.features.aggregates import answers, present
+from shopkit.features.base import Extractor, FitContext
+from shopkit.features.settings import FeaturePlan, parse_spec
+from shopkit.registry import Registry
+from shopkit.schema import Column, Schema
+from shopkit.settings import plain
+
+PREFERENCES = ("embedding", "dense", "codes")
+
+
+@dataclass(frozen=True)
+class ColumnFacts:
+    """What the training part says of one column."""
+
+    n_rows: int
+    n_distinct: int
+    """Distinct present values."""
+    n_missing: int
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """One column and one extractor that reads it."""
+
+    column: Column
+    name: str
+    """The extractor's name."""
+    settings: Mapping[str, Any]
+    """All its settings, as plain data."""
+    extractor: Extractor
+    why: str
+    """Why this one, for the report."""
+
+    def to_json(self) -> dict[str, Any]:
+        return {"column": self.column.name, "kind": self.column.kind, "extractor": self.name, **self.settings, "why": self.why}
+
+
+@dataclass(frozen=True)
+class ResolvedPlan:
+    """Every feature column with its extractors, and the columns left out."""
+
+    schema: Schema
+    """The schema with `ignored` for the columns that are left out, each with a note why."""
+    assignments: tuple[Assignment, ...]
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """`column, kind, extractor, <settings>, why`, a row for each."""
+        return [assignment.to_json() for assignment in self.assignments]
+
+
+def resolve(
+    plan: FeaturePlan, schema: Schema, context: FitContext, preference: Collection[str], registry: Registry
+) -> ResolvedPlan:
+    """Extractors for every feature column.
+
+    Args:
+        plan: the user's word.
+        schema: the examples' columns.
+        context: the training part.
+        preference: the model's tags; `features:embedding` (ids and piecewise-linear numbers), `features:dense` (scaled
+            numbers and one-hot) or `features:codes` (raw numbers with NaN, and ids) decides what `auto` means. Dense if none.
+        registry: where extractors come from.
+
+    Raises:
+        ConfigError: an unknown column, extractor or setting, or an extractor that cannot read the column's kind.
+        DataError: no feature column is left.
+    """
+    _check_names(plan, schema)
+    for name in plan.ignore:
+        if schema[name].role == "feature":
+            schema = schema.with_role(name, "ignored", "left out by features.ignore")
+    known = facts(schema, context)
+    likes = next((like for like in PREFERENCES if f"features:{like}" in preference), "dense")
+    assignments: list[Assignment] = []
+    for column in schema.of_role("feature"):
+        found = known[column.name]
+        chosen = column.name in plan.columns
+        if found.n_distinct == 0 or (found.n_distinct == 1 and found.n_missing == 0 and not chosen):
+            note = "every training value is missing" if found.n_distinct == 0 else "constant in the training part"
+            schema = schema.with_role(column.name, "ignored", note)
+            continue
+        by_kind = {"number": plan.numbers, "string": plan.strings, "time": plan.times}[column.kind]
+        spec = plan.columns.get(column.name, by_kind)
+        if spec == "auto":
+            where, (spec, why) = "features", automatic(column, found, plan, likes)
+        elif chosen:
+            where, why = f"features.columns.{column.name}", "chosen for this column"
+        else:
+            where, why = f"features.{column.kind}s", f"chosen for {column.kind} columns"
+        assignments += [_assign(column, name, settings, why, where, registry) for name, settings in parse_spec(spec, where)]
+    if not assignments:
+        raise DataError(
+            "No feature column is left: every column is a key, the target, ignored, constant or missing throughout. "
+            f"Columns: {', '.join(f'{column.name} ({column.note or column.role})' for column in schema)}."
+        )
+    return ResolvedPlan(schema, tuple(assignments))
+
+
+def automatic(column: Column, found: ColumnFacts, plan: FeaturePlan, likes: str) -> tuple[Any, str]:
+    """The spec that `auto` stands for, and why."""
+    if column.kind == "time":
+        return "time_parts", "time"
+    n = found.n_distinct
+    if column.kind == "string":
+        categories = f"{n:,} categories"
+        if likes != "dense":
+            return "vocabulary", f"{categories}, as the model embeds or splits on ids"
+        if n <= plan.max_one_hot:
+            return "one_hot", f"{categories}, at most {plan.max_one_hot}"
+        return "target_rate", f"{categories}, more than {plan.max_one_hot}"
+    if likes == "codes":
+        return "identity", "the model takes numbers as they are, missing included"
+    if n < plan.min_piecewise:
+        return "standardize", f"{n} distinct values, fewer than {plan.min_piecewise}"
+    if likes == "embedding":
+        return "piecewise_linear", f"{n:,} distinct values, as the model embeds bins"
+    return ["quantile", {"name": "piecewise_linear", "n_bins": 16, "indicator": "never"}], f"{n:,} distinct values"
+
+
+def facts(schema: Schema, context: FitContext) -> dict[str, ColumnFacts]:
+    """Distinct and missing values of every feature column, in one query."""
+    columns = schema.of_role("feature")
+    questions: dict[str, ir.Scalar] = {"n": context.table.count()}
+    for at, column in enumerate(columns):
+        values = present(context.table[column.name])
+        questions[f"distinct_{at}"] = values.nunique()
+        questions[f"present_{at}"] = values.count()
+    found = answers(context, **questions)
+    return {
+        column.name: ColumnFacts(found["n"], found[f"distinct_{at}"], found["n"] - found[f"present_{at}"])
+        for at, column in enumerate(columns)
+    }
+
+
+def _check_names(plan: FeaturePlan, schema: Schema) -> None:
+    for setting, names in (("columns", plan.columns), ("types", plan.types), ("ignore", plan.ignore)):
+        for name in names:
+            if name not in schema:
+                raise ConfigError(
+                    f"features.{setting} names the column '{name}', which the examples do not have."
+                    f"{nearest(name, schema.names)} Columns: {', '.join(schema.names)}."
+                )
+    for name in plan.columns:
+        if schema[name].role != "feature":
+            raise ConfigError(
+                f"features.columns names '{name}', which is not a feature column but {schema[name].role}"
+                f"{f' ({schema[name].note})' if schema[name].note else ''}."
+            )
+
+
+def _assign(column: Column, name: str, settings: Mapping[str, Any], why: str, where: str, registry: Registry) -> Assignment:
+    choice = registry.choice("features", {"name": name, **settings}, where)
+    extractor = registry.build(choice)
+    if column.kind not in extractor.accepts:
+        raise ConfigError(
+            f"{where}: {name} reads {' and '.join(extractor.accepts)} columns, and '{column.name}' is a {column.kind} column. "
+            f"Choose another extractor, or set features.types.{column.name}."
+        )
+    return Assignment(column, name, plain(choice.settings), extractor, why)

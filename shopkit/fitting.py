@@ -1,0 +1,174 @@
+"""Features and model of one choice, fitted on a split: what the run's own model and every baseline go through."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+
+from shopkit.exporters.base import Raw
+from shopkit.features.base import FeatureSpec
+from shopkit.features.graph import fit
+from shopkit.features.plan import resolve
+from shopkit.features.settings import FeaturePlan
+from shopkit.features.training_part import training_part
+from shopkit.features.transform import transform
+from shopkit.models.base import Arrays, Estimator, Model
+from shopkit.models.to_onnx import to_onnx
+from shopkit.registry import Choice, Registry
+from shopkit.runs import read_json, replacing, write_json
+from shopkit.runtime.artifact import open_session
+from shopkit.schema import INPUT_PREFIX, PARTS, Schema
+from shopkit.tasks.base import Task
+from shopkit.training import fit as training
+from shopkit.training.scores import model_scores
+from shopkit.training.settings import TrainerSettings
+
+IN_MEMORY_BYTES = 2 << 30
+"""Feature arrays up to this size are read into memory; larger ones stay in their files."""
+
+
+@dataclass(frozen=True)
+class Examples:
+    """The examples and their parts, ready for fitting."""
+
+    path: Path
+    """Parquet of canonical columns, N rows."""
+    schema: Schema
+    parts: np.ndarray
+    """(N,) part of every row."""
+    target: np.ndarray
+    """(N,) encoded target."""
+    weight: np.ndarray | None
+    """(N,) float32 sample weights."""
+    n_classes: int = 0
+    """Classes of a multiclass target, else 0."""
+
+    def rows(self, part: str) -> np.ndarray:
+        return np.asarray(self.parts == part)
+
+
+@dataclass(frozen=True)
+class Features:
+    """Fitted features on disk: the graph, what it gives, and the arrays of every part."""
+
+    graph: onnx.ModelProto
+    spec: FeatureSpec
+    schema: Schema
+    """The columns; those the plan leaves out are `ignored`, with a note why."""
+    description: list[dict[str, Any]]
+    """`column, kind, extractor, <settings>, why`, a row for each."""
+    folder: Path
+
+    def arrays(self, examples: Examples, part: str) -> Arrays:
+        """Features, target and weight of one part."""
+        rows = examples.rows(part)
+        paths = {tensor: self.folder / f"{part}_{tensor}.npy" for tensor, width in self._widths().items() if width}
+        in_memory = sum(path.stat().st_size for path in paths.values()) <= IN_MEMORY_BYTES
+        features = {tensor: np.load(path, mmap_mode=None if in_memory else "r") for tensor, path in paths.items()}
+        weight = None if examples.weight is None else examples.weight[rows]
+        return Arrays(features, examples.target[rows], weight)
+
+    def _widths(self) -> dict[str, int]:
+        return {"dense": self.spec.n_dense, "ids": self.spec.n_ids}
+
+    def transformer(self) -> Callable[[Raw], dict[str, np.ndarray]]:
+        """Canonical raw columns → tensors, through the graph."""
+        session = open_session(self.graph.SerializeToString())
+        names = [output.name for output in session.get_outputs()]
+        inputs = [value.name for value in session.get_inputs()]
+
+        def apply(raw: Raw) -> dict[str, np.ndarray]:
+            feed = {name: raw[name.removeprefix(INPUT_PREFIX)] for name in inputs}
+            return dict(zip(names, session.run(names, feed), strict=True))
+
+        return apply
+
+
+def fit_features(
+    plan: FeaturePlan, tags: frozenset[str], examples: Examples, registry: Registry, folder: Path, seed: int
+) -> Features:
+    """Fit the plan on the training part, and write graph and arrays of every part into the folder.
+
+    Args:
+        tags: the model's tags, which say what features it likes.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    train = examples.rows("train")
+    with training_part(examples.path, train, examples.target, examples.weight, examples.n_classes, seed, folder) as context:
+        resolved = resolve(plan, examples.schema, context, tags, registry)
+        fitted = fit(resolved, context)
+    arrays = transform(fitted.model, fitted.spec, examples.path, {part: examples.rows(part) for part in PARTS}, folder)
+    for start, rows in fitted.training_overrides.items():
+        arrays["train"]["dense"][:, start : start + rows.shape[1]] = rows
+    for tensors in arrays.values():
+        for values in tensors.values():
+            if isinstance(values, np.memmap):
+                values.flush()
+    with replacing(folder / "features.onnx") as temporary:
+        temporary.write_bytes(fitted.model.SerializeToString(deterministic=True))
+    facts = {"spec": fitted.spec.to_json(), "schema": resolved.schema.to_json(), "columns": fitted.description}
+    write_json(folder / "features.json", facts)
+    return load_features(folder)
+
+
+def load_features(folder: Path) -> Features:
+    """What `fit_features` left."""
+    facts = read_json(folder / "features.json")
+    graph = onnx.load(folder / "features.onnx")
+    return Features(graph, FeatureSpec.from_json(facts["spec"]), Schema.from_json(facts["schema"]), facts["columns"], folder)
+
+
+@dataclass(frozen=True)
+class FittedModel:
+    """A fitted model or estimator, in the few words the rest of the way needs."""
+
+    scores: Callable[[dict[str, np.ndarray]], np.ndarray]
+    """Tensors → scores float32 (N, n_outputs)."""
+    to_onnx: Callable[[], onnx.ModelProto]
+    result: training.FitResult
+    n_parameters: int
+    """Trainable parameters; 0 where the word has no meaning."""
+
+
+def fit_model(
+    choice: Choice,
+    registry: Registry,
+    features: Features,
+    examples: Examples,
+    task: Task,
+    trainer: TrainerSettings,
+    folder: Path,
+    seed: int,
+    *,
+    loggers: Sequence[Any] = (),
+    progress: bool = False,
+) -> FittedModel:
+    """Fit a chosen model, going on from what an interrupted fit left in the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    train, validation = features.arrays(examples, "train"), features.arrays(examples, "validation")
+    if "estimator" in registry.get(choice.family, choice.name).tags:
+        estimator: Estimator = registry.build(choice, features.spec, task)
+        result = training.fit_estimator(estimator, train, validation, folder=folder, seed=seed, resume=True)
+        size = sum(values.size for values in estimator.state().values())
+        return FittedModel(estimator.scores, estimator.to_onnx, result, size)
+    torch.manual_seed(seed)
+    model: Model = registry.build(choice, features.spec, task.n_outputs)
+    result = training.fit(
+        model, task, train, validation, trainer, loggers, folder=folder, seed=seed, resume=True, progress=progress
+    )
+    size = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    return FittedModel(lambda tensors: model_scores(model, tensors), lambda: to_onnx(model, features.spec), result, size)
+
+
+def outputs_of(task: Task, scores: np.ndarray) -> dict[str, np.ndarray]:
+    """The named outputs for scores (N, n_outputs), by the task's own piece of graph, without a file."""
+    import ndonnx as ndx
+
+    decided: Mapping[str, Any] = task.decide(ndx.asarray(np.asarray(scores, np.float32)))
+    return {name: array.unwrap_numpy() for name, array in decided.items()}

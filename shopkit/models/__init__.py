@@ -1,0 +1,1 @@
+"""Models: a plain `torch.nn.Module` each, without training code, or an estimator with `fit` and `to_onnx`."""

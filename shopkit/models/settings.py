@@ -1,0 +1,71 @@
+"""Settings of the built-in models."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from shopkit.errors import ConfigError
+
+
+def _at_least(setting: str, value: float, least: float) -> None:
+    if not value >= least:
+        raise ConfigError(f"model.{setting} is {value:g}; it must be at least {least:g}.")
+
+
+@dataclass
+class LinearSettings:
+    """Linear, logistic or softmax regression, as the task says."""
+
+    l2: float = 1.0
+    """Strength of the L2 penalty on the weights (not the bias): the inverse of scikit-learn's `C`. 0 is none."""
+    max_iterations: int = 500
+    """L-BFGS iterations at most."""
+    tolerance: float = 1e-6
+    """Stops when no component of the gradient of the mean loss is larger."""
+
+    def __post_init__(self) -> None:
+        _at_least("l2", self.l2, 0)
+        _at_least("max_iterations", self.max_iterations, 1)
+        if not self.tolerance > 0:
+            raise ConfigError(f"model.tolerance is {self.tolerance:g}; it must be above 0.")
+
+
+@dataclass
+class MLPSettings:
+    """A multi-layer perceptron: an ensemble of `members` that share nearly all their weights (after TabM).
+
+    `hidden: [64], members: 1, embedding_dim: 0, dropout: 0` is the plain MLP(64).
+    """
+
+    hidden: list[int] = field(default_factory=lambda: [64, 32])
+    """Width of each hidden layer. The first is shared by all members as it is; from the second on, each member scales it."""
+    members: int = 8
+    """Members of the ensemble, trained side by side, whose scores are averaged. 1 is a plain network."""
+    embedding_dim: int = 8
+    """Width of the linear embedding of each dense feature block before the first layer; 0 feeds the blocks as they are.
+    It changes how the first layer learns, not what it can say, and costs nothing once exported."""
+    category_dim: int = 16
+    """Width of the embedding of each categorical id."""
+    activation: Literal["relu", "silu", "gelu"] = "relu"
+    """Nonlinearity after each hidden layer."""
+    normalization: Literal["none", "layer", "batch"] = "none"
+    """Normalisation before each nonlinearity; `batch` costs nothing once exported."""
+    residual: bool = False
+    """Add a hidden layer's input to its output where the widths agree."""
+    dropout: float = 0.1
+    """Share of hidden units dropped while training."""
+    input_dropout: float = 0.0
+    """Share of feature blocks and categories dropped, whole, while training."""
+
+    def __post_init__(self) -> None:
+        if not self.hidden:
+            raise ConfigError("model.hidden is empty; give at least one layer width, or use model=linear.")
+        for width in self.hidden:
+            _at_least("hidden", width, 1)
+        _at_least("members", self.members, 1)
+        _at_least("embedding_dim", self.embedding_dim, 0)
+        _at_least("category_dim", self.category_dim, 1)
+        for name in ("dropout", "input_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(f"model.{name} is {getattr(self, name):g}; it must be from 0 to below 1.")

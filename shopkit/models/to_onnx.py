@@ -1,0 +1,95 @@
+"""A fitted torch model as an ONNX graph."""
+
+from __future__ import annotations
+
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+
+import onnx
+import torch
+from torch import Tensor, nn
+
+from shopkit.errors import ExportError
+from shopkit.features.base import FeatureSpec
+from shopkit.models.base import Model
+
+OPSET = 21
+IR_VERSION = 10
+
+
+class _Positional(nn.Module):
+    """Inputs one by one instead of a dict, as the tracer names them."""
+
+    def __init__(self, module: nn.Module, names: list[str]) -> None:
+        super().__init__()
+        self.module = module
+        self.names = names
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        return self.module(dict(zip(self.names, inputs, strict=True)))  # type: ignore[no-any-return]
+
+
+def to_onnx(model: Model, features: FeatureSpec) -> onnx.ModelProto:
+    """Inputs `dense` float32 (N, n_dense) and/or `ids` int64 (N, n_ids); output `scores` float32 (N, n_outputs), for any N.
+
+    The same weights give the same bytes.
+
+    Raises:
+        ExportError: the model cannot be traced.
+    """
+    inputs: dict[str, Tensor] = {}
+    if features.n_dense:
+        inputs["dense"] = torch.zeros(2, features.n_dense)
+    if features.n_ids:
+        inputs["ids"] = torch.zeros(2, features.n_ids, dtype=torch.int64)
+    module = _Positional(model.cpu().eval().for_export(), list(inputs)).eval()
+    rows = torch.export.Dim("N", min=1)
+    try:
+        with torch.no_grad(), _quiet():
+            program = torch.onnx.export(
+                module,
+                tuple(inputs.values()),
+                input_names=list(inputs),
+                output_names=["scores"],
+                dynamic_shapes=(tuple({0: rows} for _ in inputs),),
+                dynamo=True,
+                external_data=False,
+                opset_version=OPSET,
+                verbose=False,
+            )
+    except torch.onnx.errors.OnnxExporterError as error:
+        raise ExportError(f"The model {type(model).__name__} cannot be traced to ONNX: {error}") from error
+    assert program is not None
+    return _clean(program.model_proto)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter prints its progress, and warns of packages and of its own internals that no user can do anything about."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _clean(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """Without torch's notes on where each node came from: they hold source paths, and differ from machine to machine."""
+    proto.ir_version = IR_VERSION
+    del proto.metadata_props[:]
+    proto.graph.name = "model"
+    for item in [proto.graph, *proto.graph.node, *proto.graph.value_info, *proto.graph.input, *proto.graph.output]:
+        del item.metadata_props[:]
+        item.doc_string = ""
+    del proto.graph.value_info[:]
+    for value in [*proto.graph.input, *proto.graph.output]:
+        value.type.tensor_type.shape.dim[0].dim_param = "N"
+    onnx.checker.check_model(proto)
+    return proto

@@ -1,0 +1,88 @@
+"""What a run was made from: versions, identity, and the seal over its files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from shopkit.runs import FORMAT_VERSION, PARTIAL, Run, file_hash, read_json, write_json
+
+LIBRARIES = (
+    "duckdb",
+    "ibis-framework",
+    "ndonnx",
+    "numpy",
+    "onnx",
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "pandas",
+    "pyarrow",
+    "pytorch-lightning",
+    "shopkit",
+    "spox",
+    "torch",
+    "torchmetrics",
+)
+SEALED = (
+    "config.yaml",
+    "examples.parquet",
+    "split.parquet",
+    "features.onnx",
+    "model.onnx",
+    "predictions.parquet",
+    "metrics.json",
+)
+IDENTITY = "identity.json"
+_NOT_IDENTITY = ("resume", "logger", "name")
+"""Config keys that do not change what a run computes."""
+
+
+def versions(plugins: Mapping[str, str]) -> dict[str, str]:
+    """Installed version of each library that a result depends on, and of the plugins used."""
+    found = {"python": platform.python_version()}
+    for name in LIBRARIES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return {**found, **plugins}
+
+
+def identity(config: Mapping[str, Any], fingerprint: str, library_versions: Mapping[str, str]) -> str:
+    """Equal for runs that compute the same: hash of config, data and versions."""
+    kept = {key: value for key, value in config.items() if key not in _NOT_IDENTITY}
+    text = json.dumps([kept, fingerprint, dict(library_versions)], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def find_run(folder: Path, wanted: str) -> Path | None:
+    """The newest run beside `folder` with this identity, complete or not."""
+    found = [path for path in folder.parent.glob("*") if path != folder and _identity_of(path) == wanted]
+    return max(found, key=lambda path: (path / IDENTITY).stat().st_mtime, default=None)
+
+
+def _identity_of(path: Path) -> str | None:
+    marker = path / IDENTITY
+    return str(read_json(marker)["identity"]) if marker.is_file() else None
+
+
+def seal(run: Run, facts: Mapping[str, Any]) -> None:
+    """Write the manifest: the hash of every sealed file, and what the run was made from."""
+    files = {name: file_hash(run.path / name) for name in SEALED if (run.path / name).is_file()}
+    write_json(run.manifest_path, {"format_version": FORMAT_VERSION, "files": files, **facts})
+
+
+def final_path(partial: Path) -> Path:
+    """Where a finished run goes: its name without `.partial`, with a number if that is taken."""
+    name = partial.name.removesuffix(PARTIAL)
+    target = partial.with_name(name)
+    number = 2
+    while target.exists():
+        target = partial.with_name(f"{name}-{number}")
+        number += 1
+    return target

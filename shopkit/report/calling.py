@@ -1,0 +1,104 @@
+"""Example calls of the exported file, made from what the file says of itself. What they print is ready to be copied."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from shopkit.report.columns import Summary
+from shopkit.runtime.artifact import Description
+from shopkit.schema import Column
+
+DTYPES = {"number": "float32", "string": "string", "time": "int64"}
+"""Kind of a raw column → element type of the graph's input."""
+
+
+def dtype(column: Column) -> str:
+    """Element type of a column's input.
+
+    >>> dtype(Column("price", "number"))
+    'float32'
+    """
+    return "float64" if column.kind == "number" and column.double else DTYPES[column.kind]
+
+
+@dataclass(frozen=True)
+class Snippet:
+    """One way to call the file."""
+
+    title: str
+    needs: str
+    language: str
+    code: str
+
+
+def snippets(description: Description, summaries: Mapping[str, Summary]) -> list[Snippet]:
+    """Command line, Python with shopkit, bare ONNX Runtime in Python, and Node."""
+    columns = [(column, description.inputs[column.name]) for column in description.schema.of_role("feature")]
+    values = {column.name: _example(column, summaries.get(column.name)) for column, _ in columns}
+    return [
+        Snippet(
+            "Command line",
+            "a table in, the same rows with predictions out",
+            "sh",
+            "shopkit predict model.onnx customers.csv -o out.csv",
+        ),
+        Snippet("Python", 'pip install "shopkit[cpu]"', "python", _python(columns, values)),
+        Snippet("Python without shopkit", "pip install numpy onnxruntime", "python", _bare(columns, values)),
+        Snippet("Node", "npm install onnxruntime-node", "js", _node(columns, values, description)),
+    ]
+
+
+def _example(column: Column, summary: Summary | None) -> Any:
+    value = summary.typical if summary else None
+    if column.kind == "string":
+        return str(value or "")
+    if column.kind == "time":
+        return int(value) if value is not None else 0
+    return float(f"{value:.6g}") if value is not None else 0.0
+
+
+def _python(columns: list[tuple[Column, str]], values: Mapping[str, Any]) -> str:
+    rows = "\n".join(f"    {column.name!r}: {values[column.name]!r}," for column, _ in columns)
+    return (
+        "from shopkit import Predictor\n\n"
+        'model = Predictor("model.onnx")\n'
+        f"row = {{\n{rows}\n}}\n"
+        "print(model(row))      # a dict gives a dict\n"
+        "# model(frame)         # a pandas DataFrame gives a DataFrame, a list of dicts a list"
+    )
+
+
+def _bare(columns: list[tuple[Column, str]], values: Mapping[str, Any]) -> str:
+    numpy_types = {"float32": "np.float32", "float64": "np.float64", "int64": "np.int64", "string": "object"}
+    rows = "\n".join(
+        f"    {name!r}: np.array([{values[column.name]!r}], {numpy_types[dtype(column)]})," for column, name in columns
+    )
+    return (
+        "import numpy as np\n"
+        "import onnxruntime as ort\n\n"
+        'session = ort.InferenceSession("model.onnx")\n'
+        f"feed = {{\n{rows}\n}}\n"
+        "names = [output.name for output in session.get_outputs()]\n"
+        "print(dict(zip(names, session.run(names, feed))))"
+    )
+
+
+def _node(columns: list[tuple[Column, str]], values: Mapping[str, Any], description: Description) -> str:
+    def tensor(column: Column) -> str:
+        value = values[column.name]
+        literal = f"{value}n" if column.kind == "time" else json.dumps(value, ensure_ascii=False)
+        data = f"BigInt64Array.of({literal})" if column.kind == "time" else f"[{literal}]"
+        return f'new ort.Tensor("{dtype(column)}", {data}, [1])'
+
+    rows = "\n".join(f"  {json.dumps(name, ensure_ascii=False)}: {tensor(column)}," for column, name in columns)
+    prints = ", ".join(f"answer[{json.dumps(output['name'])}].data" for output in description.outputs)
+    return (
+        'import * as ort from "onnxruntime-node"; // a file ending in .mjs\n\n'
+        'const session = await ort.InferenceSession.create("model.onnx");\n'
+        f"const feed = {{\n{rows}\n}};\n"
+        "const answer = await session.run(feed);\n"
+        f"console.log({prints});"
+    )

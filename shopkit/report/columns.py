@@ -1,0 +1,72 @@
+"""A line about each raw column of the examples: aggregates only, never a row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from shopkit.schema import MISSING_TIME, Column
+
+MIN_COUNT = 10
+"""A text value must occur this often before it is shown, so that no single customer's entry is printed."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a column holds."""
+
+    column: Column
+    missing: float
+    """Share of rows, 0 to 1."""
+    distinct: int
+    low: Any = None
+    median: Any = None
+    high: Any = None
+    top: str = ""
+    """The commonest text, if it occurs at least `MIN_COUNT` times."""
+    top_share: float = 0.0
+
+    @property
+    def typical(self) -> Any:
+        """A value to show in an example call: the median of numbers and times, the commonest text."""
+        if self.column.kind == "string":
+            return self.top
+        return self.median
+
+
+def summarise(path: Path, columns: Sequence[Column]) -> dict[str, Summary]:
+    """Name → summary of every given column that the Parquet file holds."""
+    if not path.is_file():
+        return {}
+    # One thread: with several, ties are settled by chance and equal runs would give unequal reports.
+    with duckdb.connect(config={"threads": 1}) as connection:
+        view = connection.read_parquet(str(path)).create_view("examples")
+        return {column.name: _summary(connection, column) for column in columns if column.name in view.columns}
+
+
+def _summary(connection: duckdb.DuckDBPyConnection, column: Column) -> Summary:
+    name = '"' + column.name.replace('"', '""') + '"'
+    if column.kind == "string":
+        query = f"""
+            SELECT sum(n), sum(n) FILTER (v = ''), count(*) FILTER (v <> ''), max(n) FILTER (v <> ''),
+                   arg_max(v, n) FILTER (v <> '')
+            FROM (SELECT coalesce({name}::VARCHAR, '') AS v, count(*) AS n FROM examples GROUP BY 1 ORDER BY n DESC, v)"""
+        total, missing, distinct, most, top = _one(connection, query)
+        total, most = int(total or 0), int(most or 0)
+        shown = str(top) if most >= MIN_COUNT else ""
+        return Summary(column, int(missing or 0) / max(total, 1), distinct, top=shown, top_share=most / max(total, 1))
+    known = f"v <> {MISSING_TIME}" if column.kind == "time" else "NOT isnan(v)"
+    query = f"""
+        SELECT count(*), count(DISTINCT v) FILTER ({known}), count(v) FILTER ({known}), min(v) FILTER ({known}),
+               quantile_disc(v, 0.5) FILTER ({known}), max(v) FILTER ({known})
+        FROM (SELECT {name}::{"BIGINT" if column.kind == "time" else "DOUBLE"} AS v FROM examples)"""
+    total, distinct, present, low, median, high = _one(connection, query)
+    return Summary(column, 1 - present / max(total, 1), distinct, low, median, high)
+
+
+def _one(connection: duckdb.DuckDBPyConnection, query: str) -> tuple[Any, ...]:
+    return connection.execute(query).fetchone() or ()

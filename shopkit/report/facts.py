@@ -1,0 +1,159 @@
+"""What a run folder says, read once. Nothing here computes; what is not there is empty."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from shopkit.errors import RunError
+from shopkit.report.formats import duration
+from shopkit.runs import Run, read_json
+from shopkit.runtime.artifact import Description, describe, open_session
+from shopkit.schema import Column, Schema
+
+Plain = Mapping[str, Any]
+
+MEASURED_STAGES = ("examples", "split", "features", "train", "export", "evaluate", "speed")
+"""The stages before the report, in order."""
+
+_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
+_SECRET_KEY = re.compile(r"password|secret|token|api_?key", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """One run, as plain data."""
+
+    run: Run
+    config: Plain
+    """The composed configuration, passwords blotted out."""
+    metrics: Plain
+    stages: Mapping[str, Plain]
+    """Stage → what it reported."""
+    manifest: Plain
+    """Empty while the run is not sealed yet."""
+    description: Description | None
+    """What the exported file says of itself; None if there is no such file."""
+
+    @classmethod
+    def read(cls, run: Run) -> Facts:
+        """Everything but the tables.
+
+        Raises:
+            RunError: the run has not been evaluated, so there is nothing to report.
+            ArtifactError: its model.onnx cannot be read.
+        """
+        if not run.metrics_path.is_file():
+            raise RunError(f"Run {run.path} has no {run.metrics_path.name}: it was not evaluated. Finish it with resume=true.")
+        return cls(
+            run=run,
+            config=_config(run.config_path),
+            metrics=run.metrics,
+            stages={path.stem: read_json(path) for path in sorted((run.path / "stages").glob("*.json"))},
+            manifest=run.manifest if run.manifest_path.is_file() else {},
+            description=_description(run.model_path),
+        )
+
+    def stage(self, name: str) -> Plain:
+        return self.stages.get(name) or {}
+
+    def group(self, name: str) -> Plain:
+        """One group of the configuration (`model`, `split`, …)."""
+        value = self.config.get(name)
+        return value if isinstance(value, Mapping) else {}
+
+    @property
+    def name(self) -> str:
+        return str(self.config.get("name") or self.run.path.name.removesuffix(".partial"))
+
+    @property
+    def kind(self) -> str:
+        """`binary`, `multiclass`, `regression` or `other`."""
+        return str(self.metrics.get("kind", "other"))
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """All columns of the examples, with the roles that feature planning left them."""
+        recorded = self.stage("features").get("schema") or self.stage("examples").get("schema")
+        if recorded:
+            return Schema.from_json(recorded).columns
+        return self.description.schema.columns if self.description else ()
+
+    @property
+    def target(self) -> str:
+        """Name of the target column."""
+        return next((column.name for column in self.columns if column.role == "target"), "target")
+
+    @property
+    def times(self) -> Mapping[str, Any]:
+        """Part of the split → first and last moment in it, seconds since 1970 UTC."""
+        return self.stage("split").get("times") or {}
+
+    @property
+    def latency(self) -> Plain:
+        """Speed of the file, as `shopkit.evaluation.latency` measured it."""
+        return self.stage("speed")
+
+    @property
+    def config_text(self) -> str:
+        """The configuration as YAML."""
+        return OmegaConf.to_yaml(OmegaConf.create(dict(self.config)))
+
+    @property
+    def notes(self) -> list[str]:
+        """Licence, citation and known quirks of the data."""
+        return list(self.stage("examples").get("notes") or ())
+
+    @property
+    def provenance(self) -> list[tuple[str, str]]:
+        """What the run was made from: label and value."""
+        source = self.manifest or (self.description.facts if self.description else {})
+        examples = self.stage("examples")
+        took = {name: (self.stage(name).get("stage_seconds")) for name in MEASURED_STAGES}
+        spent = ", ".join(f"{name} {duration(seconds)}" for name, seconds in took.items() if seconds)
+        known = {
+            "Experiment": self.name,
+            "Data": examples.get("origin"),
+            "Data fingerprint": examples.get("fingerprint") or source.get("fingerprint"),
+            "Seed": self.config.get("seed"),
+            "Identity": source.get("identity"),
+            "Time spent": spent,
+        }
+        return [(label, str(value)) for label, value in known.items() if value not in (None, "")]
+
+    @property
+    def versions(self) -> Mapping[str, str]:
+        """Library → version."""
+        source = self.manifest or (self.description.facts if self.description else {})
+        return source.get("versions") or {}
+
+    @property
+    def model_title(self) -> str:
+        return str(self.group("model").get("name") or "model")
+
+
+def _config(path: Path) -> Plain:
+    if not path.is_file():
+        return {}
+    plain = OmegaConf.to_container(OmegaConf.load(path))
+    return _without_secrets(plain) if isinstance(plain, dict) else {}
+
+
+def _without_secrets(value: Any, key: str = "") -> Any:
+    """The same data with passwords in URLs and in settings named so replaced by dots."""
+    if isinstance(value, dict):
+        return {str(name): _without_secrets(item, str(name)) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_without_secrets(item, key) for item in value]
+    if value and _SECRET_KEY.search(key) and isinstance(value, str):
+        return "•••"
+    return _CREDENTIALS.sub("•••@", value) if isinstance(value, str) else value
+
+
+def _description(path: Path) -> Description | None:
+    return describe(open_session(path), path) if path.is_file() else None

@@ -1,0 +1,180 @@
+"""The run folder: its layout, its stage markers, its seal."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from shopkit.errors import RunError
+
+PARTIAL = ".partial"
+MANIFEST = "manifest.json"
+FORMAT_VERSION = 1
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write plain data whole or not at all, keys in the order they have, which readers may print them in."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A path to write to, moved onto `path` only when the block ends well; nothing is left behind otherwise.
+
+    Raises:
+        RunError: the folder cannot be written, or the disk is full.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        temporary.replace(path)
+    except OSError as error:
+        raise RunError(
+            f"Cannot write {path}: {error.strerror or error}. Free some space or choose another folder with hydra.run.dir=…"
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def lock(folder: Path) -> Iterator[bool]:
+    """Whether this process alone works in the folder while the block runs. A killed process lets go of it by itself."""
+    try:
+        import fcntl
+    except ImportError:  # Windows has no advisory locks; two resumes at once are the user's to avoid there
+        yield True
+        return
+    with (folder / ".lock").open("w") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True
+
+
+def file_hash(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder, at work (`….partial`) or complete."""
+
+    path: Path
+
+    # What stands where. Everything but reports, logs and checkpoints is sealed by the manifest.
+    @property
+    def config_path(self) -> Path:
+        return self.path / "config.yaml"
+
+    @property
+    def examples_path(self) -> Path:
+        """Every example with its canonical columns, in row order."""
+        return self.path / "examples.parquet"
+
+    @property
+    def split_path(self) -> Path:
+        """Key columns and `part` of every example, in the same order."""
+        return self.path / "split.parquet"
+
+    @property
+    def features_path(self) -> Path:
+        return self.path / "features.onnx"
+
+    @property
+    def model_path(self) -> Path:
+        return self.path / "model.onnx"
+
+    @property
+    def predictions_path(self) -> Path:
+        """Key columns, target and the file's outputs on the test part."""
+        return self.path / "predictions.parquet"
+
+    @property
+    def metrics_path(self) -> Path:
+        return self.path / "metrics.json"
+
+    @property
+    def report_path(self) -> Path:
+        return self.path / "report.html"
+
+    @property
+    def card_path(self) -> Path:
+        return self.path / "model_card.md"
+
+    @property
+    def manifest_path(self) -> Path:
+        return self.path / MANIFEST
+
+    @property
+    def work(self) -> Path:
+        """Scratch space of the stages (tensors, checkpoints); removed when the run is complete."""
+        return self.path / "work"
+
+    # -- stages -------------------------------------------------------------------------------------------------
+
+    def facts(self, stage: str) -> dict[str, Any] | None:
+        """What a finished stage reported, or None if it has not finished."""
+        marker = self.path / "stages" / f"{stage}.json"
+        return dict(read_json(marker)) if marker.is_file() else None
+
+    def finish_stage(self, stage: str, facts: Mapping[str, Any]) -> None:
+        """Mark a stage as finished: its results are whole."""
+        (self.path / "stages").mkdir(exist_ok=True)
+        write_json(self.path / "stages" / f"{stage}.json", facts)
+
+    # -- reading ------------------------------------------------------------------------------------------------
+
+    @property
+    def is_complete(self) -> bool:
+        return self.manifest_path.is_file() and not self.path.name.endswith(PARTIAL)
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        return dict(read_json(self.manifest_path))
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        return dict(read_json(self.metrics_path))
+
+    def verify(self) -> None:
+        """Compare every sealed file with the manifest.
+
+        Raises:
+            RunError: a sealed file is missing or was changed after the run.
+        """
+        for name, expected in self.manifest["files"].items():
+            path = self.path / name
+            if not path.is_file():
+                raise RunError(f"Run {self.path}: the sealed file {name} is missing.")
+            if file_hash(path) != expected:
+                raise RunError(f"Run {self.path}: {name} was changed after the run was sealed (sha256 differs from {MANIFEST}).")
+
+    @classmethod
+    def open(cls, path: str | Path) -> Run:
+        """A complete run by its folder.
+
+        Raises:
+            RunError: no such folder, or one that is not a complete run.
+        """
+        folder = Path(path)
+        if not folder.is_dir():
+            raise RunError(f"There is no run folder {folder}.")
+        run = cls(folder)
+        if not run.is_complete:
+            what = "was not finished; start it again with resume=true" if folder.name.endswith(PARTIAL) else f"has no {MANIFEST}"
+            raise RunError(f"{folder} is not a complete run: it {what}.")
+        return run

@@ -1,0 +1,206 @@
+"""One function makes raw values canonical and checks their types; sources and runtime share it, nothing else guesses.
+
+number: float32, missing NaN, booleans 0 and 1. string: `str`, missing "". time: int64 seconds UTC, missing `MISSING_TIME`.
+None, NaN, NaT and `pd.NA` all become the column's missing value.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import numbers
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from shopkit.errors import DataError
+from shopkit.schema import MISSING_TIME, Column
+
+_WHOLE_TEXT = re.compile(r"([+-]?\d+)\.0*")
+
+
+def canonicalise(values: Any, column: Column, first_row: int = 0) -> np.ndarray:
+    """Canonical array of one column.
+
+    Args:
+        values: array, pandas Series, Arrow array or sequence of N raw values.
+        column: what the column is.
+        first_row: number of the first value's row, for messages.
+
+    Returns:
+        (N,) float32 (float64 if `column.double`), object array of `str`, or int64.
+
+    Raises:
+        DataError: a value of another type, an infinite number or an unreadable time; names column, row and value.
+    """
+    array = _as_array(values)
+    if array.ndim != 1:
+        raise DataError(f"Column '{column.name}': expected one value per row, got an array of shape {array.shape}.")
+    return _CANONICAL[column.kind](array, column, first_row)
+
+
+def canonical_value(value: Any, column: Column) -> np.ndarray:
+    """`canonicalise` of a single value, (1,): the fast way for one row given as a dict."""
+    if column.kind == "number" and type(value) is float and -3.4e38 < value < 3.4e38:
+        return np.array((value,), np.float64 if column.double else np.float32)
+    if column.kind == "string" and type(value) is str and not column.integer:
+        return np.array((value,), object)
+    return canonicalise(_object_array([value]), column)
+
+
+def _as_array(values: Any) -> np.ndarray:
+    if isinstance(values, np.ndarray):
+        return values
+    if type(values).__module__.startswith("pyarrow"):
+        return _from_arrow(values)
+    if not hasattr(values, "to_numpy"):
+        return _object_array(values)
+    dtype = str(getattr(values, "dtype", ""))
+    if getattr(getattr(values, "dtype", None), "tz", None) is not None:
+        return _aware(values.to_numpy(dtype="datetime64[us]"))
+    if dtype in _NUMPY_DTYPES or dtype.startswith("datetime64"):
+        return np.asarray(values.to_numpy())
+    return np.asarray(values.to_numpy(dtype=object))
+
+
+def _from_arrow(values: Any) -> np.ndarray:
+    kind = str(values.type)
+    if kind.startswith("timestamp") and "tz=" in kind:
+        return _aware(values.to_numpy(zero_copy_only=False).astype("datetime64[us]"))
+    if kind.startswith("dictionary") or ("int" in kind and values.null_count):
+        return _object_array(values.to_pylist())  # to_numpy would make floats of whole numbers
+    return np.asarray(values.to_numpy(zero_copy_only=False))
+
+
+_NUMPY_DTYPES = {f"{kind}{bits}" for kind in ("int", "uint", "float") for bits in (8, 16, 32, 64)} | {"bool"}
+
+
+def _object_array(values: Sequence[Any]) -> np.ndarray:
+    array = np.empty(len(values), object)
+    array[:] = values
+    return array
+
+
+def _aware(moments: np.ndarray) -> np.ndarray:
+    """UTC moments as int64 seconds: the canonical form, in which no zone is applied any more."""
+    seconds = moments.astype("datetime64[s]").astype(np.int64)
+    return np.where(np.isnat(moments), MISSING_TIME, seconds)
+
+
+def is_missing(value: Any) -> bool:
+    """None, NaN, NaT or `pd.NA`."""
+    if value is None:
+        return True
+    if isinstance(value, (float, np.floating)):
+        return math.isnan(value)
+    if isinstance(value, (np.datetime64, np.timedelta64)):
+        return bool(np.isnat(value))
+    return type(value).__name__ in ("NAType", "NaTType")
+
+
+def _refuse(column: Column, row: int, value: Any, expected: str) -> DataError:
+    kind = type(value).__name__
+    return DataError(f"Column '{column.name}', row {row}: {value!r} ({kind}) is not {expected}.")
+
+
+def _numbers(array: np.ndarray, column: Column, first_row: int) -> np.ndarray:
+    dtype = np.float64 if column.double else np.float32
+    if array.dtype.kind not in "fiub":
+        array = np.fromiter((_number(value, column, first_row + i) for i, value in enumerate(array)), np.float64, len(array))
+    with np.errstate(over="ignore"):
+        result = array.astype(dtype)
+    infinite = np.isinf(result)
+    if infinite.any():
+        row = int(infinite.argmax())
+        raise DataError(
+            f"Column '{column.name}', row {first_row + row}: {array[row]!s} is not a finite number. "
+            "Clean it in the source, or leave the value missing."
+        )
+    return result
+
+
+def _number(value: Any, column: Column, row: int) -> float:
+    if isinstance(value, (numbers.Real, np.bool_)) or type(value).__name__ == "Decimal":
+        return float(value)
+    if is_missing(value):
+        return math.nan
+    raise _refuse(column, row, value, "a number")
+
+
+def _strings(array: np.ndarray, column: Column, first_row: int) -> np.ndarray:
+    if column.integer:
+        return _object_array([_whole(value, column, first_row + i) for i, value in enumerate(array.tolist())])
+    if array.dtype.kind == "U":
+        return array.astype(object)
+    if array.dtype.kind not in "O":
+        if array.dtype.kind == "f" and np.isnan(array).all():
+            return _object_array([""] * len(array))
+        value = array[0] if len(array) else array.dtype
+        raise _refuse(column, first_row, value, "text; give it as a string, as in training")
+    result = array.copy()
+    for i, value in enumerate(array):
+        if type(value) is not str:
+            if isinstance(value, str):
+                result[i] = str(value)
+            elif is_missing(value):
+                result[i] = ""
+            else:
+                raise _refuse(column, first_row + i, value, "text; give it as a string, as in training")
+    return result
+
+
+def _whole(value: Any, column: Column, row: int) -> str:
+    if isinstance(value, str):
+        match = _WHOLE_TEXT.fullmatch(value)
+        return match[1] if match else str(value)
+    if is_missing(value):
+        return ""
+    if isinstance(value, numbers.Integral) and not isinstance(value, bool):
+        return str(int(value))
+    if isinstance(value, numbers.Real) and not isinstance(value, bool) and float(value).is_integer():
+        return str(int(float(value)))
+    raise _refuse(column, row, value, "a whole number or its text")
+
+
+def _times(array: np.ndarray, column: Column, first_row: int) -> np.ndarray:
+    zone = ZoneInfo(column.unit) if column.unit not in ("", "UTC") else None
+    if array.dtype.kind in "iu":
+        return array.astype(np.int64)
+    if array.dtype.kind == "M":
+        if zone is None:
+            return _aware(array)
+        array = array.astype("datetime64[us]").astype(object)
+    seconds = (_seconds(value, column, zone, first_row + i) for i, value in enumerate(array))
+    return np.fromiter(seconds, np.int64, len(array))
+
+
+def _seconds(raw: Any, column: Column, zone: ZoneInfo | None, row: int) -> int:
+    value: object = raw
+    if is_missing(value) or value == "":
+        return MISSING_TIME
+    if isinstance(value, np.datetime64):
+        value = value.astype("datetime64[us]").item()
+    elif isinstance(value, str):
+        try:
+            value = dt.datetime.fromisoformat(value)
+        except ValueError:
+            raise _refuse(column, row, value, "a time, e.g. '2017-06-30 18:00:00'") from None
+    if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
+        return int(value)
+    if isinstance(value, dt.date) and not isinstance(value, dt.datetime):
+        value = dt.datetime(value.year, value.month, value.day)
+    if not isinstance(value, dt.datetime):
+        raise _refuse(column, row, value, "a time, e.g. '2017-06-30 18:00:00'")
+    if value.tzinfo is None:
+        value = value.replace(tzinfo=zone or dt.UTC)
+    return math.floor(value.timestamp())
+
+
+_CANONICAL: dict[str, Callable[[np.ndarray, Column, int], np.ndarray]] = {
+    "number": _numbers,
+    "string": _strings,
+    "time": _times,
+}

@@ -1,0 +1,157 @@
+"""Raw rows in, decisions out, through an exported file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from shopkit.errors import DataError, nearest
+from shopkit.runtime.artifact import Description, describe, open_session
+from shopkit.runtime.canonical import canonical_value, canonicalise
+from shopkit.schema import Schema
+
+
+class Predictor:
+    """An exported file, ready to answer.
+
+    Args:
+        path: a `model.onnx`, or the run folder that holds it.
+        threads: intra-op threads of ONNX Runtime.
+        providers: ONNX Runtime execution providers; the CPU by default.
+
+    Raises:
+        ArtifactError: no such file, not an ONNX file, or not one of shopkit's.
+    """
+
+    def __init__(self, path: str | Path, *, threads: int = 1, providers: Sequence[str] | None = None) -> None:
+        path = Path(path)
+        self.path = path / "model.onnx" if path.is_dir() else path
+        self.session = open_session(self.path, threads, providers)
+        self.description: Description = describe(self.session, self.path)
+        self.schema: Schema = self.description.schema
+        self._columns = [(column, self.description.inputs[column.name]) for column in self.schema.of_role("feature")]
+        self._keys = [column.name for column in self.schema.of_role("key")]
+        self._outputs = [output["name"] for output in self.description.outputs]
+
+    @property
+    def inputs(self) -> Schema:
+        """The raw columns it takes."""
+        return Schema(self.schema.of_role("feature"))
+
+    def __call__(self, data: Any) -> Any:
+        """Predict. The answer comes in the shape of the question.
+
+        Args:
+            data: one row as a dict of values; many as a list of dicts, a dict of columns, or a pandas DataFrame.
+
+        Returns:
+            dict of values; list of dicts; dict of arrays; DataFrame with the same index. Key columns that are present are
+            carried through. An output with one value per class becomes one entry per class in rows and DataFrames
+            (`probability.red`).
+
+        Raises:
+            DataError: a column is missing, or a value has the wrong type.
+        """
+        if isinstance(data, Mapping):
+            if any(_is_column(value) for value in data.values()):
+                return self._carried(data) | self.columns(data)
+            return self._row(data)
+        if hasattr(data, "iloc") and hasattr(data, "columns"):
+            return self._frame(data)
+        if isinstance(data, Sequence) and not isinstance(data, (str, bytes)):
+            return self._rows(data)
+        raise DataError(f"Cannot predict from {type(data).__name__}: give a dict, a list of dicts or a pandas DataFrame.")
+
+    def columns(self, data: Any, first_row: int = 0) -> dict[str, np.ndarray]:
+        """Outputs of a table given by columns (dict of arrays, DataFrame or Arrow batch): name → (N,) or (N, n_classes)."""
+        feed = {name: canonicalise(self._column(data, column.name), column, first_row) for column, name in self._columns}
+        lengths = {name: len(values) for name, values in feed.items()}
+        if len(set(lengths.values())) > 1:
+            raise DataError(f"Columns differ in length: {lengths}.")
+        return self.run(feed)
+
+    def run(self, feed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Outputs of canonical inputs, named as in the graph."""
+        return dict(zip(self._outputs, self.session.run(self._outputs, feed), strict=True))
+
+    def require(self, given: Sequence[str]) -> None:
+        """Check that every column it needs is among those given; raises `DataError`."""
+        for column, _ in self._columns:
+            if column.name not in given:
+                raise self._missing(column.name, given)
+
+    # -- shapes of data -----------------------------------------------------------------------------------------
+
+    def _row(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        try:
+            feed = {name: canonical_value(row[column.name], column) for column, name in self._columns}
+        except KeyError as error:
+            raise self._missing(error.args[0], row) from None
+        answers = self.session.run(self._outputs, feed)
+        result = self._carried(row)
+        for output, values in zip(self.description.outputs, answers, strict=True):
+            result.update(_named(output, values[0].tolist() if isinstance(values[0], np.ndarray) else _item(values[0])))
+        return result
+
+    def _rows(self, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        for i, row in enumerate(rows):
+            for column, _ in self._columns:
+                if column.name not in row:
+                    raise DataError(f"Row {i}: {self._missing(column.name, row)}")
+        outputs = self.columns({column.name: [row[column.name] for row in rows] for column, _ in self._columns})
+        answers = []
+        for i, row in enumerate(rows):
+            answer = self._carried(row)
+            for output in self.description.outputs:
+                value = outputs[output["name"]][i]
+                answer.update(_named(output, value.tolist() if isinstance(value, np.ndarray) else _item(value)))
+            answers.append(answer)
+        return answers
+
+    def _frame(self, frame: Any) -> Any:
+        result = frame[[name for name in self._keys if name in frame.columns]].copy()
+        for name, values in self.table(self.columns(frame)).items():
+            result[name] = values
+        return result
+
+    def table(self, outputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Outputs as flat columns: one with a value per class becomes a column per class."""
+        flat: dict[str, np.ndarray] = {}
+        for output in self.description.outputs:
+            values = outputs[output["name"]]
+            flat.update(_named(output, values.T if values.ndim == 2 else values))
+        return flat
+
+    def _carried(self, data: Any) -> dict[str, Any]:
+        return {name: data[name] for name in self._keys if name in data}
+
+    def _column(self, data: Any, name: str) -> Any:
+        try:
+            return data[name]
+        except KeyError:
+            raise self._missing(name, data) from None
+
+    def _missing(self, name: str, data: Any) -> DataError:
+        given = [str(key) for key in (data.columns if hasattr(data, "columns") else data)]
+        return DataError(
+            f"The data has no column '{name}', which {self.path.name} needs.{nearest(name, given)} "
+            f"Give it, with missing values where it is unknown. Columns given: {', '.join(given)}."
+        )
+
+
+def _is_column(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) or (hasattr(value, "__len__") and not isinstance(value, (str, bytes)))
+
+
+def _named(output: Mapping[str, Any], values: Any) -> dict[str, Any]:
+    classes = output.get("classes") or ()
+    if not classes:
+        return {output["name"]: values}
+    return {f"{output['name']}.{label}": value for label, value in zip(classes, values, strict=True)}
+
+
+def _item(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value

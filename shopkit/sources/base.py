@@ -1,0 +1,60 @@
+"""The contract of a source."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import ibis
+import ibis.expr.types as ir
+
+from shopkit.errors import DataError, nearest
+
+
+@dataclass(frozen=True)
+class Tables(Mapping[str, ir.Table]):
+    """Named, lazy tables on one ibis connection."""
+
+    tables: Mapping[str, ir.Table]
+    connection: ibis.BaseBackend
+    origin: str
+    """Where they come from, for messages and the report. Never holds a password."""
+    fingerprint: str
+    """Changes when the data change; equal data give an equal fingerprint."""
+    time_zone: str = "UTC"
+    """Zone in which times without one are read."""
+    units: Mapping[str, str] = field(default_factory=dict)
+    """Unit or currency by column name, e.g. `{"sales_value": "USD"}`."""
+    notes: tuple[str, ...] = ()
+    """Licence, citation and known quirks, for the report."""
+
+    def __getitem__(self, name: str) -> ir.Table:
+        try:
+            return self.tables[name]
+        except KeyError:
+            raise DataError(
+                f"{self.origin} has no table '{name}'.{nearest(name, self.tables)} Tables: {', '.join(self.tables)}."
+            ) from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.tables)
+
+    def __len__(self) -> int:
+        return len(self.tables)
+
+
+class Source(ABC):
+    """Built as `Class(settings)`."""
+
+    def __init__(self, settings: Any) -> None:
+        self.settings = settings
+
+    @abstractmethod
+    def open(self) -> Tables:
+        """Connect and name the tables.
+
+        Raises:
+            DataError: a file, table, encoding or connection that cannot be used; names it and says what to do.
+        """

@@ -1,0 +1,116 @@
+"""A database by URL."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import SplitResult, unquote, urlsplit
+
+import duckdb
+import ibis
+import ibis.expr.types as ir
+
+from shopkit.errors import ConfigError, DataError, nearest
+from shopkit.sources.base import Source, Tables
+from shopkit.sources.engine import connect, literal, local_view, quote
+from shopkit.sources.files import find
+from shopkit.sources.settings import DatabaseSettings
+
+FILE_DATABASES = ("duckdb", "sqlite")
+
+
+class DatabaseSource(Source):
+    """Lazy tables of a DuckDB file (opened read-only) or of any other database that ibis connects to.
+
+    The fingerprint is made of schema, row counts and, for DuckDB, a hash of all rows; other engines give count, distinct count,
+    least and greatest value of each column, which nearly every change moves.
+    """
+
+    settings: DatabaseSettings
+
+    def open(self) -> Tables:
+        url = urlsplit(self.settings.url)
+        if not url.scheme:
+            raise ConfigError("source database: set source.url, e.g. duckdb://shop.duckdb or postgres://user:password@host/shop.")
+        connection, tables = self._duckdb(url) if url.scheme == "duckdb" else self._other(url)
+        if not tables:
+            raise DataError(f"source database {shown(url)} has no tables.")
+        return Tables(
+            tables=tables,
+            connection=connection,
+            origin=f"source database {shown(url)}",
+            fingerprint=self._fingerprint(tables),
+            time_zone=self.settings.time_zone,
+            units=dict(self.settings.units),
+        )
+
+    def _chosen(self, url: SplitResult, offered: Sequence[str]) -> list[str]:
+        for name in self.settings.tables:
+            if name not in offered:
+                raise DataError(
+                    f"source database {shown(url)} has no table '{name}'.{nearest(name, offered)} Tables: {', '.join(offered) or 'none'}."
+                )
+        return list(self.settings.tables) or sorted(offered)
+
+    def _duckdb(self, url: SplitResult) -> tuple[ibis.BaseBackend, dict[str, ir.Table]]:
+        connection, _ = connect()
+        (path,) = find(_file(url))
+        try:
+            connection.raw_sql(f"ATTACH {literal(str(path))} AS shop (READ_ONLY)")
+        except duckdb.Error as error:
+            raise DataError(f"source database {shown(url)}: cannot be opened ({str(error).splitlines()[0]})") from None
+        names = self._chosen(url, connection.list_tables(database=("shop", "main")))
+        zone = self.settings.time_zone
+        return connection, {name: local_view(connection, name, f"shop.main.{quote(name)}", zone) for name in names}
+
+    def _other(self, url: SplitResult) -> tuple[ibis.BaseBackend, dict[str, ir.Table]]:
+        if url.scheme in FILE_DATABASES:
+            find(_file(url))  # connecting would create a file that is not there
+        try:
+            connection = ibis.connect(self.settings.url)
+            offered = connection.list_tables()
+        except ImportError as error:
+            raise DataError(
+                f"source database {shown(url)}: the driver is not installed ({error.name}). "
+                f'Run: pip install "ibis-framework[{url.scheme}]"'
+            ) from None
+        except Exception as error:  # every driver has errors of its own
+            raise DataError(f"source database {shown(url)}: cannot connect: {_without_password(url, str(error))}") from None
+        return connection, {name: connection.table(name) for name in self._chosen(url, offered)}
+
+    @staticmethod
+    def _fingerprint(tables: dict[str, ir.Table]) -> str:
+        digest = hashlib.sha256()
+        for name, table in tables.items():
+            digest.update(f"{name}:{table.schema()}:{_summary(name, table)}\n".encode())
+        return digest.hexdigest()
+
+
+def _summary(name: str, table: ir.Table) -> str:
+    connection = table.get_backend()
+    if connection.name == "duckdb":
+        return str(connection.raw_sql(f"SELECT count(*), sum(hash(t)) FROM {quote(name)} AS t").fetchone())
+    facts: dict[str, ir.Scalar] = {"n_rows": table.count()}
+    for position, column in enumerate(table.columns):
+        values = table[column]
+        facts |= {f"n{position}": values.nunique(), f"min{position}": values.min(), f"max{position}": values.max()}
+    return str(table.aggregate(**facts).to_pyarrow().to_pylist())
+
+
+def shown(url: SplitResult) -> str:
+    """The URL without its password."""
+    host = url.netloc.rpartition("@")[2]
+    user = f"{url.username}@" if url.username else ""
+    return f"{url.scheme}://{user}{host}{url.path}"
+
+
+def _file(url: SplitResult) -> str:
+    return str(Path(unquote(url.netloc + url.path)))
+
+
+def _without_password(url: SplitResult, message: str) -> str:
+    first = message.strip().splitlines()[0] if message.strip() else "no reason given"
+    for secret in {url.password or "", unquote(url.password or "")} - {""}:
+        first = first.replace(secret, "***")
+    return first

@@ -1,0 +1,81 @@
+"""pandas DataFrames handed over from Python."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from shopkit.errors import DataError
+from shopkit.runs import file_hash
+from shopkit.sources.base import Source, Tables
+from shopkit.sources.engine import connect, local_view, read_parquet
+from shopkit.sources.settings import DataFrameSettings
+
+Frames = pd.DataFrame | Mapping[str, pd.DataFrame]
+
+
+class DataFrameSource(Source):
+    """One DataFrame as the table `data`, or several by name. The index is not a column; reset it to keep it.
+
+    Args:
+        data: DataFrame, or table name → DataFrame.
+    """
+
+    settings: DataFrameSettings
+
+    def __init__(self, settings: DataFrameSettings, data: Frames | None = None) -> None:
+        super().__init__(settings)
+        self.data = data
+
+    def open(self) -> Tables:
+        if self.data is None:
+            raise DataError(
+                "source dataframe has no data. Hand it over from Python: shopkit.run(…, data=df) or data={'orders': df, …}."
+            )
+        frames = {"data": self.data} if isinstance(self.data, pd.DataFrame) else dict(self.data)
+        connection, scratch = connect()
+        paths = {name: scratch / f"{position}.parquet" for position, name in enumerate(frames)}
+        for name, frame in frames.items():
+            pq.write_table(_arrow(name, frame), paths[name])
+        content = "\n".join(f"{name}:{file_hash(path)}" for name, path in paths.items())
+        return Tables(
+            tables={name: self._view(connection, name, path) for name, path in paths.items()},
+            connection=connection,
+            origin=f"source dataframe ({', '.join(frames)})",
+            fingerprint=hashlib.sha256(content.encode()).hexdigest(),
+            time_zone=self.settings.time_zone,
+            units=dict(self.settings.units),
+        )
+
+    def _view(self, connection: object, name: str, path: Path) -> object:
+        return local_view(connection, name, read_parquet([path]), self.settings.time_zone)
+
+
+def _arrow(name: str, frame: pd.DataFrame) -> pa.Table:
+    if frame.empty:
+        raise DataError(f"source dataframe: table '{name}' has no rows.")
+    columns = [str(column) for column in frame.columns]
+    repeated = sorted({column for column in columns if columns.count(column) > 1})
+    if repeated:
+        raise DataError(f"source dataframe: table '{name}' has more than one column '{repeated[0]}'.")
+    return pa.table({column: _array(name, column, frame.iloc[:, i]) for i, column in enumerate(columns)})
+
+
+def _array(table: str, column: str, values: pd.Series) -> pa.Array:
+    try:
+        return pa.Array.from_pandas(values)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
+        present = values.dropna()
+        kinds = present.map(type)
+        odd = kinds[kinds != kinds.iloc[0]]
+        row = int(values.index.get_indexer_for([odd.index[0]])[0]) if len(odd) else 0
+        found = f"{values.iloc[row]!r} ({type(values.iloc[row]).__name__})"
+        raise DataError(
+            f"source dataframe: table '{table}', column '{column}', row {row}: {found} among values of type {kinds.iloc[0].__name__}. "
+            "Make the column one type, e.g. with astype."
+        ) from None

@@ -1,0 +1,56 @@
+"""The embedded DuckDB that file and DataFrame sources read with."""
+
+from __future__ import annotations
+
+import tempfile
+import weakref
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import ibis
+import ibis.expr.types as ir
+from ibis.backends.duckdb import Backend
+
+
+def connect() -> tuple[Backend, Path]:
+    """An in-memory DuckDB in UTC, and a scratch folder that lives as long as the connection does."""
+    scratch = tempfile.TemporaryDirectory(prefix="shopkit-")
+    connection = ibis.duckdb.connect(temp_directory=scratch.name)
+    connection.raw_sql("SET TimeZone = 'UTC'")
+    weakref.finalize(connection, scratch.cleanup)
+    return connection, Path(scratch.name)
+
+
+def quote(name: str) -> str:
+    """An SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(value: str) -> str:
+    """An SQL string."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+def local_view(
+    connection: Backend, name: str, rows: str, time_zone: str, expressions: Mapping[str, str] | None = None
+) -> ir.Table:
+    """A lazy table over a table expression of SQL, its zoned times shown as wall-clock times of `time_zone`.
+
+    Args:
+        expressions: column → SQL that replaces it; may give zoned times.
+    """
+    given = ", ".join(f"{sql} AS {quote(column)}" for column, sql in (expressions or {}).items())
+    typed = f"SELECT * REPLACE ({given}) FROM {rows}" if given else f"SELECT * FROM {rows}"
+    zoned = ", ".join(
+        f"timezone({literal(time_zone)}, {quote(column)}) AS {quote(column)}"
+        for column, dtype, *_ in connection.raw_sql(f"DESCRIBE {typed}").fetchall()
+        if dtype == "TIMESTAMP WITH TIME ZONE"
+    )
+    local = f"SELECT * REPLACE ({zoned}) FROM ({typed})" if zoned else typed
+    connection.raw_sql(f"CREATE OR REPLACE VIEW {quote(name)} AS {local}")
+    return connection.table(name)
+
+
+def read_parquet(paths: Sequence[Path]) -> str:
+    """The SQL table expression over these files, in this order."""
+    return "read_parquet([" + ", ".join(literal(str(path)) for path in paths) + "])"

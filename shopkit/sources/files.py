@@ -1,0 +1,151 @@
+"""Files on disk: CSV, TSV, Parquet, JSON lines."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import duckdb
+import ibis.expr.types as ir
+from ibis.backends.duckdb import Backend
+
+from shopkit.errors import ConfigError, DataError, nearest
+from shopkit.runs import file_hash
+from shopkit.sources.base import Source, Tables
+from shopkit.sources.engine import connect, local_view, read_parquet
+from shopkit.sources.settings import FilesSettings
+from shopkit.sources.text import csv_header, csv_to_parquet, json_to_parquet, plain_utf8
+from shopkit.sources.types import TextFiles
+
+FORMATS = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".txt": "csv",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".jsonl": "json",
+    ".ndjson": "json",
+    ".json": "json",
+}
+
+
+class FilesSource(Source):
+    """Tables over files. Text is read once, checked and typed; Parquet is read in place."""
+
+    settings: FilesSettings
+
+    def open(self) -> Tables:
+        wanted = dict(self.settings.tables) or {"data": self.settings.path}
+        if not all(wanted.values()):
+            raise ConfigError("source files: set source.path to a file or glob, or source.tables={name: path}.")
+        connection, scratch = connect()
+        tables: dict[str, ir.Table] = {}
+        digest = hashlib.sha256()
+        for name, pattern in wanted.items():
+            tables[name], content = self._table(connection, scratch, name, find(pattern))
+            digest.update(f"{name}:{content}\n".encode())
+        self._check_names(tables)
+        return Tables(
+            tables=tables,
+            connection=connection,
+            origin=f"source files ({', '.join(wanted.values())})",
+            fingerprint=digest.hexdigest(),
+            time_zone=self.settings.time_zone,
+            units=dict(self.settings.units),
+        )
+
+    def _table(self, connection: Backend, scratch: Path, name: str, paths: list[Path]) -> tuple[ir.Table, str]:
+        formats = {format_of(path) for path in paths}
+        if len(formats) > 1:
+            raise DataError(
+                f"source files, table '{name}': files of several formats ({', '.join(sorted(formats))}). Give each its own table."
+            )
+        (form,) = formats
+        if form == "parquet":
+            parquet, content, n_rows = paths, [file_hash(path) for path in paths], self._parquet_rows(connection, paths)
+        else:
+            parquet, content, n_rows = self._text(connection, scratch, paths, form)
+        if n_rows == 0:
+            raise DataError(f"{paths[0]} has a header but no rows." if form == "csv" else f"{paths[0]} has no rows.")
+        files = TextFiles(connection, name, parquet, paths, self.settings.timestamp_format)
+        expressions = files.expressions(self.settings.types, infer=form == "csv")
+        view = local_view(connection, name, read_parquet(parquet), self.settings.time_zone, expressions)
+        return view, hashlib.sha256("\n".join(content).encode()).hexdigest()
+
+    def _text(self, connection: Backend, scratch: Path, paths: list[Path], form: str) -> tuple[list[Path], list[str], int]:
+        parquet: list[Path] = []
+        content: list[str] = []
+        header: tuple[str, ...] = ()
+        n_rows = 0
+        for path in paths:
+            text, digest = plain_utf8(path, self.settings.encoding, scratch)
+            out = scratch / f"{len(list(scratch.iterdir()))}.parquet"
+            if form == "csv":
+                names, delimiter = csv_header(text, path, self.settings.delimiter)
+                header = header or names
+                if names != header:
+                    _refuse_header(paths[0], header, path, names)
+                n_rows += csv_to_parquet(connection, text, path, names, delimiter, self.settings.null_values, out)
+            else:
+                n_rows += json_to_parquet(connection, text, path, out)
+            parquet.append(out)
+            content.append(digest)
+        return parquet, content, n_rows
+
+    @staticmethod
+    def _parquet_rows(connection: Backend, paths: list[Path]) -> int:
+        try:
+            return int(connection.raw_sql(f"SELECT count(*) FROM {read_parquet(paths)}").fetchone()[0])
+        except duckdb.Error as error:
+            raise DataError(f"{paths[0]}: not readable as Parquet ({str(error).splitlines()[0]})") from None
+
+    def _check_names(self, tables: Mapping[str, ir.Table]) -> None:
+        columns = {column for table in tables.values() for column in table.columns}
+        for setting in ("types", "units"):
+            for name in getattr(self.settings, setting):
+                if name not in columns:
+                    raise DataError(
+                        f"source.{setting}: there is no column '{name}'.{nearest(name, columns)} Columns: {', '.join(sorted(columns))}."
+                    )
+
+
+def find(pattern: str) -> list[Path]:
+    """The files of a path or glob, sorted.
+
+    Raises:
+        DataError: there is none; names the nearest file in that folder.
+    """
+    path = Path(pattern).expanduser()
+    if path.is_file():
+        return [path]
+    if path.is_dir():
+        raise DataError(f"{pattern} is a folder. Give a file or a glob, e.g. {pattern.rstrip('/')}/*.csv.")
+    found = sorted(Path(name) for name in glob.glob(str(path), recursive=True) if Path(name).is_file())
+    if found:
+        return found
+    if not path.parent.is_dir() and not glob.has_magic(pattern):
+        raise DataError(f"There is no file {pattern}: the folder {path.parent} does not exist.")
+    what = "No file matches" if glob.has_magic(pattern) else "There is no file"
+    raise DataError(f"{what} {pattern}.{nearest(path.name, (file.name for file in path.parent.glob('*')))}")
+
+
+def format_of(path: Path) -> str:
+    """`csv`, `parquet` or `json`, by the file's suffix.
+
+    Raises:
+        DataError: another suffix.
+    """
+    suffix = Path(path.name.removesuffix(".gz")).suffix.lower()
+    form = FORMATS.get(suffix)
+    if form is None or (form == "parquet" and path.suffix == ".gz"):
+        raise DataError(f"{path}: cannot tell its format by '{suffix}'. Known: {', '.join(FORMATS)}; text also with .gz.")
+    return form
+
+
+def _refuse_header(first: Path, header: tuple[str, ...], path: Path, names: tuple[str, ...]) -> None:
+    missing = [name for name in header if name not in names]
+    extra = [name for name in names if name not in header]
+    what = f"lacks {missing}" if missing else f"adds {extra}" if extra else "has the columns in another order"
+    raise DataError(f"{path} {what} compared with {first}. Files of one table need one header.")

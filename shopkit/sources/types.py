@@ -1,0 +1,127 @@
+"""The types of text columns: declared, or the one that all values of a column fit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ibis.backends.duckdb import Backend
+
+from shopkit.errors import DataError
+from shopkit.sources.engine import literal, quote, read_parquet
+
+_NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|[+-]?[iI]nf(inity)?"
+_LEADING_ZERO = r"[+-]?0[0-9]+"
+_ZONED = r":[0-9]{2}(\.[0-9]+)? ?(Z|[+-][0-9]{2}(:?[0-9]{2})?)$"
+
+MOSTLY = 0.9
+"""From this share of distinct values of one type on, the others are taken for mistakes, not for text."""
+ENOUGH = 10
+"""Fewer distinct values than this are codes, in which letters and digits may mix."""
+
+
+@dataclass(frozen=True)
+class TextFiles:
+    """One table as Parquet files of text, and what the files were called."""
+
+    connection: Backend
+    name: str
+    parquet: Sequence[Path]
+    shown: Sequence[Path]
+    timestamp_format: str = ""
+
+    def expressions(self, declared: Mapping[str, str], infer: bool) -> dict[str, str]:
+        """Column → SQL that gives it its type, for the columns that are not to stay as they are.
+
+        Raises:
+            DataError: a value that is not of the declared type, or of the type of nearly all others; names file, row and value.
+        """
+        described = self.connection.raw_sql(f"DESCRIBE SELECT * FROM {read_parquet(self.parquet)}").fetchall()
+        types = {name: dtype for name, dtype, *_ in described}
+        kinds = {name: kind for name, kind in declared.items() if name in types}
+        if infer:
+            kinds = {**self._inferred([name for name in types if name not in kinds]), **kinds}
+        for column, kind in kinds.items():
+            self._check(column, kind, is_declared=column in declared)
+        return {column: self._cast(column, kind) for column, kind in kinds.items()}
+
+    # -- inference ----------------------------------------------------------------------------------------------
+
+    def _inferred(self, columns: Sequence[str]) -> dict[str, str]:
+        kinds = {}
+        for column in columns:
+            text = quote(column)
+            present, zeros, *counts = self._row(
+                f"count({text}), count(*) FILTER (regexp_full_match({text}, {literal(_LEADING_ZERO)})), "
+                + ", ".join(f"count(*) FILTER ({self._fits(column, kind)})" for kind in ("boolean", "integer", "number", "time"))
+            )
+            fitting = dict(zip(("boolean", "integer", "number", "time"), counts, strict=True))
+            whole = [kind for kind, count in fitting.items() if count == present]
+            best = max(("number", "time"), key=lambda kind: fitting[kind])
+            if present and zeros == 0 and whole:
+                kinds[column] = whole[0]
+            elif zeros == 0 and fitting[best] and self._is_mostly(column, best):
+                kinds[column] = best
+        return kinds
+
+    def _is_mostly(self, column: str, kind: str) -> bool:
+        fits, total = self._row(
+            f"count(DISTINCT {quote(column)}) FILTER ({self._fits(column, kind)}), count(DISTINCT {quote(column)})"
+        )
+        return bool(fits >= ENOUGH and fits >= MOSTLY * total)
+
+    def _row(self, select: str) -> tuple[int, ...]:
+        return tuple(self.connection.raw_sql(f"SELECT {select} FROM {read_parquet(self.parquet)}").fetchone())
+
+    # -- one kind in SQL ----------------------------------------------------------------------------------------
+
+    def _time(self, text: str) -> str:
+        if self.timestamp_format:
+            return f"try_strptime({text}, {literal(self.timestamp_format)})"
+        return f"CASE WHEN regexp_full_match({text}, '[0-9]{{4}}-[0-9]{{1,2}}-[0-9]{{1,2}}.*') THEN TRY_CAST({text} AS TIMESTAMPTZ) END"
+
+    def _fits(self, column: str, kind: str) -> str:
+        text = f"{quote(column)}::VARCHAR"
+        return {
+            "string": "true",
+            "boolean": f"lower({text}) IN ('true', 'false')",
+            "integer": f"regexp_full_match({text}, '[+-]?[0-9]+') AND TRY_CAST({text} AS BIGINT) IS NOT NULL",
+            "number": f"regexp_full_match({text}, {literal(_NUMBER)}) AND TRY_CAST({text} AS DOUBLE) IS NOT NULL",
+            "time": f"{self._time(text)} IS NOT NULL",
+        }[kind]
+
+    def _cast(self, column: str, kind: str) -> str:
+        text = f"{quote(column)}::VARCHAR"
+        if kind == "time":
+            moment = self._time(text)
+            zoned = f"count(*) FILTER (regexp_matches({text}, {literal(_ZONED)})), count({quote(column)})"
+            n_zoned, present = (0, 1) if self.timestamp_format else self._row(zoned)
+            if 0 < n_zoned < present:
+                raise DataError(
+                    f"{self._where()}: column '{column}' has times with a zone in {n_zoned} of {present} rows; give all one form."
+                )
+            return moment if n_zoned or self.timestamp_format else f"({moment})::TIMESTAMP"
+        return f"{text}::{ {'string': 'VARCHAR', 'boolean': 'BOOLEAN', 'integer': 'BIGINT', 'number': 'DOUBLE'}[kind] }"
+
+    # -- complaints ---------------------------------------------------------------------------------------------
+
+    def _check(self, column: str, kind: str, is_declared: bool) -> None:
+        for parquet, shown in zip(self.parquet, self.shown, strict=True):
+            found = self.connection.raw_sql(
+                f"SELECT row, {quote(column)}::VARCHAR FROM (SELECT {quote(column)}, file_row_number + 1 AS row FROM "
+                f"read_parquet({literal(str(parquet))}, file_row_number=true)) "
+                f"WHERE {quote(column)} IS NOT NULL AND NOT coalesce({self._fits(column, kind)}, false) ORDER BY row LIMIT 1"
+            ).fetchone()
+            if found:
+                row, value = found
+                why = "as declared in source.types" if is_declared else f"as nearly all of its values are ({kind})"
+                advice = (
+                    "Set source.timestamp_format, or correct the value."
+                    if kind == "time"
+                    else f"Correct it, add it to source.null_values, or set source.types={{{column}: string}}."
+                )
+                raise DataError(f"{shown}, row {row}, column '{column}': {value!r} is not a {kind}, {why}. {advice}")
+
+    def _where(self) -> str:
+        return str(self.shown[0])

@@ -1,0 +1,43 @@
+"""The data say which part a row belongs to."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from shopkit.errors import DataError, nearest
+from shopkit.split.base import TEST, TRAIN, VALIDATION, Rows, Split, draw, whole
+from shopkit.split.settings import GivenSplitSettings
+
+
+class GivenSplit(Split):
+    """Parts as a column names them."""
+
+    settings: GivenSplitSettings
+
+    @property
+    def not_features(self) -> tuple[str, ...]:
+        return (self.settings.column,)
+
+    def parts(self, rows: Rows) -> np.ndarray:
+        settings = self.settings
+        if settings.column not in rows.schema:
+            raise DataError(
+                f"split given: the examples have no column '{settings.column}'.{nearest(settings.column, rows.schema.names)} "
+                "Set split.column to the one that names the part."
+            )
+        values = rows.read(settings.column)
+        parts = whole(rows.n_rows, "")
+        for part, value in ((TRAIN, settings.train), (VALIDATION, settings.validation), (TEST, settings.test)):
+            parts[values.astype(str) == value] = part
+        unknown = np.flatnonzero(parts == "")
+        if len(unknown):
+            row = int(unknown[0])
+            raise DataError(
+                f"split given: column '{settings.column}', row {row} holds {str(values[row])!r}, which is none of "
+                f"'{settings.train}', '{settings.validation}', '{settings.test}'. Name the values with split.train, .validation, .test."
+            )
+        if not (parts == VALIDATION).any():
+            train = np.flatnonzero(parts == TRAIN)
+            chosen = draw(np.zeros(len(train), np.int64), settings.validation_fraction, np.random.default_rng(settings.seed))
+            parts[train[chosen]] = VALIDATION
+        return parts

@@ -1,0 +1,43 @@
+"""Whole groups at random."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from shopkit.errors import ConfigError, DataError, nearest
+from shopkit.split.base import TEST, TRAIN, VALIDATION, Rows, Split, whole
+from shopkit.split.settings import GroupSplitSettings
+
+
+class GroupSplit(Split):
+    """Groups in random order fill the test part, then the validation part, then train."""
+
+    settings: GroupSplitSettings
+
+    def parts(self, rows: Rows) -> np.ndarray:
+        names, inverse = np.unique(self._groups(rows), return_inverse=True)
+        if len(names) < 3:
+            raise DataError(f"split group: there are only {len(names)} groups; three parts need at least 3.")
+        order = np.random.default_rng(self.settings.seed).permutation(len(names))
+        sizes = np.bincount(inverse, minlength=len(names))[order]
+        middle = (np.cumsum(sizes) - sizes / 2) / rows.n_rows
+        settings = self.settings
+        by_order = whole(len(names), TRAIN)
+        by_order[middle < settings.test_fraction + settings.validation_fraction] = VALIDATION
+        by_order[middle < settings.test_fraction] = TEST
+        by_group = np.empty_like(by_order)
+        by_group[order] = by_order
+        return by_group[inverse]
+
+    def _groups(self, rows: Rows) -> np.ndarray:
+        name = self.settings.column
+        if name and name not in rows.schema:
+            raise ConfigError(
+                f"split.column: the examples have no column '{name}'.{nearest(name, rows.schema.names)} "
+                f"Columns: {', '.join(rows.schema.names)}."
+            )
+        if name:
+            values = rows.read(name)
+        else:
+            values = rows.of_role("group", "group", "Name it with view.group or split.column.")[1]
+        return values.astype(str) if values.dtype == object else values

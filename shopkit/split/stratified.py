@@ -1,0 +1,18 @@
+"""Rows at random, with the same mix of classes in each part."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from shopkit.split.base import Rows, Split, classes_of, three_parts
+from shopkit.split.settings import StratifiedSplitSettings
+
+
+class StratifiedSplit(Split):
+    """Each class is divided in the same proportion, to one row."""
+
+    settings: StratifiedSplitSettings
+
+    def parts(self, rows: Rows) -> np.ndarray:
+        _, target = rows.of_role("target", "stratified", "Name it with view.target.")
+        return three_parts(classes_of(target, "stratified"), self.settings, self.settings.seed)

@@ -1,0 +1,377 @@
+"""The stages of a run, in order. Each leaves its result whole in the run folder, then its marker.
+
+Stages hand over through the folder, so a resumed run goes the same way as one that was never disturbed.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from shopkit import provenance
+from shopkit.errors import DataError
+from shopkit.evaluation.evaluate import evaluate
+from shopkit.evaluation.latency import measure_latency
+from shopkit.evaluation.part import Part
+from shopkit.exporters.base import Exporter, Fitted
+from shopkit.fitting import Examples, Features, FittedModel, fit_features, fit_model, load_features, outputs_of
+from shopkit.raw import Raw, read_columns
+from shopkit.registry import Choice, Registry
+from shopkit.report import render
+from shopkit.runs import Run, replacing, write_json
+from shopkit.runtime import Predictor
+from shopkit.schema import MISSING_TIME, PARTS, Role, Schema
+from shopkit.sources.base import Tables
+from shopkit.split import Split, assign
+from shopkit.tasks.base import Task
+from shopkit.training.loggers import build_loggers
+from shopkit.views.base import View
+from shopkit.views.materialise import materialise
+
+if TYPE_CHECKING:
+    from shopkit.config.experiment import Experiment
+
+Announce = Callable[[str, str, float], None]
+"""Told of each finished stage: its name, one line of what came out, seconds."""
+
+STAGES = ("examples", "split", "features", "train", "export", "evaluate")
+_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
+
+
+class Way:
+    """One run, stage by stage."""
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        registry: Registry,
+        run: Run,
+        tables: Tables,
+        versions: Mapping[str, str],
+        identity: str,
+        announce: Announce,
+    ) -> None:
+        self.experiment = experiment
+        self.registry = registry
+        self.run = run
+        self.tables = tables
+        self.versions = versions
+        self.identity = identity
+        self.announce = announce
+
+    def go(self) -> Run:
+        write_json(self.run.path / provenance.IDENTITY, {"identity": self.identity})
+        self._write_config()
+        self.run.work.mkdir(exist_ok=True)
+        self.registry.hook.shopkit_run_started(run=self.run)
+        for name in STAGES:
+            self._stage(name)
+        provenance.seal(
+            self.run,
+            {
+                "experiment": self.experiment.name,
+                "identity": self.identity,
+                "seed": self.experiment.seed,
+                "versions": dict(self.versions),
+                "fingerprint": self.tables.fingerprint,
+            },
+        )
+        self._stage("report")
+        shutil.rmtree(self.run.work)
+        (self.run.path / ".lock").unlink(missing_ok=True)
+        target = provenance.final_path(self.run.path)
+        finished = Run(self.run.path.rename(target))
+        self.registry.hook.shopkit_run_finished(run=finished)
+        return finished
+
+    def _stage(self, name: str) -> None:
+        if self.run.facts(name) is not None:
+            return
+        start = time.perf_counter()
+        line, facts = getattr(self, f"_{name}")()
+        seconds = time.perf_counter() - start
+        self.run.finish_stage(name, {**facts, "stage_seconds": round(seconds, 3)})
+        self.announce(name, line, seconds)
+
+    def _facts(self, stage: str) -> dict[str, Any]:
+        facts = self.run.facts(stage)
+        assert facts is not None, f"stage {stage} has not run"
+        return facts
+
+    def _write_config(self) -> None:
+        from omegaconf import OmegaConf
+
+        text = OmegaConf.to_yaml(OmegaConf.create(dict(self.experiment.raw)))
+        with replacing(self.run.config_path) as temporary:
+            temporary.write_text(_CREDENTIALS.sub("***@", text), encoding="utf-8")
+
+    # -- what earlier stages left -------------------------------------------------------------------------------
+
+    @cached_property
+    def schema(self) -> Schema:
+        """Columns of the examples; those the split or the feature plan leave out are `ignored`."""
+        return Schema.from_json(self._facts("features")["schema"])
+
+    @cached_property
+    def parts(self) -> np.ndarray:
+        """The part of every example, (N,) str."""
+        return read_columns(self.run.split_path, ["part"])["part"]
+
+    @cached_property
+    def task(self) -> Task:
+        task: Task = self.registry.build(self.experiment.task)
+        task.state = dict((self.run.facts("export") or self._facts("split"))["task"])
+        return task
+
+    @cached_property
+    def split(self) -> Examples:
+        schema = Schema.from_json(self._facts("examples")["schema"])
+        for name in self._facts("split")["not_features"]:
+            schema = schema.with_role(name, "ignored", "steers the split")
+        values = self._column("target", schema=schema)
+        assert values is not None
+        target = self.task.encode(values)
+        weight = self._column("weight", schema=schema)
+        n_classes = len(self.task.state["classes"]) if self.task.n_outputs > 1 else 0
+        return Examples(self.run.examples_path, schema, self.parts, target, weight, n_classes)
+
+    @cached_property
+    def features(self) -> Features:
+        return load_features(self.run.work / "features")
+
+    @cached_property
+    def model(self) -> FittedModel:
+        return self._fit_model(self.experiment.model, self.features, self.task, self.run.work / "model", main=True)
+
+    def _fit_model(self, choice: Choice, features: Features, task: Task, folder: Path, main: bool = False) -> FittedModel:
+        loggers = build_loggers(self.experiment.logger, self.run.path, self.experiment.name) if main else []
+        return fit_model(
+            choice,
+            self.registry,
+            features,
+            self.split,
+            task,
+            self.experiment.trainer,
+            folder,
+            self.experiment.seed,
+            loggers=loggers,
+            progress=main,
+        )
+
+    def _read(self, names: Sequence[str], part: str | None = None) -> Raw:
+        return read_columns(self.run.examples_path, names, None if part is None else self.parts == part)
+
+    def _column(self, role: Role, part: str | None = None, schema: Schema | None = None) -> np.ndarray | None:
+        column = (schema or self.schema).the(role)
+        return None if column is None else self._read([column.name], part)[column.name]
+
+    def _target(self, part: str) -> np.ndarray:
+        target: np.ndarray = self.split.target[self.parts == part]
+        return target
+
+    # -- the stages ---------------------------------------------------------------------------------------------
+
+    def _examples(self) -> tuple[str, dict[str, Any]]:
+        view: View = self.registry.build(self.experiment.view)
+        examples = view.examples(self.tables)
+        made = materialise(examples, self.experiment.features.types, self.run.examples_path, self.tables.time_zone)
+        if made.schema.the("target") is None:
+            raise DataError("No column is the target, so there is nothing to learn. Name it with view.target=<column>.")
+        facts = {
+            "n_rows": made.n_rows,
+            "left_out": dict(made.left_out),
+            "schema": made.schema.to_json(),
+            "summary": examples.summary,
+            "cutoff": examples.cutoff,
+            "origin": self.tables.origin,
+            "notes": [*self.tables.notes, *made.notes],
+            "fingerprint": self.tables.fingerprint,
+            "time_zone": self.tables.time_zone,
+        }
+        left_out = sum(made.left_out.values())
+        also = f", {left_out:,} left out" if left_out else ""
+        return f"{made.n_rows:,} examples with {len(made.schema.of_role('feature'))} columns{also}", facts
+
+    def _split(self) -> tuple[str, dict[str, Any]]:
+        split: Split = self.registry.build(self.experiment.split)
+        schema = Schema.from_json(self._facts("examples")["schema"])
+        n_rows = self._facts("examples")["n_rows"]
+        parts = assign(split, schema, n_rows, lambda name: self._read([name])[name])
+        keys = [column.name for column in schema.of_role("key")]
+        table = pa.table({**self._read(keys), "part": pa.array(parts, pa.string())})
+        with replacing(self.run.split_path) as temporary:
+            pq.write_table(table, temporary, compression="zstd")
+        task: Task = self.registry.build(self.experiment.task)
+        target, weight = (self._column(role, schema=schema) for role in ("target", "weight"))
+        assert target is not None
+        task.fit_target(target[parts == "train"], None if weight is None else weight[parts == "train"])
+        counts = {str(name): int(count) for name, count in zip(*np.unique(parts.astype(str), return_counts=True), strict=True)}
+        facts = {
+            "counts": counts,
+            "times": _time_ranges(self._column("time", schema=schema), parts),
+            "not_features": [name for name in split.not_features if name in schema],
+            "task": task.state,
+        }
+        return ", ".join(f"{part} {counts.pop(part):,}" for part in [*PARTS, *(set(counts) - set(PARTS))]), facts
+
+    def _features(self) -> tuple[str, dict[str, Any]]:
+        tags = self.registry.get("models", self.experiment.model.name).tags
+        features = self._fit_features(tags, self.run.work / "features")
+        shutil.copyfile(features.folder / "features.onnx", self.run.features_path)
+        facts = {
+            "schema": features.schema.to_json(),
+            "spec": features.spec.to_json(),
+            "columns": features.description,
+            "n_dense": features.spec.n_dense,
+            "n_ids": features.spec.n_ids,
+        }
+        n_columns = len(features.schema.of_role("feature"))
+        return f"{n_columns} columns → {features.spec.n_dense} numbers and {features.spec.n_ids} ids", facts
+
+    def _fit_features(self, tags: frozenset[str], folder: Path) -> Features:
+        return fit_features(self.experiment.features, tags, self.split, self.registry, folder, self.experiment.seed)
+
+    def _train(self) -> tuple[str, dict[str, Any]]:
+        model = self.model
+        result = model.result
+        facts = {
+            "model": self.experiment.model.name,
+            "history": result.history,
+            "best_epoch": result.best_epoch,
+            "seconds": round(result.seconds, 3),
+            "n_parameters": model.n_parameters,
+            "monitor": {"name": self.task.monitor.name, "mode": self.task.monitor.mode},
+            **result.facts,
+        }
+        how = f"best of {len(result.history)} epochs: {result.best_epoch + 1}" if result.history else "fitted"
+        return f"{self.experiment.model.name} with {model.n_parameters:,} parameters, {how}", facts
+
+    def _export(self) -> tuple[str, dict[str, Any]]:
+        features, model, task = self.features, self.model, self.task
+        validation = features.arrays(self.split, "validation")
+        task.fit_decision(model.scores(validation.features), validation.target, validation.weight)
+        inputs = features.schema.of_role("feature")
+        transform = features.transformer()
+        fitted = Fitted(
+            schema=Schema((*features.schema.of_role("key"), *inputs)),
+            features=features.graph,
+            model=model.to_onnx(),
+            task=task,
+            reference=lambda raw: model.scores(transform(raw)),
+            held_out=self._read([column.name for column in inputs], "validation"),
+            metadata={
+                "experiment": self.experiment.name,
+                "task": self.experiment.task.name,
+                "model": self.experiment.model.name,
+                "identity": self.identity,
+                "fingerprint": self.tables.fingerprint,
+                "versions": dict(self.versions),
+            },
+        )
+        exporter: Exporter = self.registry.build(self.experiment.exporter)
+        exported = exporter.export(fitted, self.run.path)
+        predictor = Predictor(exported.path)
+        facts = {
+            "checks": dict(exported.checks),
+            "size_bytes": exported.path.stat().st_size,
+            "inputs": predictor.inputs.to_json(),
+            "outputs": list(predictor.description.outputs),
+            "task": task.state,
+        }
+        size = exported.path.stat().st_size / 1024
+        return f"model.onnx, {size:,.0f} KiB, equal to the model within {max(exported.checks.values()):.1e}", facts
+
+    def _evaluate(self) -> tuple[str, dict[str, Any]]:
+        predictor = Predictor(self.run.model_path)
+        names = predictor.description.inputs
+
+        def predict(raw: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+            return predictor.run({names[column]: raw[column] for column in names})
+
+        parts = {part: self._part(part, predict if part != "train" else None) for part in PARTS}
+        test = parts["test"]
+        baselines, skipped = self._baselines()
+        settings = self.experiment.evaluation
+        metrics = evaluate(self.task, parts, settings=settings, predict=predict, baselines=baselines, seed=self.experiment.seed)
+        target = self._column("target", "test")
+        table = {**test.keys, "target": target, **predictor.table(test.outputs)}
+        with replacing(self.run.predictions_path) as temporary:
+            pq.write_table(pa.table({name: pa.array(values) for name, values in table.items()}), temporary, compression="zstd")
+        write_json(self.run.metrics_path, metrics)
+        feed = {names[column]: test.raw[column] for column in names}
+        facts = {"latency": measure_latency(self.run.model_path, feed, settings), "baselines_left_out": skipped}
+        name, best = next(iter(metrics["metrics"]["test"].items()))
+        title = metrics["about"][name]["title"]
+        return f"{title} {_estimate(best)} on {len(test):,} test rows", facts
+
+    def _part(self, part: str, predict: Callable[[Raw], dict[str, np.ndarray]] | None) -> Part:
+        raw = self._read([column.name for column in self.schema.of_role("feature")], part)
+        cutoff = self._facts("examples")["cutoff"]
+        return Part(
+            raw=raw,
+            target=self._target(part),
+            outputs=predict(raw) if predict else {},
+            weight=self._column("weight", part),
+            groups=self._groups(part),
+            keys=self._read([column.name for column in self.schema.of_role("key")], part),
+            cutoff=self._read([cutoff], part)[cutoff] if cutoff else None,
+        )
+
+    def _groups(self, part: str) -> np.ndarray | None:
+        """Who a row belongs to: the group column, or the first of several keys (the customer of customer and cut-off)."""
+        group, keys = self.schema.the("group"), self.schema.of_role("key")
+        column = group or (keys[0] if len(keys) > 1 else None)
+        return None if column is None else self._read([column.name], part)[column.name]
+
+    def _baselines(self) -> tuple[dict[str, dict[str, np.ndarray]], list[str]]:
+        """Outputs of other models on the same test rows, each with the features it likes and its own calibration."""
+        found, skipped = {}, []
+        installed = {entry.component.name for entry in self.registry.components("models")}
+        for name in self.experiment.evaluation.baselines:
+            if name == self.experiment.model.name:
+                continue
+            if name not in installed:
+                skipped.append(f"{name} is not installed")
+                continue
+            choice = self.registry.choice("models", name, "evaluation.baselines")
+            folder = self.run.work / "baselines" / name
+            features = self._fit_features(self.registry.get("models", name).tags, folder)
+            task: Task = self.registry.build(self.experiment.task)
+            task.state = dict(self._facts("split")["task"])
+            model = self._fit_model(choice, features, task, folder)
+            validation, test = (features.arrays(self.split, part) for part in ("validation", "test"))
+            task.fit_decision(model.scores(validation.features), validation.target, validation.weight)
+            found[name] = outputs_of(task, model.scores(test.features))
+        return found, skipped
+
+    def _report(self) -> tuple[str, dict[str, Any]]:
+        paths = render(self.run)
+        return ", ".join(path.name for path in paths), {}
+
+
+def _time_ranges(times: np.ndarray | None, parts: np.ndarray) -> dict[str, list[int]]:
+    """Part → first and last time in it, int seconds UTC."""
+    if times is None:
+        return {}
+    ranges = {}
+    for part in PARTS:
+        known = times[(parts == part) & (times != MISSING_TIME)]
+        if len(known):
+            ranges[part] = [int(known.min()), int(known.max())]
+    return ranges
+
+
+def _estimate(metric: Mapping[str, float | None]) -> str:
+    value, low, high = metric["value"], metric.get("low"), metric.get("high")
+    if value is None:
+        return "undefined"
+    return f"{value:.4f}" if low is None or high is None else f"{value:.4f} [{low:.4f}, {high:.4f}]"

@@ -1,0 +1,1 @@
+"""Tasks: what a model's scores mean. Loss, metrics, calibration, decision and the named outputs in the file."""

@@ -1,0 +1,166 @@
+"""Training: a model by gradients, or an estimator by its own `fit`."""
+
+from __future__ import annotations
+
+import csv
+import logging
+import signal
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.loggers import Logger
+
+from shopkit.models.base import Arrays, Estimator, Model
+from shopkit.runs import read_json, replacing, write_json
+from shopkit.tasks.base import Task
+from shopkit.training import checkpoint
+from shopkit.training.batches import Batches
+from shopkit.training.learner import Learner
+from shopkit.training.progress import ProgressBar
+from shopkit.training.settings import TrainerSettings
+
+HISTORY = "history.csv"
+ESTIMATOR = "estimator.npz"
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """How a training went. The model itself holds the weights of the best epoch."""
+
+    history: list[dict[str, float]] = field(default_factory=list)
+    """Learning curves, a row for each epoch: `epoch` (from 0), `lr`, `train_loss`, `validation_loss`, `validation_<metric>`."""
+    best_epoch: int = -1
+    facts: dict[str, Any] = field(default_factory=dict)
+    """What an estimator says of its fit (iterations, loss, …)."""
+    seconds: float = 0.0
+    """Wall-clock time of this call."""
+
+
+def fit(
+    model: Model,
+    task: Task,
+    train: Arrays,
+    validation: Arrays,
+    settings: TrainerSettings,
+    loggers: Sequence[Logger] = (),
+    *,
+    folder: Path,
+    seed: int,
+    resume: bool = False,
+    progress: bool = False,
+) -> FitResult:
+    """Train a model and leave it in eval mode, on the CPU, with the weights of the epoch that validates best.
+
+    Args:
+        folder: takes `checkpoint.pt` and `history.csv`.
+        resume: go on from the checkpoint in the folder, if there is one. The result is that of an undisturbed training.
+        progress: show a progress bar on a terminal.
+
+    Raises:
+        RunError: the loss is not finite, the checkpoint cannot be read, or the folder cannot be written.
+        KeyboardInterrupt: Ctrl-C; the last checkpoint is kept.
+    """
+    start = time.perf_counter()
+    folder.mkdir(parents=True, exist_ok=True)
+    if not resume:
+        (folder / checkpoint.FILE).unlink(missing_ok=True)
+    if not (folder / checkpoint.FILE).is_file():
+        model.start_from(torch.from_numpy(np.asarray(task.initial_bias(), np.float32)))
+    batches = Batches(train, settings.batch_size, seed, settings.max_steps)
+    learner = Learner(model, task, batches, validation, settings, seed, folder)
+    if not learner.state.finished and learner.state.epoch < settings.max_epochs:
+        with _quiet(), _threads(settings.threads):
+            trainer = pl.Trainer(
+                accelerator=settings.accelerator,
+                devices=settings.devices,
+                strategy=settings.strategy,
+                precision=settings.precision,
+                max_epochs=settings.max_epochs - learner.state.epoch,
+                logger=list(loggers) or False,
+                callbacks=[ProgressBar()] if progress else [],
+                enable_checkpointing=False,
+                enable_progress_bar=False,
+                enable_model_summary=False,
+                use_distributed_sampler=False,
+                default_root_dir=folder,
+            )
+            _train(trainer, learner)
+    # Read back, as with several devices the training was done in other processes.
+    state = checkpoint.read(folder)
+    _write_history(folder / HISTORY, state.history)
+    model.cpu().load_state_dict(state.best)
+    model.eval()
+    return FitResult(state.history, state.best_epoch, seconds=time.perf_counter() - start)
+
+
+def fit_estimator(
+    estimator: Estimator, train: Arrays, validation: Arrays, *, folder: Path, seed: int, resume: bool = False
+) -> FitResult:
+    """Fit an estimator and keep what it learnt in `estimator.npz`; a resume takes it from there."""
+    start = time.perf_counter()
+    folder.mkdir(parents=True, exist_ok=True)
+    path, facts_path = folder / ESTIMATOR, folder / "estimator.json"
+    if resume and path.is_file():
+        facts = read_json(facts_path)
+        with np.load(path, allow_pickle=False) as state:
+            estimator.load_state(dict(state))
+    else:
+        facts = estimator.fit(train, validation, seed)
+        write_json(facts_path, facts)
+        with replacing(path) as temporary, temporary.open("wb") as stream:
+            np.savez(stream, **estimator.state())  # type: ignore[arg-type]
+    return FitResult(facts=facts, seconds=time.perf_counter() - start)
+
+
+def _train(trainer: pl.Trainer, learner: Learner) -> None:
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        trainer.fit(learner, train_dataloaders=learner.batches)
+    except SystemExit as error:
+        # Lightning turns Ctrl-C into an exit and goes deaf to the next one.
+        if not trainer.interrupted:
+            raise
+        signal.signal(signal.SIGINT, handler)
+        raise KeyboardInterrupt from error
+
+
+def _write_history(path: Path, history: list[dict[str, float]]) -> None:
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, fieldnames=list(history[0]))
+        writer.writeheader()
+        writer.writerows(history)
+
+
+@contextmanager
+def _threads(n: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(n or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Lightning's notices of devices, of data loader workers and of its own services say nothing that a user can act on."""
+    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning", "lightning_fabric", "lightning.pytorch")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="pytorch_lightning")
+            warnings.filterwarnings("ignore", module="lightning_fabric")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

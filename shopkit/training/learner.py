@@ -1,0 +1,158 @@
+"""The one LightningModule: joins any model with any task."""
+
+from __future__ import annotations
+
+import math
+import time
+from contextlib import nullcontext
+from pathlib import Path
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from shopkit.errors import RunError
+from shopkit.models.base import Arrays, Model
+from shopkit.tasks.base import Task
+from shopkit.training import checkpoint
+from shopkit.training.average import WeightAverage
+from shopkit.training.batches import Batches, epoch_seed
+from shopkit.training.schedule import lr_factor
+from shopkit.training.scores import score_tensor
+from shopkit.training.settings import TrainerSettings
+
+
+class Learner(pl.LightningModule):
+    """Trains a model for a task: one optimiser step for each batch, while Lightning is entered once for each chunk of batches.
+
+    At the end of every epoch it scores the validation part in one pass, remembers the best weights, decides whether to stop,
+    and writes `checkpoint.pt`. As every epoch seeds its own random numbers, a resume needs no more than that file.
+    """
+
+    def __init__(
+        self, model: Model, task: Task, train: Batches, validation: Arrays, settings: TrainerSettings, seed: int, folder: Path
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.model = model
+        self.task = task
+        self.batches = train
+        self.validation = validation
+        self.trainer_settings = settings
+        self.seed = seed
+        self.folder = folder
+        self.state = checkpoint.read(folder)
+        """What training has come to; see `checkpoint.State`."""
+        self.saved_at = time.monotonic()
+
+    # -- start --------------------------------------------------------------------------------------------------
+
+    def setup(self, stage: str) -> None:
+        self.batches.shard(self.global_rank, self.trainer.world_size)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """AdamW and the weight average, as they were at the last checkpoint."""
+        settings, state = self.trainer_settings, self.state
+        groups = [{**group, "peak_lr": group["lr"]} for group in self.model.parameter_groups(settings.lr, settings.weight_decay)]
+        optimizer = torch.optim.AdamW(groups, fused=self.device.type in ("cpu", "cuda"))
+        self.average = WeightAverage(self.model, settings.ema_decay) if settings.ema_decay else None
+        if state.epoch:
+            self.model.load_state_dict(state.model)
+            optimizer.load_state_dict(state.optimizer)
+            if self.average is not None:
+                self.average.load_state_dict(state.average)
+        return optimizer
+
+    # -- an epoch -----------------------------------------------------------------------------------------------
+
+    def on_train_epoch_start(self) -> None:
+        self.batches.epoch = self.state.epoch
+        torch.manual_seed(epoch_seed(self.seed, self.state.epoch, self.global_rank))
+        self.losses: list[Tensor] = []
+
+    def training_step(self, chunk: dict[str, Tensor], index: int) -> None:
+        batches = {name: torch.split(values, self.batches.rows) for name, values in chunk.items()}
+        targets = batches.pop("target")
+        weights = batches.pop("weight", (None,) * len(targets))
+        step = self.state.epoch * self.batches.steps + len(self.losses)
+        for i, (target, weight) in enumerate(zip(targets, weights, strict=True)):
+            features = {name: parts[i] for name, parts in batches.items()}
+            self.losses.append(self._optimize(features, target, weight, step + i))
+        self._refuse_non_finite()
+
+    def _optimize(self, features: dict[str, Tensor], target: Tensor, weight: Tensor | None, step: int) -> Tensor:
+        optimizer, settings = self.trainer.optimizers[0], self.trainer_settings
+        factor = lr_factor(settings, step, self.batches.steps * settings.max_epochs)
+        for group in optimizer.param_groups:
+            group["lr"] = group["peak_lr"] * factor
+        optimizer.zero_grad()
+        loss = self.task.loss(self.model(features), target, weight)
+        self.manual_backward(loss)
+        if settings.gradient_clip:
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), settings.gradient_clip)
+        optimizer.step()
+        if self.average is not None:
+            self.average.update()
+        return loss.detach()
+
+    def _refuse_non_finite(self) -> None:
+        # Once for each chunk, as looking at a loss waits for the device.
+        losses = torch.stack(self.losses)
+        if not bool(losses.isfinite().all()):
+            step = int(losses.isfinite().long().argmin())
+            raise RunError(
+                f"The training loss became {float(losses[step])} in epoch {self.state.epoch + 1}, step {step + 1}. "
+                f"Lower trainer.lr (it is {self.trainer_settings.lr:g}), set trainer.gradient_clip=1, and look for features "
+                "that are not scaled (identity) or not finite."
+            )
+
+    def on_train_epoch_end(self) -> None:
+        self.model.eval()
+        with self.average.applied() if self.average is not None else nullcontext():
+            row = {
+                "epoch": self.state.epoch,
+                "lr": float(self.trainer.optimizers[0].param_groups[0]["lr"]),
+                "train_loss": float(torch.stack(self.losses).mean()),
+                **self._validate(),
+            }
+            self._remember(row)
+        self.model.train()
+        for logger in self.loggers:
+            logger.log_metrics({name: value for name, value in row.items() if name != "epoch"}, step=int(row["epoch"]))
+        self._checkpoint()
+
+    @torch.no_grad()
+    def _validate(self) -> dict[str, float]:
+        if not len(self.validation):
+            return {}
+        scores = score_tensor(self.model, self.validation.features).cpu()
+        target = torch.from_numpy(self.validation.target.copy())
+        weight = None if self.validation.weight is None else torch.from_numpy(self.validation.weight.copy())
+        metrics = {"loss": float(self.task.loss(scores, target, weight)), **self.task.validation_metrics(scores, target, weight)}
+        return {f"validation_{name}": value for name, value in metrics.items()}
+
+    def _remember(self, row: dict[str, float]) -> None:
+        """Add the epoch to the history, keep its weights if it is the best so far, and stop when it is time."""
+        state, monitor = self.state, self.task.monitor
+        value = row.get(f"validation_{monitor.name}")
+        # Without a validation part, the last epoch is the best one.
+        score = row["epoch"] if value is None else value if monitor.mode == "max" else -value
+        if not state.best or (math.isfinite(score) and score > state.best_score):
+            state.best = {name: values.detach().cpu().clone() for name, values in self.model.state_dict().items()}
+            state.best_epoch, state.best_score = state.epoch, score
+        state.history.append(row)
+        patience = self.trainer_settings.patience
+        state.epoch += 1
+        stop = patience > 0 and state.epoch - 1 - state.best_epoch >= patience
+        state.finished = stop or state.epoch >= self.trainer_settings.max_epochs
+        self.trainer.should_stop = stop
+
+    def _checkpoint(self) -> None:
+        due = time.monotonic() - self.saved_at >= self.trainer_settings.checkpoint_seconds
+        if not self.trainer.is_global_zero or not (due or self.state.finished):
+            return
+        self.state.model = self.model.state_dict()
+        self.state.optimizer = self.trainer.optimizers[0].state_dict()
+        self.state.average = self.average.state_dict() if self.average is not None else {}
+        checkpoint.write(self.folder, self.state)
+        self.saved_at = time.monotonic()

@@ -1,0 +1,1 @@
+"""Recipes from raw tables to examples: one row per decision, seeing nothing at or past its cut-off."""

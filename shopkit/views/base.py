@@ -1,0 +1,48 @@
+"""The contract of a view."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import ibis.expr.types as ir
+
+from shopkit.schema import Kind, Role
+from shopkit.sources.base import Tables
+
+
+@dataclass(frozen=True)
+class Examples:
+    """One row per decision, as a lazy ibis table, and what its columns are for.
+
+    Column kinds are inferred from the engine's types by `shopkit.views.infer`; `kinds` overrides.
+    """
+
+    table: ir.Table
+    roles: Mapping[str, Role] = field(default_factory=dict)
+    """Column → role; columns not named are features."""
+    kinds: Mapping[str, Kind] = field(default_factory=dict)
+    units: Mapping[str, str] = field(default_factory=dict)
+    left_out: Mapping[str, ir.IntegerScalar] = field(default_factory=dict)
+    """Reason → number of examples left out for it, as lazy counts."""
+    cutoff: str | None = None
+    """Name of the time column at or past which no feature may look, if the view has one."""
+    summary: str = ""
+    """One sentence for the report: what one row is and what the target means."""
+
+
+class View(ABC):
+    """Built as `Class(settings)`."""
+
+    def __init__(self, settings: Any) -> None:
+        self.settings = settings
+
+    @abstractmethod
+    def examples(self, tables: Tables) -> Examples:
+        """The recipe. Must be one ibis expression that compiles for DuckDB and for Spark.
+
+        Raises:
+            DataError: a table or column that is missing or of another type.
+        """

@@ -1,0 +1,170 @@
+"""What the columns of examples are: kinds from the engine's types, and which columns carry nothing to learn from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import duckdb
+
+from shopkit.errors import DataError, nearest
+from shopkit.schema import Column, Kind, Role, Schema
+from shopkit.sources.engine import quote
+
+IDENTIFIER_SHARE = 0.95
+"""From this share of distinct values on, a code names the row and says nothing of its kind."""
+IDENTIFIER_ROWS = 100
+"""In fewer rows than this, distinct values are no sign of an identifier."""
+
+_WHOLE = re.compile(r"U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?")
+_IDENTIFIER_NAME = re.compile(r"(^|_)(id|uuid|guid|key|number|no)$|(?<=[a-z])(Id|ID|Key|No|Number)$", re.ASCII)
+
+
+@dataclass(frozen=True)
+class RawColumn:
+    """A column as the engine has it."""
+
+    name: str
+    dtype: str
+
+    @property
+    def is_whole(self) -> bool:
+        return _WHOLE.fullmatch(self.dtype) is not None
+
+    @property
+    def is_float(self) -> bool:
+        return self.dtype in ("FLOAT", "DOUBLE")
+
+    @property
+    def is_text(self) -> bool:
+        return self.dtype in ("VARCHAR", "UUID") or self.dtype.startswith("ENUM")
+
+    @property
+    def is_time(self) -> bool:
+        return self.dtype == "DATE" or self.dtype.startswith("TIMESTAMP")
+
+    @property
+    def is_zoned(self) -> bool:
+        return self.dtype == "TIMESTAMP WITH TIME ZONE"
+
+    @property
+    def kind(self) -> Kind | None:
+        if self.is_text:
+            return "string"
+        if self.is_time:
+            return "time"
+        is_number = self.is_whole or self.is_float or self.dtype == "BOOLEAN" or self.dtype.startswith("DECIMAL")
+        return "number" if is_number else None
+
+    @property
+    def present(self) -> str:
+        """SQL: the value is not missing."""
+        name = quote(self.name)
+        if self.is_float:
+            return f"({name} IS NOT NULL AND NOT isnan({name}))"
+        return f"({name} IS NOT NULL AND {name}::VARCHAR <> '')" if self.is_text else f"({name} IS NOT NULL)"
+
+
+def raw_columns(engine: duckdb.DuckDBPyConnection, table: str) -> tuple[RawColumn, ...]:
+    return tuple(RawColumn(name, dtype) for name, dtype, *_ in engine.execute(f"DESCRIBE {table}").fetchall())
+
+
+def infer_schema(
+    engine: duckdb.DuckDBPyConnection,
+    table: str,
+    columns: Sequence[RawColumn],
+    kinds: Mapping[str, Kind],
+    roles: Mapping[str, Role],
+    units: Mapping[str, str],
+    time_zone: str,
+) -> Schema:
+    """The schema of a DuckDB table of examples.
+
+    Args:
+        kinds: given kinds; the others are inferred.
+        roles: given roles; features that are constant, empty or identifiers become `ignored`, with a note.
+
+    Raises:
+        DataError: a kind or role for a column that does not exist, or a column whose type has no kind.
+    """
+    names = [column.name for column in columns]
+    for what, given in (("type", kinds), ("role", roles)):
+        for name in given:
+            if name not in names:
+                raise DataError(f"A {what} is given for column '{name}', which the examples do not have.{nearest(name, names)}")
+    notes = _useless(engine, table, [column for column in columns if column.name not in roles and column.kind])
+    return Schema(tuple(_column(column, kinds, roles, notes, units, time_zone) for column in columns))
+
+
+def _column(
+    raw: RawColumn,
+    kinds: Mapping[str, Kind],
+    roles: Mapping[str, Role],
+    notes: Mapping[str, str],
+    units: Mapping[str, str],
+    time_zone: str,
+) -> Column:
+    name = raw.name
+    role = roles.get(name) or ("ignored" if name in notes else "feature")
+    kind = kinds.get(name) or _kind_of_role(raw, role)
+    note = notes.get(name, "")
+    if raw.kind is None:
+        if role not in ("feature", "ignored"):
+            raise DataError(f"Column '{name}' is of type {raw.dtype}, which cannot be the {role}. Cast it in the source.")
+        return Column(name, "string", "ignored", note=f"of type {raw.dtype}, which no kind of column takes")
+    if role == "target" and kind == "time":
+        raise DataError(f"The target '{name}' is a time ({raw.dtype}); give a number or a category.")
+    return Column(
+        name=name,
+        kind=kind,
+        role=role,
+        integer=kind == "string" and (raw.is_whole or raw.is_float),
+        double=kind == "number" and role == "target",
+        unit=time_zone if kind == "time" else units.get(name, ""),
+        note=note,
+    )
+
+
+def _kind_of_role(raw: RawColumn, role: Role) -> Kind:
+    if role in ("key", "group") and (raw.is_whole or raw.is_float):
+        return "string"  # shops number their customers and orders
+    if role == "time":
+        return "time"
+    return raw.kind or "string"
+
+
+def _useless(engine: duckdb.DuckDBPyConnection, table: str, columns: Sequence[RawColumn]) -> dict[str, str]:
+    """Column → why it has nothing to learn from, for those that have not."""
+    if not columns:
+        return {}
+    facts: list[str] = ["count(*)"]
+    for column in columns:
+        name, where = quote(column.name), f"FILTER ({column.present})"
+        has_codes = column.is_text or (column.is_whole and _IDENTIFIER_NAME.search(column.name))
+        facts += [
+            f"count(*) {where}",
+            f"coalesce(min({name}) {where} = max({name}) {where}, true)",
+            f"approx_count_distinct({name}) {where}" if has_codes else "0",
+            f"coalesce(avg(contains(trim({name}::VARCHAR), ' ')::INT) {where}, 0)" if column.is_text else "0",
+        ]
+    row = engine.execute(f"SELECT {', '.join(facts)} FROM {table}").fetchone()
+    assert row is not None
+    n_rows = row[0]
+    notes = {}
+    for i, column in enumerate(columns):
+        present, is_constant, distinct, spaced = row[1 + 4 * i : 5 + 4 * i]
+        if present == 0:
+            notes[column.name] = "all values are missing"
+        elif is_constant and present == n_rows:
+            notes[column.name] = "constant: every row has the same value"
+        elif present >= IDENTIFIER_ROWS and spaced < 0.5 and _is_identifier(engine, table, column, present, distinct):
+            notes[column.name] = "an identifier: nearly every row has a value of its own"
+    return notes
+
+
+def _is_identifier(engine: duckdb.DuckDBPyConnection, table: str, column: RawColumn, present: int, approximate: int) -> bool:
+    if approximate < 0.8 * IDENTIFIER_SHARE * present:
+        return False
+    row = engine.execute(f"SELECT count(DISTINCT {quote(column.name)}) FILTER ({column.present}) FROM {table}").fetchone()
+    return row is not None and row[0] > IDENTIFIER_SHARE * present

@@ -1,0 +1,217 @@
+"""Examples made once, as Parquet of canonical columns, by whichever engine ran the view."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import duckdb
+import ibis.expr.types as ir
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from shopkit.errors import DataError
+from shopkit.runs import replacing
+from shopkit.runtime.canonical import canonicalise
+from shopkit.schema import MISSING_TIME, Column, Kind, Role, Schema
+from shopkit.sources.engine import literal, quote
+from shopkit.views.base import Examples
+from shopkit.views.infer import RawColumn, infer_schema, raw_columns
+
+BATCH_ROWS = 65_536
+ROW_KEY = "row"
+"""The key made for examples that have none: their row number in the source, from 0."""
+FLOAT32_MAX = 3.4028234663852886e38
+ARROW_TYPES = {"string": pa.string(), "time": pa.int64()}
+
+
+@dataclass(frozen=True)
+class Materialised:
+    """What stands in the file."""
+
+    schema: Schema
+    n_rows: int
+    left_out: Mapping[str, int]
+    """Reason → number of examples left out for it."""
+    notes: tuple[str, ...]
+    """What was inferred, for the report: `column: why`."""
+
+
+def materialise(
+    examples: Examples,
+    types: Mapping[str, Kind],
+    path: Path,
+    time_zone: str = "UTC",
+    roles: Mapping[str, Role] | None = None,
+) -> Materialised:
+    """Run the view and write its examples, ordered by time and keys, with canonical columns.
+
+    Args:
+        types: column → kind, over what the view says and what is inferred.
+        path: the Parquet file to write: float32 (the target float64), text, int64 seconds UTC.
+        time_zone: of times without one.
+        roles: column → role, over what the view says and what is inferred.
+
+    Raises:
+        DataError: no examples, a key twice, an infinite value, or a column that cannot be of its kind.
+    """
+    given: dict[str, Role] = {**examples.roles, **(roles or {})}
+    with TemporaryDirectory(prefix="shopkit-") as folder, duckdb.connect() as engine:
+        engine.execute(f"SET temp_directory = {literal(folder)}; SET TimeZone = 'UTC'")
+        raw = Path(folder) / "raw.parquet"
+        _run_view(examples.table, raw)
+        rows = f"read_parquet({literal(str(raw))}, file_row_number=true)"
+        named = "*" if "key" in given.values() else f"file_row_number AS {quote(_row_key(examples.table))}, *"
+        if "key" not in given.values():
+            given[_row_key(examples.table)] = "key"
+        engine.execute(f"CREATE VIEW every AS SELECT {named} FROM {rows}")
+        columns = tuple(column for column in raw_columns(engine, "every") if column.name != "file_row_number")
+        n_missing = _set_target_aside(engine, columns, given)
+        schema = infer_schema(engine, "examples", columns, {**examples.kinds, **types}, given, examples.units, time_zone)
+        _check(engine, columns, schema)
+        n_rows = _write(engine, columns, schema, path)
+    counts = {reason: int(count.to_pyarrow().as_py()) for reason, count in examples.left_out.items()}
+    counts["target is missing"] = n_missing
+    left_out = {reason: count for reason, count in counts.items() if count}
+    notes = tuple(f"{column.name}: {column.note}" for column in schema if column.note)
+    return Materialised(schema, n_rows, left_out, notes)
+
+
+def _run_view(table: ir.Table, path: Path) -> None:
+    connection = table.get_backend()
+    if connection.name == "duckdb":
+        connection.to_parquet(table, path)
+        return
+    with table.to_pyarrow_batches(chunk_size=BATCH_ROWS) as batches, pq.ParquetWriter(path, batches.schema) as writer:
+        for batch in batches:
+            writer.write_batch(batch)
+
+
+def _row_key(table: ir.Table) -> str:
+    return ROW_KEY if ROW_KEY not in table.columns else f"{ROW_KEY}_number"
+
+
+def _set_target_aside(engine: duckdb.DuckDBPyConnection, columns: Sequence[RawColumn], roles: Mapping[str, Role]) -> int:
+    """Make the view `examples`: the rows that have a target. Returns the number of the others."""
+    targets = [column for column in columns if roles.get(column.name) == "target"]
+    condition = targets[0].present if targets else "true"
+    engine.execute(f"CREATE VIEW examples AS SELECT * FROM every WHERE {condition}")
+    row = engine.execute(f"SELECT count(*), count(*) FILTER ({condition}) FROM every").fetchone()
+    assert row is not None
+    total, kept = row
+    if total == 0:
+        raise DataError("The view gives no examples: the tables have no rows that fit its settings.")
+    if kept == 0:
+        raise DataError(f"The target '{targets[0].name}' is missing in all {total:,} rows.")
+    return int(total - kept)
+
+
+def _check(engine: duckdb.DuckDBPyConnection, columns: Sequence[RawColumn], schema: Schema) -> None:
+    place = [column.name for column in schema if column.role in ("key", "time")]
+    shown = " || ', ' || ".join(f"{literal(name + '=')} || coalesce({quote(name)}::VARCHAR, 'missing')" for name in place)
+    floats = [
+        column
+        for column in columns
+        if column.is_float and schema[column.name].kind == "number" and schema[column.name].role != "ignored"
+    ]
+    for column in floats:
+        name = quote(column.name)
+        found = engine.execute(
+            f"SELECT {name}, file_row_number, {shown} FROM examples WHERE abs({name}) > {FLOAT32_MAX} AND NOT isnan({name}) "
+            "ORDER BY file_row_number LIMIT 1"
+        ).fetchone()
+        if found:
+            value, row, where = found
+            raise DataError(
+                f"Column '{column.name}', row {row} ({where}): {value} is not a finite number. "
+                "Clean it in the source, or leave the value missing."
+            )
+    names = ", ".join(map(quote, place))
+    twice = engine.execute(
+        f"SELECT {shown}, count(*) AS n FROM examples GROUP BY {names} HAVING n > 1 ORDER BY {names} LIMIT 1"
+    ).fetchone()
+    if twice:
+        raise DataError(
+            f"The key is not unique: {twice[1]} examples have {twice[0]}. Name all columns that together tell rows apart, "
+            "or remove the repeats in the source."
+        )
+    weight = schema.the("weight")
+    if weight:
+        name = quote(weight.name)
+        bad = engine.execute(
+            f"SELECT {name}, {shown} FROM examples WHERE NOT coalesce({name} >= 0 AND NOT isnan({name}::DOUBLE), false) LIMIT 1"
+        ).fetchone()
+        if bad:
+            raise DataError(f"Weight column '{weight.name}' is {bad[0]} at {bad[1]}; a weight must be a number of at least 0.")
+
+
+def _write(engine: duckdb.DuckDBPyConnection, columns: Sequence[RawColumn], schema: Schema, path: Path) -> int:
+    order = [column for role in ("time", "key") for column in schema.of_role(role)]  # type: ignore[arg-type]
+    by = ", ".join([*(f"examples.{quote(column.name)}" for column in order), "file_row_number"])
+    chosen = ", ".join(_plain(column, schema[column.name]) for column in columns)
+    reader = engine.sql(f"SELECT {chosen} FROM examples ORDER BY {by}").to_arrow_reader(BATCH_ROWS)
+    fields = pa.schema([(column.name, _arrow_type(column)) for column in schema])
+    n_rows = 0
+    with replacing(path) as temporary, pq.ParquetWriter(temporary, fields, compression="zstd") as writer:
+        for batch in _even(reader):
+            arrays = [_canonical(batch.column(column.name), column, n_rows) for column in schema]
+            writer.write_table(pa.table(arrays, schema=fields), row_group_size=BATCH_ROWS)
+            n_rows += batch.num_rows
+    return n_rows
+
+
+def _even(reader: pa.RecordBatchReader) -> Iterator[pa.Table]:
+    """Batches of exactly BATCH_ROWS rows (the last one shorter), so that equal rows give equal files."""
+    pending: list[pa.RecordBatch] = []
+    n_rows = 0
+    for batch in reader:
+        pending.append(batch)
+        n_rows += batch.num_rows
+        while n_rows >= BATCH_ROWS:
+            table = pa.Table.from_batches(pending)
+            yield table.slice(0, BATCH_ROWS)
+            pending = table.slice(BATCH_ROWS).to_batches()
+            n_rows -= BATCH_ROWS
+    if n_rows:
+        yield pa.Table.from_batches(pending)
+
+
+def _plain(raw: RawColumn, column: Column) -> str:
+    """SQL that gives a raw column in a plain Arrow type without a loss: whole numbers with missing ones would become floats."""
+    name = quote(raw.name)
+    if raw.kind is None:
+        value = "''"
+    elif column.kind == "time":
+        if raw.is_zoned:
+            value = f"coalesce(floor(epoch_us({name}) / 1000000)::BIGINT, {MISSING_TIME})"
+        elif raw.is_whole:
+            value = f"coalesce({name}::BIGINT, {MISSING_TIME})"
+        else:
+            value = f"{name}::TIMESTAMP" if raw.is_time else name
+    elif column.kind == "string" and (raw.is_whole or raw.is_text):
+        value = f"{name}::VARCHAR"
+    elif raw.dtype.startswith("DECIMAL") or (raw.dtype == "BOOLEAN" and column.kind == "number") or "HUGEINT" in raw.dtype:
+        value = f"{name}::DOUBLE"
+    else:
+        value = name
+    return f"{value} AS {name}"
+
+
+def _canonical(values: pa.ChunkedArray, column: Column, first_row: int) -> pa.Array:
+    raw = values.combine_chunks()
+    array = raw if isinstance(raw, pa.Array) else pa.chunked_array([], values.type).combine_chunks()
+    moments = array.to_numpy(zero_copy_only=False)
+    if column.kind == "time" and moments.dtype.kind == "M":
+        # Zones are applied value by value: cut-offs and days repeat.
+        distinct, inverse = np.unique(moments, return_inverse=True)
+        return pa.array(canonicalise(distinct, column, first_row)[inverse], pa.int64())
+    return pa.array(canonicalise(moments, column, first_row), _arrow_type(column))
+
+
+def _arrow_type(column: Column) -> pa.DataType:
+    if column.kind == "number":
+        return pa.float64() if column.double else pa.float32()
+    return ARROW_TYPES[column.kind]

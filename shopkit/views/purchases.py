@@ -1,0 +1,254 @@
+"""A shop's purchases, set against cut-offs.
+
+Days are whole numbers counted from the first cut-off, so a customer's day can be set against every cut-off it matters to by
+arithmetic (no range join), and money is summed in whole ten-thousandths, so that the order of adding changes nothing.
+One ibis expression; it compiles for DuckDB and for Spark.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, reduce
+
+import ibis
+import ibis.expr.types as ir
+
+from shopkit.errors import DataError, nearest
+from shopkit.sources.base import Tables
+from shopkit.views.base import Examples
+from shopkit.views.settings import HistorySettings
+
+MONEY_SCALE = 10_000
+EXAMPLE = ("customer", "k")
+"""What an example is, inside this module: a customer and the number of a cut-off."""
+
+
+@dataclass(frozen=True)
+class Calendar:
+    """The cut-offs: midnights, `every_days` apart."""
+
+    first: dt.date
+    every_days: int
+    n_closed: int
+    """Cut-offs whose horizon is over; these make examples."""
+    n_open: int
+    """Cut-offs after those, whose horizon is not over yet."""
+
+    def __len__(self) -> int:
+        return self.n_closed + self.n_open
+
+    @property
+    def first_day(self) -> int:
+        """Days from 1970-01-01 to the first cut-off."""
+        return (self.first - dt.date(1970, 1, 1)).days
+
+
+class Purchases:
+    """The purchases of a shop's customers, by line, basket and day, and the cut-offs they lie before or after.
+
+    Raises:
+        DataError: a table or column that is missing or of another type, or no cut-off that fits the data.
+    """
+
+    def __init__(self, settings: HistorySettings, tables: Tables) -> None:
+        self.settings = settings
+        self.tables = tables
+        self.orders = tables[settings.orders]
+        self.calendar = self._calendar()
+
+    # -- the cut-offs -------------------------------------------------------------------------------------------
+
+    def _calendar(self) -> Calendar:
+        settings = self.settings
+        time = self._time(self.orders, "orders", "time")
+        span = self.orders.aggregate(first=time.min().cast("date"), last=time.max().cast("date")).to_pyarrow().to_pylist()[0]
+        if span["first"] is None:
+            raise DataError(f"view: table '{settings.orders}' has no purchases with a time.")
+        start, end = span["first"], span["last"]
+        data = f"the purchases run from {start} to {end}"
+        first = _date(settings.first_cutoff) or start + dt.timedelta(days=settings.history_days)
+        last = _date(settings.last_cutoff) or end
+        for name, cutoff in (("first_cutoff", first), ("last_cutoff", last)):
+            if getattr(settings, name) and not start < cutoff <= end:
+                raise DataError(f"view.{name}: {cutoff} is outside the data; {data}.")
+        if last < first:
+            needs = "" if settings.first_cutoff else f" and the history looks back {settings.history_days} days"
+            raise DataError(
+                f"view: no cut-off from {first} to {last}: {data}{needs}. Shorten view.windows_days, or set view.first_cutoff."
+            )
+        # The last day may be under way, so a horizon must end before it.
+        closed = min(last, end - dt.timedelta(days=settings.horizon_days))
+        n_closed = (closed - first).days // settings.every_days + 1
+        if n_closed < 1:
+            raise DataError(
+                f"view.horizon_days: {settings.horizon_days} days from the first cut-off {first} are not over; {data}."
+            )
+        n_all = (last - first).days // settings.every_days + 1
+        return Calendar(first, settings.every_days, n_closed, n_all - n_closed)
+
+    def cutoff(self, k: ir.IntegerValue) -> ir.TimestampValue:
+        """The moment of cut-off k: a midnight, without a zone as the purchases are."""
+        days = k * self.calendar.every_days + self.calendar.first_day
+        return (days.cast("int64") * 86_400).as_timestamp("s").cast("timestamp")
+
+    def at_cutoffs(self, table: ir.Table, first: ir.IntegerValue, last: ir.IntegerValue) -> ir.Table:
+        """Each row once for every cut-off from day `first` to day `last` (both included), with its number `k`."""
+        every = self.calendar.every_days
+        from_k = ibis.greatest(_floor_div(first + (every - 1), every), 0)
+        to_k = ibis.least(_floor_div(last, every) + 1, len(self.calendar))
+        spread = table.mutate(from_k=from_k, n_cutoffs=to_k - from_k)
+        spread = spread.filter(spread.n_cutoffs > 0)
+        # A range from zero: ibis writes no brackets around the ends of any other for Spark.
+        spread = spread.mutate(offset=ibis.range(ibis.literal(0, "int64"), spread.n_cutoffs).unnest())
+        return spread.mutate(k=spread.from_k + spread.offset).drop("from_k", "n_cutoffs", "offset")
+
+    def _age(self, spread: ir.Table) -> ir.IntegerValue:
+        """Days from the row's day to its cut-off: 1 is the day before."""
+        return spread.k * self.calendar.every_days - spread.day
+
+    def before(self, table: ir.Table) -> ir.Table:
+        """Each row (with a `day`) at every cut-off that it lies before by `history_days` at most, with its `age`."""
+        spread = self.at_cutoffs(table, table.day + 1, table.day + self.settings.history_days)
+        return spread.mutate(age=self._age(spread))
+
+    def within_horizon(self, table: ir.Table) -> ir.Table:
+        """Each row (with a `day`) at every cut-off whose horizon it falls into."""
+        return self.at_cutoffs(table, table.day - self.settings.horizon_days + 1, table.day)
+
+    # -- the purchases ------------------------------------------------------------------------------------------
+
+    @cached_property
+    def lines(self) -> ir.Table:
+        """Purchased lines in standard names: customer, day, at, basket, store, department, amount, discount, coupon, items."""
+        settings, orders = self.settings, self.orders
+        nothing = ibis.literal(0, "int64")
+        time = self._time(orders, "orders", "time")
+        lines = orders.select(
+            customer=self._column(orders, "orders", "customer"),
+            day=self._day(time),
+            at=time,
+            basket=self._column(orders, "orders", "basket"),
+            product=self._column(orders, "orders", "product") if settings.product else ibis.literal(""),
+            store=self._column(orders, "orders", "store").cast("string") if settings.store else ibis.literal(""),
+            amount=_money(self._column(orders, "orders", "amount")),
+            discount=self._sum(orders, "discounts"),
+            coupon=self._sum(orders, "coupon_discounts"),
+            items=self._column(orders, "orders", "quantity").fill_null(0).cast("int64") if settings.quantity else nothing,
+        )
+        lines = lines.filter(lines.customer.notnull(), lines.day.notnull())
+        if not (settings.products and settings.product):
+            return lines.mutate(department=ibis.literal("")).drop("product")
+        products = self.tables[settings.products]
+        departments = products.select(
+            product=self._column(products, "products", "product"),
+            department=self._column(products, "products", "product_department").cast("string"),
+        )
+        departments = departments.group_by("product").aggregate(department=departments.department.min())
+        joined = lines.left_join(departments, "product")
+        return joined.select(*[name for name in lines.columns if name != "product"], department=joined.department.fill_null(""))
+
+    @cached_property
+    def baskets(self) -> ir.Table:
+        """One row per customer, basket and day."""
+        lines = self.lines
+        return lines.group_by("customer", "basket", "day").aggregate(
+            at=lines["at"].min(), store=lines.store.min(), amount=lines.amount.sum().cast("int64")
+        )
+
+    @cached_property
+    def departments(self) -> dict[str, str]:
+        """Column-name part → department: those with most lines before the first cut-off."""
+        known = self.lines.filter(self.lines.day < 0, self.lines.department != "")
+        counted = known.group_by("department").aggregate(n=known.count())
+        ranked = counted.order_by(counted.n.desc(), counted.department.asc()).limit(self.settings.n_departments)
+        return _slugs([row["department"] for row in ranked.to_pyarrow().to_pylist()])
+
+    @cached_property
+    def days(self) -> ir.Table:
+        """One row per customer and day with a purchase."""
+        lines, baskets = self.lines, self.baskets
+        amounts = {
+            f"amount_{slug}": lines.amount.sum(where=lines.department == department).fill_null(0).cast("int64")
+            for slug, department in self.departments.items()
+        }
+        bought = lines.group_by("customer", "day").aggregate(
+            n_lines=lines.count(),
+            items=lines["items"].sum().cast("int64"),
+            amount=lines.amount.sum().cast("int64"),
+            discount=lines.discount.sum().cast("int64"),
+            coupon=lines.coupon.sum().cast("int64"),
+            n_departments=lines.department.nunique(),
+            **amounts,
+        )
+        paid = baskets.group_by("customer", "day").aggregate(n_baskets=baskets.count(), largest=baskets.amount.max())
+        days = bought.inner_join(paid, ["customer", "day"])
+        by_customer = ibis.window(group_by="customer", order_by="day")
+        return days.mutate(gap=days.day - days.day.lag().over(by_customer))
+
+    # -- columns ------------------------------------------------------------------------------------------------
+
+    def _column(self, table: ir.Table, table_setting: str, setting: str) -> ir.Column:
+        name = getattr(self.settings, setting)
+        return self._named(table, table_setting, setting, name)
+
+    def _named(self, table: ir.Table, table_setting: str, setting: str, name: str) -> ir.Column:
+        if name not in table.columns:
+            raise DataError(
+                f"view.{setting} is '{name}', but table '{getattr(self.settings, table_setting)}' has no such column."
+                f"{nearest(name, table.columns)} Columns: {', '.join(table.columns)}."
+            )
+        return table[name]
+
+    def _time(self, table: ir.Table, table_setting: str, setting: str) -> ir.TimestampColumn:
+        column = self._column(table, table_setting, setting)
+        dtype = column.type()
+        if not (dtype.is_timestamp() or dtype.is_date()):
+            first = column.first().to_pyarrow().as_py()
+            raise DataError(
+                f"view.{setting}: column '{column.get_name()}' is {dtype}, expected a timestamp. First value: {first!r}. "
+                "Declare it in source.types, set source.timestamp_format, or cast it in the source."
+            )
+        return column.cast("timestamp")
+
+    def _day(self, time: ir.TimestampColumn) -> ir.IntegerColumn:
+        return time.date().epoch_days().cast("int64") - self.calendar.first_day
+
+    def _sum(self, table: ir.Table, setting: str) -> ir.IntegerValue:
+        parts = [_money(self._named(table, "orders", setting, name)) for name in getattr(self.settings, setting)]
+        return reduce(lambda left, right: left + right, parts, ibis.literal(0, "int64"))
+
+
+def _money(values: ir.NumericColumn) -> ir.IntegerColumn:
+    return (values.cast("float64").fill_null(0.0) * MONEY_SCALE).round().cast("int64")
+
+
+def _ratio(part: ir.NumericValue, whole: ir.NumericValue) -> ir.FloatingValue:
+    """part / whole, missing where whole is 0."""
+    return part.cast("float64") / whole.cast("float64").nullif(0.0)
+
+
+def _floor_div(value: ir.IntegerValue, by: int) -> ir.IntegerValue:
+    return (value // by).cast("int64")
+
+
+def _left_join(left: ir.Table, right: ir.Table) -> ir.Table:
+    """Left join on what the two share of `customer` and `k`; the left names stay."""
+    on = [name for name in EXAMPLE if name in right.columns]
+    joined = left.left_join(right, on)
+    return joined.select(*[left[name] for name in left.columns], *[right[name] for name in right.columns if name not in EXAMPLE])
+
+
+def _slugs(names: Sequence[str]) -> dict[str, str]:
+    """Column-name part → name, each part once."""
+    slugs: dict[str, str] = {}
+    for name in names:
+        slug = re.sub(r"[^0-9a-z]+", "_", name.lower()).strip("_") or "other"
+        slugs[slug if slug not in slugs else f"{slug}_{len(slugs)}"] = name
+    return slugs
+
+
+def _date(text: str) -> dt.date | None:
+    return dt.date.fromisoformat(str(text)) if text else None

@@ -1,0 +1,60 @@
+"""Each row of one table is an example."""
+
+from __future__ import annotations
+
+import ibis.expr.types as ir
+
+from shopkit.errors import DataError, nearest
+from shopkit.schema import Role
+from shopkit.sources.base import Tables
+from shopkit.views.base import Examples, View
+from shopkit.views.settings import TableSettings
+
+
+class TableView(View):
+    """Rows as they are; the settings say what their columns are for."""
+
+    settings: TableSettings
+
+    def examples(self, tables: Tables) -> Examples:
+        settings = self.settings
+        table = tables[settings.table]
+        roles: dict[str, Role] = {}
+        for role, names in (
+            ("key", settings.keys),
+            ("group", [settings.group]),
+            ("time", [settings.time]),
+            ("weight", [settings.weight]),
+            ("target", [settings.target]),
+        ):
+            for name in filter(None, names):
+                self._check(table, name, role)
+                roles.setdefault(name, role)  # type: ignore[arg-type]  # a key may be the group as well
+        for setting in ("columns", "exclude"):
+            for name in getattr(settings, setting):
+                self._check(table, name, setting)
+        features = [name for name in settings.columns or table.columns if name not in roles and name not in settings.exclude]
+        if settings.cutoff:
+            self._check(table, settings.cutoff, "cutoff")
+            if not table[settings.cutoff].type().is_temporal():
+                raise DataError(
+                    f"view table: view.cutoff column '{settings.cutoff}' is {table[settings.cutoff].type()}, expected a timestamp. "
+                    "Declare it in source.types, or cast it in the source."
+                )
+        extra = [settings.cutoff] if settings.cutoff and settings.cutoff not in roles and settings.cutoff not in features else []
+        if not features:
+            raise DataError(f"view table: table '{settings.table}' has no columns left for features.")
+        return Examples(
+            table=table.select(*roles, *features, *extra),
+            roles={**roles, **dict.fromkeys(extra, "ignored")},
+            units={name: unit for name, unit in tables.units.items() if name in table.columns},
+            cutoff=settings.cutoff or None,
+            summary=f"Each row of {settings.table} in {tables.origin}; the target is {settings.target}.",
+        )
+
+    def _check(self, table: ir.Table, name: str, role: str) -> None:
+        if name not in table.columns:
+            raise DataError(
+                f"view table: view.{role} names column '{name}', which table '{self.settings.table}' does not have."
+                f"{nearest(name, table.columns)} Columns: {', '.join(table.columns)}."
+            )

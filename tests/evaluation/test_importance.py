@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from shopkit.evaluation.importance import permutation_importance
+from shopkit.evaluation.part import Outputs, Part, Raw
+from shopkit.evaluation.settings import EvaluationSettings
+from shopkit.tasks.binary import Binary
+from shopkit.tasks.regression import Regression
+from shopkit.tasks.settings import RegressionSettings
+
+Shop = tuple[Binary, dict[str, Part], Callable[[Raw], Outputs]]
+SETTINGS = EvaluationSettings(n_bootstrap=50, permutation_rows=800)
+
+
+def test_columns_in_use_matter_and_others_do_not(shop: Shop) -> None:
+    task, parts, predict = shop
+    found = permutation_importance(task, parts["test"], predict, SETTINGS, 0)
+    assert found is not None
+    assert found["metric"] == "auroc"
+    assert [entry["column"] for entry in found["columns"]][:2] == ["recency", "visitor"]
+    assert found["columns"][0]["low"] > 0.1
+    for entry in found["columns"][2:]:
+        assert (entry["value"], entry["low"], entry["high"]) == (0, 0, 0)
+
+
+def test_equal_seeds_shuffle_alike_whatever_other_columns_there_are(shop: Shop) -> None:
+    task, parts, predict = shop
+    test = parts["test"]
+    fewer = Part({name: test.raw[name] for name in ("visitor", "recency")}, test.target, test.outputs, groups=test.groups)
+    whole = permutation_importance(task, test, predict, SETTINGS, 5)
+    assert whole == permutation_importance(task, test, predict, SETTINGS, 5)
+    part = permutation_importance(task, fewer, predict, SETTINGS, 5)
+    assert whole is not None
+    assert part is not None
+    assert part["columns"] == whole["columns"][:2]
+    assert whole != permutation_importance(task, test, predict, SETTINGS, 6)
+
+
+def test_a_metric_of_which_less_is_better_counts_up() -> None:
+    rng = np.random.default_rng(0)
+    raw = {"x": rng.normal(size=400).astype(np.float32)}
+    task = Regression(RegressionSettings())
+    task.fit_target(raw["x"])
+    part = Part(raw, raw["x"], {"prediction": raw["x"]})
+    found = permutation_importance(task, part, lambda raw: {"prediction": raw["x"]}, SETTINGS, 0)
+    assert found is not None
+    assert found["metric"] == "rmse"
+    assert found["columns"][0]["value"] == pytest.approx(np.sqrt(2), abs=0.2)
+
+
+def test_no_repeats_is_none(shop: Shop) -> None:
+    task, parts, predict = shop
+    assert permutation_importance(task, parts["test"], predict, EvaluationSettings(permutation_repeats=0), 0) is None

@@ -1,0 +1,142 @@
+"""Linear models against scikit-learn, which fits the same objective."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+from sklearn.linear_model import LogisticRegression, Ridge
+
+from shopkit.errors import ConfigError
+from shopkit.features.base import FeatureBlock, FeatureSpec
+from shopkit.models import linear
+from shopkit.models.base import Arrays
+from shopkit.models.linear import Linear
+from shopkit.models.settings import LinearSettings
+from shopkit.tasks.binary import Binary
+from shopkit.tasks.multiclass import Multiclass
+from shopkit.tasks.regression import Regression
+from shopkit.tasks.settings import BinarySettings, MulticlassSettings, RegressionSettings
+
+N = 400
+RANDOM = np.random.default_rng(0)
+# Scales that differ ten-thousandfold, as raw amounts do.
+X = (RANDOM.standard_normal((N, 3)) * [1, 100, 0.01] + [0, 50, 0]).astype(np.float32)
+IDS = RANDOM.integers(0, 4, (N, 2))
+SIGNAL = X[:, 0] + X[:, 1] / 100 - X[:, 2] * 100 + (IDS[:, 0] == 2) + RANDOM.standard_normal(N)
+DENSE = FeatureSpec(tuple(FeatureBlock(f"x{i}", "identity", "dense", i, 1, (f"x{i}",)) for i in range(3)))
+BOTH = FeatureSpec((*DENSE.blocks, *(FeatureBlock(f"c{i}", "vocabulary", "ids", i, 1, (f"c{i}",), 4) for i in range(2))))
+
+
+def binary() -> tuple[Binary, np.ndarray]:
+    task, target = Binary(BinarySettings()), (SIGNAL > 1).astype(np.float64)
+    task.fit_target(target)
+    return task, task.encode(target)
+
+
+def fitted(task, features, columns, target, weight=None, **settings) -> Linear:
+    train = Arrays(columns, target, weight)
+    model = Linear(LinearSettings(**settings), features, task)
+    facts = model.fit(train, Arrays({name: values[:50] for name, values in columns.items()}, target[:50]), seed=0)
+    assert facts["largest_gradient"] < 1e-5
+    assert np.isfinite(facts["validation_loss"])
+    return model
+
+
+@pytest.mark.parametrize("l2", [0.1, 1.0, 10.0])
+def test_logistic_regression_equals_scikit_learn(l2):
+    task, target = binary()
+    model = fitted(task, DENSE, {"dense": X}, target, l2=l2)
+    reference = LogisticRegression(C=1 / l2, tol=1e-10, max_iter=10_000, solver="newton-cholesky").fit(X.astype(np.float64), target)
+    np.testing.assert_allclose(model.scores({"dense": X})[:, 0], reference.decision_function(X), atol=2e-3)
+
+
+def test_ids_are_one_hot_columns():
+    task, target = binary()
+    model = fitted(task, BOTH, {"dense": X, "ids": IDS}, target)
+    one_hot = np.hstack([X, np.eye(4)[IDS[:, 0]], np.eye(4)[IDS[:, 1]]])
+    reference = LogisticRegression(C=1.0, tol=1e-10, max_iter=10_000, solver="newton-cholesky").fit(one_hot, target)
+    np.testing.assert_allclose(model.scores({"dense": X, "ids": IDS})[:, 0], reference.decision_function(one_hot), atol=2e-3)
+
+
+def test_weighted_rows_count_as_repeated_ones():
+    task, target = binary()
+    times = RANDOM.integers(1, 4, N)
+    weighted = fitted(task, DENSE, {"dense": X}, target, times.astype(np.float32), l2=0.0)
+    repeated = fitted(task, DENSE, {"dense": np.repeat(X, times, 0)}, np.repeat(target, times), l2=0.0)
+    np.testing.assert_allclose(weighted.scores({"dense": X}), repeated.scores({"dense": X}), atol=2e-3)
+
+
+def test_softmax_regression_equals_scikit_learn():
+    task, target = Multiclass(MulticlassSettings()), np.digitize(SIGNAL, [0, 2]).astype(np.float64)
+    task.fit_target(target)
+    model = fitted(task, DENSE, {"dense": X}, task.encode(target))
+    reference = LogisticRegression(C=1.0, tol=1e-10, max_iter=10_000).fit(X / X.std(0), target)
+    free = fitted(task, DENSE, {"dense": (X / X.std(0)).astype(np.float32)}, task.encode(target))
+    scores, expected = free.scores({"dense": (X / X.std(0)).astype(np.float32)}), reference.decision_function(X / X.std(0))
+    np.testing.assert_allclose(scores - scores.mean(1, keepdims=True), expected - expected.mean(1, keepdims=True), atol=5e-3)
+    assert model.scores({"dense": X}).shape == (N, 3)
+
+
+def test_linear_regression_equals_ridge():
+    task = Regression(RegressionSettings(target_scale="none"))
+    task.fit_target(SIGNAL)
+    target = task.encode(SIGNAL)
+    model = fitted(task, DENSE, {"dense": X}, target, l2=0.0)
+    reference = Ridge(alpha=0.0).fit(X.astype(np.float64), target)
+    np.testing.assert_allclose(model.scores({"dense": X})[:, 0], reference.predict(X), atol=1e-3)
+
+
+def test_rows_in_chunks_give_the_same_fit(monkeypatch):
+    task, target = binary()
+    columns = {"dense": X, "ids": IDS}
+    whole = fitted(task, BOTH, columns, target)
+    monkeypatch.setattr(linear, "CHUNK_ROWS", 64)
+    chunked = fitted(task, BOTH, columns, target)
+    np.testing.assert_allclose(chunked.scores(columns), whole.scores(columns), atol=1e-5)
+
+
+def test_a_constant_column_gets_no_weight():
+    task, target = binary()
+    constant = X.copy()
+    constant[:, 1] = 7
+    assert abs(fitted(task, DENSE, {"dense": constant}, target).weight[1, 0]) < 0.1
+
+
+@pytest.mark.parametrize(
+    ("features", "columns"),
+    [
+        (DENSE, {"dense": X}),
+        (BOTH, {"dense": X, "ids": IDS}),
+        (FeatureSpec(BOTH.ids), {"ids": IDS}),
+    ],
+)
+def test_the_graph_and_the_kept_state_answer_as_the_model(features, columns):
+    task, target = binary()
+    model = fitted(task, features, columns, target)
+    session = ort.InferenceSession(model.to_onnx().SerializeToString())
+    for n in (1, 9):
+        few = {name: values[:n] for name, values in columns.items()}
+        np.testing.assert_allclose(session.run(["scores"], few)[0], model.scores(few), atol=1e-5)
+    again = Linear(LinearSettings(), features, task)
+    again.load_state(model.state())
+    np.testing.assert_array_equal(again.scores(columns), model.scores(columns))
+
+
+def test_fitting_twice_gives_the_same_bits():
+    task, target = binary()
+    first, second = (fitted(task, DENSE, {"dense": X}, target) for _ in range(2))
+    np.testing.assert_array_equal(first.weight, second.weight)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"l2": -1.0}, r"model\.l2 is -1; it must be at least 0"),
+        ({"max_iterations": 0}, r"model\.max_iterations is 0; it must be at least 1"),
+        ({"tolerance": 0.0}, r"model\.tolerance is 0; it must be above 0"),
+    ],
+)
+def test_impossible_settings_are_refused(wrong, message):
+    with pytest.raises(ConfigError, match=message):
+        LinearSettings(**wrong)

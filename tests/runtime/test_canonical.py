@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shopkit.errors import DataError
+from shopkit.runtime.canonical import canonical_value, canonicalise
+from shopkit.schema import MISSING_TIME, Column
+
+NUMBER = Column("price", "number")
+TEXT = Column("color", "string")
+CODE = Column("browser", "string", integer=True)
+TIME = Column("at", "time")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [1.5, None, True],
+        [1.5, float("nan"), 1],
+        [decimal.Decimal("1.5"), pd.NA, True],
+        pd.Series([1.5, None, 1.0]),
+        pd.Series([1.5, None, 1.0], dtype="Float64"),
+        np.array([1.5, np.nan, 1.0]),
+    ],
+)
+def test_numbers_become_float32_with_nan(values: object) -> None:
+    result = canonicalise(values, NUMBER)
+    assert result.dtype == np.float32
+    np.testing.assert_array_equal(result, np.array([1.5, np.nan, 1.0], np.float32))
+
+
+def test_a_double_column_keeps_float64() -> None:
+    assert canonicalise([0.1], Column("x", "number", double=True))[0] == 0.1
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["red", None, ""],
+        pd.Series(["red", None, ""]),
+        pd.Series(["red", pd.NA, ""], dtype="string"),
+        pd.Categorical(["red", None, ""]),
+        np.array(["red", "", ""]),
+    ],
+)
+def test_strings_become_objects_with_empty_for_missing(values: object) -> None:
+    result = canonicalise(values, TEXT)
+    assert result.dtype == object
+    assert result.tolist() == ["red", "", ""]
+    assert all(type(value) is str for value in result)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [[3, None], [3.0, float("nan")], ["3", ""], ["3.0", pd.NA], pd.Series([3, None]), pd.Series([3, None], dtype="Int64")],
+)
+def test_whole_numbers_become_their_text(values: object) -> None:
+    assert canonicalise(values, CODE).tolist() == ["3", ""]
+
+
+@pytest.mark.parametrize("values", [[2**60 + 1, None], pa.array([2**60 + 1, None]), pd.Series([2**60 + 1, None], dtype="Int64")])
+def test_large_ids_stay_exact(values: object) -> None:
+    assert canonicalise(values, CODE).tolist() == [str(2**60 + 1), ""]
+
+
+def test_arrow_columns_are_read() -> None:
+    assert canonicalise(pa.array(["a", None]).dictionary_encode(), TEXT).tolist() == ["a", ""]
+    assert canonicalise(pa.chunked_array([[1.5], [None]]), NUMBER)[0] == 1.5
+    berlin = pa.array([dt.datetime(2017, 6, 30, 18)], pa.timestamp("ms", "Europe/Berlin"))
+    assert canonicalise(berlin, Column("at", "time", unit="Asia/Tokyo")).tolist() == [1498845600]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (["2017-06-30 18:00:00", None], 1498845600),
+        ([dt.datetime(2017, 6, 30, 18), pd.NaT], 1498845600),
+        ([dt.datetime(2017, 6, 30, 20, tzinfo=dt.timezone(dt.timedelta(hours=2))), None], 1498845600),
+        (np.array(["2017-06-30T18:00:00", "NaT"], "datetime64[ns]"), 1498845600),
+        (pd.Series(pd.to_datetime(["2017-06-30 18:00:00", None])), 1498845600),
+        (pd.Series(pd.to_datetime(["2017-06-30 18:00:00", None]).tz_localize("UTC").tz_convert("Asia/Tokyo")), 1498845600),
+        ([dt.date(2017, 6, 30), None], 1498780800),
+        ([1498845600, None], 1498845600),
+        (np.array([1498845600, MISSING_TIME]), 1498845600),
+    ],
+)
+def test_times_become_seconds(values: object, expected: int) -> None:
+    assert canonicalise(values, TIME).tolist() == [expected, MISSING_TIME]
+
+
+@pytest.mark.parametrize(
+    "values", [["2017-06-30 18:00:00"], np.array(["2017-06-30T18:00:00"], "datetime64[s]"), [dt.datetime(2017, 6, 30, 18)]]
+)
+def test_a_naive_time_is_read_in_the_columns_zone(values: object) -> None:
+    assert canonicalise(values, Column("at", "time", unit="Europe/Berlin")).tolist() == [1498838400]
+
+
+def test_before_1970_rounds_down() -> None:
+    assert canonicalise(["1969-12-31 23:59:58.5"], TIME).tolist() == [-2]
+
+
+@pytest.mark.parametrize(
+    ("values", "column", "message"),
+    [
+        ([1.0, "abc"], NUMBER, r"Column 'price', row 11: 'abc' \(str\) is not a number\."),
+        ([1.0, float("inf")], NUMBER, r"Column 'price', row 11: inf is not a finite number\."),
+        (np.array([1.0, 1e300]), NUMBER, r"Column 'price', row 11: 1e\+300 is not a finite number"),
+        (["a", 3], TEXT, r"Column 'color', row 11: 3 \(int\) is not text"),
+        (["a", True], TEXT, r"Column 'color', row 11: True \(bool\) is not text"),
+        (["a", b"a"], TEXT, r"Column 'color', row 11: b'a' \(bytes\) is not text"),
+        (np.array([3, 4]), TEXT, r"Column 'color', row 10: .*3.* is not text"),
+        ([1, True], CODE, r"Column 'browser', row 11: True \(bool\) is not a whole number or its text"),
+        ([1, 2.5], CODE, r"Column 'browser', row 11: 2\.5 \(float\) is not a whole number"),
+        (["2017-01-01", "2017-13-01"], TIME, r"Column 'at', row 11: '2017-13-01' \(str\) is not a time, e\.g\. "),
+        ([dt.date(2017, 1, 1), 1.5], TIME, r"Column 'at', row 11: 1\.5 \(float\) is not a time"),
+        (np.zeros((2, 2)), NUMBER, r"Column 'price': expected one value per row, got an array of shape \(2, 2\)"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_row(values: object, column: Column, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        canonicalise(values, column, first_row=10)
+
+
+@given(st.lists(st.one_of(st.none(), st.floats(-1e30, 1e30), st.integers(-(2**60), 2**60), st.booleans())))
+def test_a_column_is_its_values_one_by_one(values: list[object]) -> None:
+    whole = canonicalise(values, NUMBER)
+    np.testing.assert_array_equal(whole, [canonical_value(value, NUMBER)[0] for value in values])
+
+
+@given(st.lists(st.one_of(st.none(), st.text())))
+def test_canonical_strings_are_left_as_they_are(values: list[str | None]) -> None:
+    once = canonicalise(values, TEXT)
+    assert canonicalise(once, TEXT).tolist() == once.tolist()

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from shopkit.errors import DataError, RunError
+from shopkit.predict import predict_file
+from shopkit.runtime import Predictor
+from tests.handmade import exported_file
+
+
+@pytest.fixture
+def artifact(tmp_path: Path) -> Path:
+    return exported_file(tmp_path)
+
+
+def table(n_rows: int) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    return pd.DataFrame(
+        {
+            "customer": np.arange(n_rows),
+            "note": "not needed",
+            "price": np.where(rng.random(n_rows) < 0.1, np.nan, rng.normal(size=n_rows)),
+            "color": rng.choice(np.array(["red", "blue", "never seen", None], object), n_rows),
+        }
+    )
+
+
+@pytest.mark.parametrize("ending", [".csv", ".tsv", ".parquet"])
+def test_a_file_is_answered_batch_by_batch_as_a_frame_is(artifact: Path, tmp_path: Path, ending: str) -> None:
+    frame = table(1000)
+    data, output = tmp_path / f"in{ending}", tmp_path / f"out{ending}"
+    if ending == ".parquet":
+        frame.to_parquet(data)
+    else:
+        frame.to_csv(data, index=False, sep="\t" if ending == ".tsv" else ",")
+    batches: list[int] = []
+    assert predict_file(artifact, data, output, batch_rows=300, on_batch=batches.append) == 1000
+    answer = pd.read_parquet(output) if ending == ".parquet" else pd.read_csv(output, sep="\t" if ending == ".tsv" else ",")
+    expected = Predictor(artifact)(frame)
+    assert list(answer.columns) == ["customer", "probability", "label"]
+    np.testing.assert_allclose(answer["probability"], expected["probability"], rtol=1e-6)
+    assert answer["label"].tolist() == expected["label"].tolist()
+    assert answer["customer"].astype(int).tolist() == list(range(1000))
+    assert sum(batches) == 1000
+
+
+def test_true_and_false_are_numbers(artifact: Path, tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text("price,color\nTrue,red\nfalse,red\n,red\n")
+    predict_file(artifact, tmp_path / "in.csv", tmp_path / "out.csv")
+    expected = Predictor(artifact)({"price": [1.0, 0.0, None], "color": ["red"] * 3})["probability"]
+    np.testing.assert_allclose(pd.read_csv(tmp_path / "out.csv")["probability"], expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("price,color\n1,red\ncheap,red\n", r"Column 'price', row 1: 'cheap' is not a number\."),
+        ("price,color\n1,red\ninf,red\n", r"Column 'price', row 1: inf is not a finite number"),
+        ("prise,color\n1,red\n", r"has no column 'price', which model\.onnx needs\. Did you mean 'prise'\?"),
+        ("price,color\n", r"in\.csv has a header but no rows"),
+        ("price,color\n1,red,3\n", r"Cannot read .*in\.csv: .*Expected 2 columns, got 3"),
+        ("", r"Cannot read .*in\.csv: .*[Ee]mpty"),
+    ],
+)
+def test_a_bad_file_is_named_and_nothing_is_left(artifact: Path, tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "in.csv").write_text(text)
+    with pytest.raises(DataError, match=message):
+        predict_file(artifact, tmp_path / "in.csv", tmp_path / "out.csv")
+    assert {path.name for path in tmp_path.iterdir()} == {"in.csv", "model.onnx"}
+
+
+def test_unusable_paths_are_named(artifact: Path, tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text("price,color\n1,red\n")
+    with pytest.raises(DataError, match=r"There is no file .*im\.csv\. Did you mean 'in\.csv'\?"):
+        predict_file(artifact, tmp_path / "im.csv", tmp_path / "out.csv")
+    with pytest.raises(
+        DataError, match=r"in\.xlsx: cannot tell the format from '\.xlsx'\. Use one of \.csv, \.tsv, \.parquet, \.pq"
+    ):
+        predict_file(artifact, tmp_path / "in.xlsx", tmp_path / "out.csv")
+    with pytest.raises(RunError, match=r"Cannot write .*: there is no folder .*nowhere"):
+        predict_file(artifact, tmp_path / "in.csv", tmp_path / "nowhere" / "out.csv")
