@@ -125,11 +125,7 @@ def build(cls: type[T], data: Mapping[str, Any], path: str = "", owner: str = ""
     hints = types_of(cls)
     for key in data:
         if key not in hints:
-            known = ", ".join(sorted(hints)) or "none"
-            raise SettingError(
-                _join(path, key),
-                f"{owner or cls.__name__} has no setting '{key}'.{nearest(str(key), hints)} Its settings: {known}.",
-            )
+            raise SettingError(_join(path, key), unknown_setting(cls, str(key), owner or cls.__name__))
     values = {key: convert(hints[key], value, _join(path, key)) for key, value in data.items()}
     for field in dataclasses.fields(cls):  # type: ignore[arg-type]
         if field.name in hints and field.name not in values and field.default is field.default_factory is dataclasses.MISSING:
@@ -140,6 +136,12 @@ def build(cls: type[T], data: Mapping[str, Any], path: str = "", owner: str = ""
         raise
     except ConfigError as error:
         raise SettingError(_named_in(str(error), path, hints), str(error)) from None
+
+
+def unknown_setting(cls: type, key: str, owner: str) -> str:
+    """The sentence about a key that is no setting: the nearest, and all there are."""
+    known = sorted(types_of(cls))
+    return f"{owner} has no setting '{key}'.{nearest(key, known)} Its settings: {', '.join(known) or 'none'}."
 
 
 def _named_in(message: str, path: str, hints: Mapping[str, Any]) -> str:

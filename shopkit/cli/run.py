@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from shopkit.cli.console import is_terminal
 from shopkit.config import Composer, from_hydra
-from shopkit.config.bridge import VERSION_BASE, component_groups, offered
+from shopkit.config.bridge import VERSION_BASE, offered
 from shopkit.config.composer import with_folder
 from shopkit.config.experiment import SECTIONS
 from shopkit.config.folders import summary
+from shopkit.config.screen import component_groups
 from shopkit.errors import ConfigError, RunError, ShopkitError, nearest
 from shopkit.registry import load_registry
 
@@ -71,6 +72,8 @@ def _main(composer: Composer, arguments: Sequence[str]) -> int:
     if "-sc" in arguments or "--shell-completion" in arguments:
         return _complete(composer, arguments)
 
+    if not any(argument.startswith("-") for argument in arguments):
+        composer.screen(arguments)
     parsed = _parser().parse_intermixed_args([*arguments])
     if parsed.config_dir is not None:
         composer = with_folder(composer, _folder(parsed.config_dir))
@@ -128,6 +131,8 @@ def _hydra(composer: Composer, arguments: Sequence[str]) -> int:
     with offered(composer.registry, composer.folders), _as_hydra_expects(arguments):
         try:
             start()
+        except BrokenPipeError:
+            raise
         except OSError as error:
             where = error.filename or "the run folder"
             raise RunError(
@@ -251,5 +256,7 @@ def _complete(composer: Composer, arguments: Sequence[str]) -> int:
             return 0
         if words[1] != "run":
             return 0
-        os.environ["COMP_LINE"] = line.replace(" run", "", 1)
+        *whole, last = [*words[2:], ""] if line.endswith(" ") else words[2:]
+        rewritten = [override.rewritten for override in composer.rewritten(word for word in whole if "=" in word)]
+        os.environ["COMP_LINE"] = " ".join([words[0], *rewritten, last])
     return _hydra(composer, arguments)

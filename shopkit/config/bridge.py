@@ -7,18 +7,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from shopkit.component import GROUPS
 from shopkit.config.experiment import SECTIONS
 from shopkit.config.folders import Folders
+from shopkit.config.screen import component_groups
 from shopkit.registry import Registry
 from shopkit.settings import defaults
 
 VERSION_BASE = "1.3"
-
-
-def component_groups(registry: Registry) -> dict[str, str]:
-    """Config group → family, for the groups whose options are components. (`features` holds plans, made of extractors.)"""
-    return {GROUPS.get(family, family): family for family in registry.families if family != "features"}
 
 
 @contextmanager
@@ -52,7 +47,7 @@ def offered(registry: Registry, folders: Folders) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class _Unmade:
-    """An option that becomes a `DictConfig` when it is chosen: the store copies what it hands out, and most are never asked for."""
+    """An option that becomes a `DictConfig` when it is chosen: the store copies what it hands out; most are never asked for."""
 
     data: dict[str, Any]
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, is_dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from shopkit.config.bridge import component_groups, composing
-from shopkit.config.experiment import SECTIONS, Choice, Experiment, General
+from shopkit.config.bridge import composing
+from shopkit.config.experiment import FIELDS, SECTIONS, Choice, Experiment, General
 from shopkit.config.folders import Folders, find_folders
 from shopkit.config.overrides import Override, expand, refuse_targets, rewrite, typed_as
-from shopkit.config.places import Place, Places, chosen_in
+from shopkit.config.places import Place, Places
+from shopkit.config.screen import component_groups, screen, unknown_key, unknown_option
 from shopkit.errors import ConfigError, nearest
 from shopkit.features.settings import FeaturePlan, parse_spec
 from shopkit.registry import Registry, load_registry
@@ -59,16 +60,21 @@ class Composer:
         """Config group → family of its components."""
         return component_groups(self.registry)
 
-    def rewritten(self, typed: Sequence[str]) -> list[Override]:
+    def rewritten(self, typed: Iterable[str]) -> list[Override]:
         """Overrides as Hydra is to see them.
 
         Raises:
             ConfigError: something that is not an override, or would reach code by its `_target_`.
         """
-        for text in typed:
+        given = [*typed]
+        for text in given:
             if "_target_" in text:
                 raise ConfigError(f"command line: {text}: {_NO_TARGET}")
-        return rewrite(typed, {*self.groups, *SECTIONS, "experiment"}, self.folders.groups)
+        return rewrite(given, {*self.groups, *SECTIONS, "experiment"}, self.folders.groups)
+
+    def screen(self, typed: Sequence[str]) -> None:
+        """Refuse what is misspelt whatever is chosen, without importing Hydra; raises `ConfigError`."""
+        screen(self.rewritten(typed), self.registry, self.folders, self.config_name)
 
     def compose(self, typed: Sequence[str]) -> Experiment:
         """One experiment; raises `ConfigError`."""
@@ -115,10 +121,9 @@ class Composer:
     def _checked(self, data: dict[str, Any], places: Places) -> Experiment:
         if path := refuse_targets(data):
             raise SettingError(path, _NO_TARGET)
-        known = [field.name for field in fields(Experiment) if field.name != "raw"]
         for key in data:
-            if key not in known:
-                raise SettingError(key, f"There is no '{key}'.{nearest(key, known)} There are: {', '.join(known)}.")
+            if key not in FIELDS:
+                raise SettingError(key, unknown_key(key))
         top = build(General, {key: data[key] for key in types_of(General) if key in data})
         chosen = {group: self._choice(group, data.get(group), places) for group in self.groups}
         sections = {group: _section(group, data.get(group, {})) for group in SECTIONS}
@@ -148,17 +153,20 @@ class Composer:
                 return self.registry.choice(family, settings, group)
             except SettingError as error:
                 key = error.path.removeprefix(f"{group}.")
-                if key not in settings or not self._of_another(group, name, error.path, places):
+                if key not in settings or not self._of_another(group, key, places):
                     raise
                 del settings[key]
 
-    def _of_another(self, group: str, name: str, path: str, places: Places) -> bool:
-        """Whether a setting was meant for a component that the command line has replaced since.
+    def _of_another(self, group: str, key: str, places: Places) -> bool:
+        """Whether a file set this for a component that the command line has replaced since.
 
-        An experiment that chooses `model: mlp` and sets `model.dropout` can be run with `model=linear`.
+        An experiment that sets `model.dropout` for its `mlp` can so be run with `model=linear`.
         """
-        place = places.of(path)
-        return place is not None and place.file is not None and chosen_in(place.file, group) not in (None, name)
+        if not any(override.is_choice and override.key == group for override in places.overrides):
+            return False
+        if any(override.sets(f"{group}.{key}") for override in places.overrides):
+            return False
+        return any(key in types_of(found.component.config) for found in self.registry.components(self.groups[group]))
 
     def _check_plan(self, plan: FeaturePlan) -> None:
         specs = {f"features.{kind}": getattr(plan, kind) for kind in ("numbers", "strings", "times")}
@@ -202,21 +210,10 @@ class Composer:
     def _missing(self, error: Any, overrides: list[Override]) -> ConfigError:
         group, _, option = (error.missing_cfg_file or "").rpartition("/")
         place = Places(overrides, self.folders, list).of_option(group, option)
-        if group == "experiment":
-            known = self.folders.experiments()
-            names = ", ".join(known) or "none"
-            return ConfigError(
-                _placed(place, f"There is no experiment '{option}'.{nearest(option, known)} Experiments: {names}.")
-            )
-        if group in self.groups:
-            try:
-                self.registry.find(self.groups[group], option)
-            except ConfigError as unknown:
-                return ConfigError(_placed(place, str(unknown)))
-        options = list(error.options or ())
-        shown = ", ".join(options) or "none"
-        what = f"There is no {group} '{option}'." if group else f"There is no configuration '{option}'."
-        return ConfigError(_placed(place, f"{what}{nearest(option, options)} There are: {shown}."))
+        if group in {*self.groups, *SECTIONS, "experiment"} or not error.options:
+            return ConfigError(_placed(place, unknown_option(group, option, self.registry, self.folders)))
+        shown = ", ".join(error.options)
+        return ConfigError(_placed(place, f"There is no {group} '{option}'.{nearest(option, error.options)} There are: {shown}."))
 
 
 _NO_TARGET = "`_target_` is refused: a configuration chooses among installed components (`shopkit list`), never code."
@@ -257,9 +254,24 @@ def _in_one_line(overrides: list[Override], error: Exception) -> str:
     blamed = next((override for override in overrides if f"'{override.rewritten}'" in text), None)
     if blamed is not None and text.startswith("Ambiguous value"):
         text = f"several values. Give a list as [{blamed.value}], text in quotes, or add --multirun to try each."
+    if blamed is None and text.startswith("Could not override 'hydra."):
+        blamed = next(override for override in overrides if f"'{override.key}'" in text)
+        text = _unknown_hydra_key(blamed.key)
     blamed = blamed or next((override for override in overrides if f"'{override.key}'" in text), None)
     text = typed_as(overrides, _first_line(text))
     return f"command line: {blamed.typed}: {text}" if blamed is not None else text
+
+
+def _unknown_hydra_key(key: str) -> str:
+    from hydra.conf import HydraConf
+
+    node: Any = HydraConf
+    for part in key.split(".")[1:]:
+        known = types_of(node) if is_dataclass(node) else {}
+        if part not in known:
+            return f"Hydra has no setting '{part}' there.{nearest(part, known)} There are: {', '.join(sorted(known)) or 'none'}."
+        node = known[part]
+    return f"Hydra has no setting '{key}'."
 
 
 def _placed(place: Place | None, text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from shopkit.errors import ConfigError
@@ -13,7 +13,7 @@ from shopkit.features.settings import FeaturePlan
 from shopkit.registry import Choice
 from shopkit.training.settings import LoggerSettings, TrainerSettings
 
-__all__ = ["SECTIONS", "Choice", "Experiment", "General"]
+__all__ = ["FIELDS", "SECTIONS", "Choice", "Experiment", "General"]
 
 SECTIONS: dict[str, tuple[str, type]] = {
     "features": ("auto", FeaturePlan),
@@ -61,3 +61,7 @@ class Experiment:
     evaluation: EvaluationSettings
     raw: Mapping[str, Any]
     """The same as plain data, as it is written into the run."""
+
+
+FIELDS = [field.name for field in fields(Experiment) if field.name != "raw"]
+"""The keys at the top of a configuration, in order."""

@@ -32,6 +32,14 @@ class Folders:
         """Every config group that has a folder."""
         return {entry.name for folder in self for entry in folder.iterdir() if entry.is_dir()}
 
+    def file(self, config: str) -> Path | None:
+        """The file of a configuration such as `trainer/gpu`; None if no folder has it."""
+        return next((path for folder in self if (path := folder / f"{config}.yaml").is_file()), None)
+
+    def options(self, group: str) -> list[str]:
+        """The options of a config group that are files."""
+        return sorted({path.stem for folder in self for path in (folder / group).glob("*.yaml")})
+
     def experiments(self) -> dict[str, Path]:
         """Experiment name → its file."""
         found: dict[str, Path] = {}

@@ -29,10 +29,15 @@ class Override:
     """What follows `=`, as typed."""
     rewritten: str
 
+    @property
+    def is_choice(self) -> bool:
+        """Whether it chooses an option of a config group."""
+        return "." not in self.key and not self.rewritten.startswith(("++", "~"))
+
     def sets(self, path: str) -> bool:
         """Whether it sets the setting at a dotted path, a mapping or list that holds it, or something inside it."""
         own = _path(self.key)
-        around = self.rewritten.startswith("++") and path.startswith((f"{own}.", f"{own}["))
+        around = not self.is_choice and path.startswith((f"{own}.", f"{own}["))
         return self.sign != "~" and (path == own or around or own.startswith(f"{path}."))
 
 
@@ -63,7 +68,7 @@ def _rewrite(text: str, groups: Collection[str], further_groups: Collection[str]
     elif sign == "~" or key.startswith(("hydra.", "hydra/")) or "@" in key:
         rewritten = text
     elif key in groups:
-        if not re.match(r"=['\"]?[A-Za-z_\[]|=$", value):
+        if not re.match(r"=['\"]?[A-Za-z_]|=$", value):
             raise ConfigError(
                 f"command line: {text}: {key} is chosen by a name; its settings are given as {key}.<setting>=<value>."
             )

@@ -38,7 +38,7 @@ class Places:
             if override.sets(path):
                 return Place(f"command line: {override.typed}")
         for config, package in reversed(self.sources()):
-            file = self.file(config)
+            file = self.folders.file(config)
             if file is None:
                 continue
             inner = path if not package else path.removeprefix(f"{package}.") if path.startswith(f"{package}.") else None
@@ -58,10 +58,6 @@ class Places:
                 if line is not None:
                     return Place(f"{shown(file)}, line {line}", file)
         return None
-
-    def file(self, config: str) -> Path | None:
-        """The file a config came from; None for one made from a dataclass."""
-        return next((path for folder in self.folders if (path := folder / f"{config}.yaml").is_file()), None)
 
 
 def chosen_in(file: Path, group: str) -> str | None:

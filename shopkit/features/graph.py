@@ -61,15 +61,16 @@ def fit(plan: ResolvedPlan, context: FitContext) -> FittedFeatures:
     """
     columns = plan.schema.of_role("feature")
     groups = [fit_group(assignments, context) for assignments in grouped(plan.assignments)]
-    model = trace(columns, groups)
-    spec = lay_out(groups)
+    model, spec = trace(columns, groups), lay_out(groups)
+    places = iter(spec.blocks)
     overrides: dict[int, np.ndarray] = {}
     for group in groups:
+        starts = {block.column: block.start for block in reversed([next(places) for _ in group.blocks()])}
         for assignment, state in zip(group.assignments, group.states, strict=True):
-            rows = group.extractor.fit_transform_rows(assignment.column.name, context, state)
+            column = assignment.column.name
+            rows = group.extractor.fit_transform_rows(column, context, state)
             if rows is not None:
-                block = next(b for b in spec.dense if (b.column, b.extractor) == (assignment.column.name, assignment.name))
-                overrides[block.start] = rows
+                overrides[starts[column]] = rows
     return FittedFeatures(model, spec, overrides, plan.to_json())
 
 

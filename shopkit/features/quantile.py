@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from statistics import NormalDist
 
 import ibis.expr.types as ir
@@ -65,23 +66,27 @@ def segments(state: State, score: Callable[[float], float]) -> tuple[np.ndarray,
     last = ranks[np.searchsorted(knots, values, "right") - 1]
     middle = (first + last) / 2
     middle[-1], middle[0] = 1.0, 0.0
-    rows = [(0.0, 0.0, score(0.0))]
-    edges = []
+    edges: list[float] = []
+    rows = [(0.0, 0.0, score(0.0))]  # below the lowest knot
+
+    def piece(low: float, slope: float, start: float) -> None:
+        edges.append(low)
+        rows.append((low, slope, start))
+
     for at, value in enumerate(values):
-        edges.append(value)
-        rows.append((value, 0.0, score(middle[at])))  # the value itself: a tie has another rank than its neighbours
-        value = float(np.nextafter(np.float32(value), np.float32(np.inf)))
+        low = value
+        if at == 0 or first[at] < middle[at] < last[at]:  # the value itself has another rank than its neighbours
+            piece(value, 0.0, score(middle[at]))
+            low = float(np.nextafter(np.float32(value), np.float32(np.inf)))
         if at + 1 == len(values):
-            edges.append(value)
-            rows.append((value, 0.0, score(1.0)))
+            piece(low, 0.0, score(1.0))
             break
-        span, rise = values[at + 1] - value, first[at + 1] - last[at]
+        span, rise = values[at + 1] - low, first[at + 1] - last[at]
         steps = subdivided(last[at], first[at + 1])
-        places = [float(np.float32(value + span * (step - last[at]) / rise)) for step in steps]
-        for low, high, low_at, high_at in zip(steps, steps[1:], places, places[1:], strict=False):
-            if low_at < high_at:
-                edges.append(low_at)
-                rows.append((low_at, (score(high) - score(low)) / (high_at - low_at), score(low)))
+        places = [float(np.float32(low + span * (step - last[at]) / rise)) for step in steps]
+        for (start, place), (end, next_place) in pairwise(zip(steps, places, strict=True)):
+            if place < next_place:
+                piece(place, (score(end) - score(start)) / (next_place - place), score(start))
     return np.array(edges), np.array(rows)
 
 

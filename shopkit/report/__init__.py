@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from shopkit.report.card import card
+from shopkit.report.card import model_card
 from shopkit.report.columns import summarise
-from shopkit.report.compare import Comparison, compare
+from shopkit.report.comparison import Comparison, compare
 from shopkit.report.facts import Facts
-from shopkit.report.page import page
+from shopkit.report.page import html_page
 from shopkit.runs import Run, replacing
 
 __all__ = ["Comparison", "compare", "render"]
@@ -23,7 +23,7 @@ def render(run: Run) -> list[Path]:
     """
     facts = Facts.read(run)
     summaries = summarise(run.examples_path, facts.columns)
-    for path, text in ((run.report_path, page(facts, summaries)), (run.card_path, card(facts, summaries))):
+    for path, text in ((run.report_path, html_page(facts, summaries)), (run.card_path, model_card(facts, summaries))):
         with replacing(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
     return [run.report_path, run.card_path]

@@ -25,7 +25,7 @@ def cell(value: object) -> str:
     return " ".join(str(value).split()).translate(_SPECIAL)
 
 
-def card(facts: Facts, summaries: Mapping[str, Summary]) -> str:
+def model_card(facts: Facts, summaries: Mapping[str, Summary]) -> str:
     """The whole card as text."""
     unit = str((facts.metrics.get("target") or {}).get("unit") or "")
     description = facts.description

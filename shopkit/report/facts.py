@@ -18,7 +18,7 @@ from shopkit.schema import Column, Schema
 
 Plain = Mapping[str, Any]
 
-MEASURED_STAGES = ("examples", "split", "features", "train", "export", "evaluate", "speed")
+MEASURED_STAGES = ("examples", "split", "features", "train", "export", "evaluate")
 """The stages before the report, in order."""
 
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
@@ -97,7 +97,7 @@ class Facts:
     @property
     def latency(self) -> Plain:
         """Speed of the file, as `shopkit.evaluation.latency` measured it."""
-        return self.stage("speed")
+        return self.stage("evaluate").get("latency") or {}
 
     @property
     def config_text(self) -> str:

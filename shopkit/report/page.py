@@ -45,7 +45,7 @@ def breakable(name: object) -> Markup:
     return Markup(text.replace("_", "_<wbr>").replace(".", ".<wbr>") if len(text) > BREAK_FROM else text)
 
 
-def page(facts: Facts, summaries: Mapping[str, Summary]) -> str:
+def html_page(facts: Facts, summaries: Mapping[str, Summary]) -> str:
     """The whole page as text."""
     context = _context(facts, summaries)
     return environment(html=True).get_template("report.html.j2").render(context)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from shopkit.report.formats import is_number
 from shopkit.report.headline import (
     LEVELS,
     baseline_title,
@@ -17,7 +18,6 @@ from shopkit.report.headline import (
     title_of,
     written,
 )
-from shopkit.report.formats import is_number
 from shopkit.schema import PARTS
 
 Plain = Mapping[str, Any]

@@ -49,7 +49,8 @@ class DatabaseSource(Source):
         for name in self.settings.tables:
             if name not in offered:
                 raise DataError(
-                    f"source database {shown(url)} has no table '{name}'.{nearest(name, offered)} Tables: {', '.join(offered) or 'none'}."
+                    f"source database {shown(url)} has no table '{name}'.{nearest(name, offered)} "
+                    f"Tables: {', '.join(offered) or 'none'}."
                 )
         return list(self.settings.tables) or sorted(offered)
 

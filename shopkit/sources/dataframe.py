@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from pathlib import Path
+from typing import TypeAlias
 
 import pandas as pd
 import pyarrow as pa
@@ -16,7 +16,7 @@ from shopkit.sources.base import Source, Tables
 from shopkit.sources.engine import connect, local_view, read_parquet
 from shopkit.sources.settings import DataFrameSettings
 
-Frames = pd.DataFrame | Mapping[str, pd.DataFrame]
+Frames: TypeAlias = pd.DataFrame | Mapping[str, pd.DataFrame]
 
 
 class DataFrameSource(Source):
@@ -44,16 +44,15 @@ class DataFrameSource(Source):
             pq.write_table(_arrow(name, frame), paths[name])
         content = "\n".join(f"{name}:{file_hash(path)}" for name, path in paths.items())
         return Tables(
-            tables={name: self._view(connection, name, path) for name, path in paths.items()},
+            tables={
+                name: local_view(connection, name, read_parquet([path]), self.settings.time_zone) for name, path in paths.items()
+            },
             connection=connection,
             origin=f"source dataframe ({', '.join(frames)})",
             fingerprint=hashlib.sha256(content.encode()).hexdigest(),
             time_zone=self.settings.time_zone,
             units=dict(self.settings.units),
         )
-
-    def _view(self, connection: object, name: str, path: Path) -> object:
-        return local_view(connection, name, read_parquet([path]), self.settings.time_zone)
 
 
 def _arrow(name: str, frame: pd.DataFrame) -> pa.Table:
@@ -76,6 +75,6 @@ def _array(table: str, column: str, values: pd.Series) -> pa.Array:
         row = int(values.index.get_indexer_for([odd.index[0]])[0]) if len(odd) else 0
         found = f"{values.iloc[row]!r} ({type(values.iloc[row]).__name__})"
         raise DataError(
-            f"source dataframe: table '{table}', column '{column}', row {row}: {found} among values of type {kinds.iloc[0].__name__}. "
-            "Make the column one type, e.g. with astype."
+            f"source dataframe: table '{table}', column '{column}', row {row}: {found} among values of type "
+            f"{kinds.iloc[0].__name__}. Make the column one type, e.g. with astype."
         ) from None

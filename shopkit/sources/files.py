@@ -107,7 +107,8 @@ class FilesSource(Source):
             for name in getattr(self.settings, setting):
                 if name not in columns:
                     raise DataError(
-                        f"source.{setting}: there is no column '{name}'.{nearest(name, columns)} Columns: {', '.join(sorted(columns))}."
+                        f"source.{setting}: there is no column '{name}'.{nearest(name, columns)} "
+                        f"Columns: {', '.join(sorted(columns))}."
                     )
 
 
@@ -122,7 +123,8 @@ def find(pattern: str) -> list[Path]:
         return [path]
     if path.is_dir():
         raise DataError(f"{pattern} is a folder. Give a file or a glob, e.g. {pattern.rstrip('/')}/*.csv.")
-    found = sorted(Path(name) for name in glob.glob(str(path), recursive=True) if Path(name).is_file())
+    root = Path(path.anchor)
+    found = sorted(file for file in root.glob(str(path.relative_to(root))) if file.is_file())
     if found:
         return found
     if not path.parent.is_dir() and not glob.has_magic(pattern):

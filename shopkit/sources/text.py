@@ -61,9 +61,9 @@ def _decoded(path: Path, encoding: str) -> Iterator[str]:
                         "encoding, or in several. Set source.encoding (latin-1, cp1252, utf-16), or save it anew as UTF-8."
                     ) from None
                 if "\0" in text:
+                    line += text[: text.index("\0")].count("\n")
                     raise DataError(
-                        f"{path}, line {line + text[: text.index(chr(0))].count(chr(10))}: a NUL byte, so this is not {encoding} text. "
-                        "Try source.encoding=utf-16."
+                        f"{path}, line {line}: a NUL byte, so this is not {encoding} text. Try source.encoding=utf-16."
                     )
                 line += text.count("\n")
                 yield text
@@ -149,7 +149,8 @@ def _reason(message: str) -> str:
     place = f", line {line[1]}" if line else ""
     if fields:
         row = f": {original[1]!r}" if original else ""
-        return f"{place}: expected {fields[1]} fields as in the header, found {fields[2]}{row}. Quote fields that hold the delimiter."
+        advice = "Quote fields that hold the delimiter."
+        return f"{place}: expected {fields[1]} fields as in the header, found {fields[2]}{row}. {advice}"
     if "unterminated quote" in message:
         return f"{place}: a quote that is opened here is never closed."
     json = re.search(r"Malformed JSON .*?in line (\d+): ([^\n]*)", message)

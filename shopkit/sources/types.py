@@ -13,6 +13,7 @@ from shopkit.sources.engine import literal, quote, read_parquet
 
 _NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|[+-]?[iI]nf(inity)?"
 _LEADING_ZERO = r"[+-]?0[0-9]+"
+_ISO = r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}.*"
 _ZONED = r":[0-9]{2}(\.[0-9]+)? ?(Z|[+-][0-9]{2}(:?[0-9]{2})?)$"
 
 MOSTLY = 0.9
@@ -79,7 +80,8 @@ class TextFiles:
     def _time(self, text: str) -> str:
         if self.timestamp_format:
             return f"try_strptime({text}, {literal(self.timestamp_format)})"
-        return f"CASE WHEN regexp_full_match({text}, '[0-9]{{4}}-[0-9]{{1,2}}-[0-9]{{1,2}}.*') THEN TRY_CAST({text} AS TIMESTAMPTZ) END"
+        # The cast alone would take words such as 'today' and 'infinity'.
+        return f"CASE WHEN regexp_full_match({text}, {literal(_ISO)}) THEN TRY_CAST({text} AS TIMESTAMPTZ) END"
 
     def _fits(self, column: str, kind: str) -> str:
         text = f"{quote(column)}::VARCHAR"

@@ -92,8 +92,8 @@ def classes_of(values: np.ndarray, split: str) -> np.ndarray:
     )
     if len(first) > max(2, len(values) // 4):
         raise DataError(
-            f"split {split}: the target has {len(first):,} different values in {len(values):,} rows, so it has no classes to keep in "
-            f"proportion. Use {'split.stratified=false' if split == 'kfold' else 'split=random'}."
+            f"split {split}: the target has {len(first):,} different values in {len(values):,} rows, so it has no classes to "
+            f"keep in proportion. Use {'split.stratified=false' if split == 'kfold' else 'split=random'}."
         )
     return np.argsort(np.argsort(first))[inverse]
 

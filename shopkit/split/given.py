@@ -34,7 +34,8 @@ class GivenSplit(Split):
             row = int(unknown[0])
             raise DataError(
                 f"split given: column '{settings.column}', row {row} holds {str(values[row])!r}, which is none of "
-                f"'{settings.train}', '{settings.validation}', '{settings.test}'. Name the values with split.train, .validation, .test."
+                f"'{settings.train}', '{settings.validation}', '{settings.test}'. Name the values with split.train, "
+                "split.validation and split.test."
             )
         if not (parts == VALIDATION).any():
             train = np.flatnonzero(parts == TRAIN)

@@ -93,7 +93,7 @@ class KfoldSplitSettings:
     stratified: bool = True
     """Whether each fold has the same mix of classes."""
     seed: int = 0
-    """Of the random choice; the folds are those of scikit-learn's `StratifiedKFold` or `KFold` with `shuffle=True, random_state=seed`."""
+    """Of the random choice; the folds are those of scikit-learn's `StratifiedKFold` or `KFold`, shuffled with this seed."""
     validation_fraction: float = 0.15
     """Share of the rows outside the fold that goes to the validation part."""
 

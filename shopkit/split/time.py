@@ -25,7 +25,8 @@ class TimeSplit(Split):
         n_missing = int((times == MISSING_TIME).sum())
         if n_missing:
             raise DataError(
-                f"split time: {n_missing:,} of {len(times):,} rows have no time in column '{column.name}'. Remove them in the source."
+                f"split time: {n_missing:,} of {len(times):,} rows have no time in column '{column.name}'. "
+                "Remove them in the source."
             )
         validation_from, test_from = self._boundaries(times, column.unit)
         parts = whole(len(times), TRAIN)

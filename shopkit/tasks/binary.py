@@ -141,7 +141,8 @@ class Binary(Task):
             self.state.update(scale=float(np.float32(scale)), bias=float(np.float32(bias[0])))
         if len(np.unique(target)) < 2 and self.settings.threshold in ("f1", "cost"):
             only = self.state["classes"][int(target[0])]
-            self.state["note"] += f" The validation part has only '{only}': nothing to calibrate on, and the threshold stays 0.5."
+            note = f"The validation part has only '{only}': nothing to calibrate on, and the threshold stays 0.5."
+            self.state["note"] = f"{self.state['note'].removesuffix(note)} {note}".strip()
             return
         self.state["threshold"] = self._threshold(self._probability(scores), target, weight)
 

@@ -149,7 +149,7 @@ def _check(engine: duckdb.DuckDBPyConnection, columns: Sequence[RawColumn], sche
 
 
 def _write(engine: duckdb.DuckDBPyConnection, columns: Sequence[RawColumn], schema: Schema, path: Path) -> int:
-    order = [column for role in ("time", "key") for column in schema.of_role(role)]  # type: ignore[arg-type]
+    order = [column for role in ("time", "key") for column in schema.of_role(role)]
     by = ", ".join([*(f"examples.{quote(column.name)}" for column in order), "file_row_number"])
     chosen = ", ".join(_plain(column, schema[column.name]) for column in columns)
     reader = engine.sql(f"SELECT {chosen} FROM examples ORDER BY {by}").to_arrow_reader(BATCH_ROWS)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
 
@@ -18,7 +18,6 @@ import ibis.expr.types as ir
 
 from shopkit.errors import DataError, nearest
 from shopkit.sources.base import Tables
-from shopkit.views.base import Examples
 from shopkit.views.settings import HistorySettings
 
 MONEY_SCALE = 10_000
@@ -49,12 +48,16 @@ class Calendar:
 class Purchases:
     """The purchases of a shop's customers, by line, basket and day, and the cut-offs they lie before or after.
 
+    Args:
+        of_interest: departments to follow however little is bought in them.
+
     Raises:
         DataError: a table or column that is missing or of another type, or no cut-off that fits the data.
     """
 
-    def __init__(self, settings: HistorySettings, tables: Tables) -> None:
+    def __init__(self, settings: HistorySettings, tables: Tables, of_interest: Sequence[str] = ()) -> None:
         self.settings = settings
+        self.of_interest = of_interest
         self.tables = tables
         self.orders = tables[settings.orders]
         self.calendar = self._calendar()
@@ -63,7 +66,7 @@ class Purchases:
 
     def _calendar(self) -> Calendar:
         settings = self.settings
-        time = self._time(self.orders, "orders", "time")
+        time = self.time(self.orders, "orders", "time")
         span = self.orders.aggregate(first=time.min().cast("date"), last=time.max().cast("date")).to_pyarrow().to_pylist()[0]
         if span["first"] is None:
             raise DataError(f"view: table '{settings.orders}' has no purchases with a time.")
@@ -97,22 +100,22 @@ class Purchases:
     def at_cutoffs(self, table: ir.Table, first: ir.IntegerValue, last: ir.IntegerValue) -> ir.Table:
         """Each row once for every cut-off from day `first` to day `last` (both included), with its number `k`."""
         every = self.calendar.every_days
-        from_k = ibis.greatest(_floor_div(first + (every - 1), every), 0)
-        to_k = ibis.least(_floor_div(last, every) + 1, len(self.calendar))
+        from_k = ibis.greatest(floor_div(first + (every - 1), every), 0)
+        to_k = ibis.least(floor_div(last, every) + 1, len(self.calendar))
         spread = table.mutate(from_k=from_k, n_cutoffs=to_k - from_k)
         spread = spread.filter(spread.n_cutoffs > 0)
         # A range from zero: ibis writes no brackets around the ends of any other for Spark.
         spread = spread.mutate(offset=ibis.range(ibis.literal(0, "int64"), spread.n_cutoffs).unnest())
         return spread.mutate(k=spread.from_k + spread.offset).drop("from_k", "n_cutoffs", "offset")
 
-    def _age(self, spread: ir.Table) -> ir.IntegerValue:
+    def age(self, spread: ir.Table) -> ir.IntegerValue:
         """Days from the row's day to its cut-off: 1 is the day before."""
         return spread.k * self.calendar.every_days - spread.day
 
     def before(self, table: ir.Table) -> ir.Table:
         """Each row (with a `day`) at every cut-off that it lies before by `history_days` at most, with its `age`."""
         spread = self.at_cutoffs(table, table.day + 1, table.day + self.settings.history_days)
-        return spread.mutate(age=self._age(spread))
+        return spread.mutate(age=self.age(spread))
 
     def within_horizon(self, table: ir.Table) -> ir.Table:
         """Each row (with a `day`) at every cut-off whose horizon it falls into."""
@@ -125,26 +128,26 @@ class Purchases:
         """Purchased lines in standard names: customer, day, at, basket, store, department, amount, discount, coupon, items."""
         settings, orders = self.settings, self.orders
         nothing = ibis.literal(0, "int64")
-        time = self._time(orders, "orders", "time")
+        time = self.time(orders, "orders", "time")
         lines = orders.select(
-            customer=self._column(orders, "orders", "customer"),
-            day=self._day(time),
+            customer=self.column(orders, "orders", "customer"),
+            day=self.day(time),
             at=time,
-            basket=self._column(orders, "orders", "basket"),
-            product=self._column(orders, "orders", "product") if settings.product else ibis.literal(""),
-            store=self._column(orders, "orders", "store").cast("string") if settings.store else ibis.literal(""),
-            amount=_money(self._column(orders, "orders", "amount")),
+            basket=self.column(orders, "orders", "basket"),
+            product=self.column(orders, "orders", "product") if settings.product else ibis.literal(""),
+            store=self.column(orders, "orders", "store").cast("string") if settings.store else ibis.literal(""),
+            amount=_money(self.column(orders, "orders", "amount")),
             discount=self._sum(orders, "discounts"),
             coupon=self._sum(orders, "coupon_discounts"),
-            items=self._column(orders, "orders", "quantity").fill_null(0).cast("int64") if settings.quantity else nothing,
+            items=self.column(orders, "orders", "quantity").fill_null(0).cast("int64") if settings.quantity else nothing,
         )
         lines = lines.filter(lines.customer.notnull(), lines.day.notnull())
         if not (settings.products and settings.product):
             return lines.mutate(department=ibis.literal("")).drop("product")
         products = self.tables[settings.products]
         departments = products.select(
-            product=self._column(products, "products", "product"),
-            department=self._column(products, "products", "product_department").cast("string"),
+            product=self.column(products, "products", "product"),
+            department=self.column(products, "products", "product_department").cast("string"),
         )
         departments = departments.group_by("product").aggregate(department=departments.department.min())
         joined = lines.left_join(departments, "product")
@@ -160,11 +163,11 @@ class Purchases:
 
     @cached_property
     def departments(self) -> dict[str, str]:
-        """Column-name part → department: those with most lines before the first cut-off."""
+        """Column-name part → department: those of interest, and those with most lines before the first cut-off."""
         known = self.lines.filter(self.lines.day < 0, self.lines.department != "")
         counted = known.group_by("department").aggregate(n=known.count())
         ranked = counted.order_by(counted.n.desc(), counted.department.asc()).limit(self.settings.n_departments)
-        return _slugs([row["department"] for row in ranked.to_pyarrow().to_pylist()])
+        return slugs(dict.fromkeys([*self.of_interest, *ranked.to_pyarrow()["department"].to_pylist()]))
 
     @cached_property
     def days(self) -> ir.Table:
@@ -188,9 +191,22 @@ class Purchases:
         by_customer = ibis.window(group_by="customer", order_by="day")
         return days.mutate(gap=days.day - days.day.lag().over(by_customer))
 
-    # -- columns ------------------------------------------------------------------------------------------------
+    # -- who is an example ----------------------------------------------------------------------------------------
 
-    def _column(self, table: ir.Table, table_setting: str, setting: str) -> ir.Column:
+    def candidates(self, from_k: int, to_k: int) -> ir.Table:
+        """Customers with a purchase within `active_days` before the cut-offs `from_k` to `to_k` (not included): customer, k."""
+        days = self.days.select("customer", "day")
+        active = self.at_cutoffs(days, days.day + 1, days.day + self.settings.active_days).select(*EXAMPLE).distinct()
+        return active.filter(active.k >= from_k, active.k < to_k)
+
+    @property
+    def n_open(self) -> ir.IntegerScalar:
+        """Number of examples whose horizon is not over yet."""
+        return self.candidates(self.calendar.n_closed, len(self.calendar)).count()
+
+    # -- columns, by the setting that names them -----------------------------------------------------------------
+
+    def column(self, table: ir.Table, table_setting: str, setting: str) -> ir.Column:
         name = getattr(self.settings, setting)
         return self._named(table, table_setting, setting, name)
 
@@ -202,8 +218,8 @@ class Purchases:
             )
         return table[name]
 
-    def _time(self, table: ir.Table, table_setting: str, setting: str) -> ir.TimestampColumn:
-        column = self._column(table, table_setting, setting)
+    def time(self, table: ir.Table, table_setting: str, setting: str) -> ir.TimestampColumn:
+        column = self.column(table, table_setting, setting)
         dtype = column.type()
         if not (dtype.is_timestamp() or dtype.is_date()):
             first = column.first().to_pyarrow().as_py()
@@ -213,7 +229,7 @@ class Purchases:
             )
         return column.cast("timestamp")
 
-    def _day(self, time: ir.TimestampColumn) -> ir.IntegerColumn:
+    def day(self, time: ir.TimestampColumn) -> ir.IntegerColumn:
         return time.date().epoch_days().cast("int64") - self.calendar.first_day
 
     def _sum(self, table: ir.Table, setting: str) -> ir.IntegerValue:
@@ -225,23 +241,23 @@ def _money(values: ir.NumericColumn) -> ir.IntegerColumn:
     return (values.cast("float64").fill_null(0.0) * MONEY_SCALE).round().cast("int64")
 
 
-def _ratio(part: ir.NumericValue, whole: ir.NumericValue) -> ir.FloatingValue:
+def ratio(part: ir.NumericValue, whole: ir.NumericValue) -> ir.FloatingValue:
     """part / whole, missing where whole is 0."""
     return part.cast("float64") / whole.cast("float64").nullif(0.0)
 
 
-def _floor_div(value: ir.IntegerValue, by: int) -> ir.IntegerValue:
+def floor_div(value: ir.IntegerValue, by: int) -> ir.IntegerValue:
     return (value // by).cast("int64")
 
 
-def _left_join(left: ir.Table, right: ir.Table) -> ir.Table:
+def left_join(left: ir.Table, right: ir.Table) -> ir.Table:
     """Left join on what the two share of `customer` and `k`; the left names stay."""
     on = [name for name in EXAMPLE if name in right.columns]
     joined = left.left_join(right, on)
     return joined.select(*[left[name] for name in left.columns], *[right[name] for name in right.columns if name not in EXAMPLE])
 
 
-def _slugs(names: Sequence[str]) -> dict[str, str]:
+def slugs(names: Iterable[str]) -> dict[str, str]:
     """Column-name part → name, each part once."""
     slugs: dict[str, str] = {}
     for name in names:

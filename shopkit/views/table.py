@@ -38,8 +38,8 @@ class TableView(View):
             self._check(table, settings.cutoff, "cutoff")
             if not table[settings.cutoff].type().is_temporal():
                 raise DataError(
-                    f"view table: view.cutoff column '{settings.cutoff}' is {table[settings.cutoff].type()}, expected a timestamp. "
-                    "Declare it in source.types, or cast it in the source."
+                    f"view table: view.cutoff column '{settings.cutoff}' is {table[settings.cutoff].type()}, expected a "
+                    "timestamp. Declare it in source.types, or cast it in the source."
                 )
         extra = [settings.cutoff] if settings.cutoff and settings.cutoff not in roles and settings.cutoff not in features else []
         if not features:

@@ -135,9 +135,10 @@ def test_a_cost_table_lowers_the_threshold() -> None:
 
 def test_one_class_in_validation_leaves_the_decision_and_says_so() -> None:
     task = fitted(np.array([0.0, 1.0]))
-    task.fit_decision(np.zeros((5, 1), np.float32), np.zeros(5, np.float32), None)
+    for _ in range(2):
+        task.fit_decision(np.zeros((5, 1), np.float32), np.zeros(5, np.float32), None)
     assert (task.state["scale"], task.state["bias"], task.state["threshold"]) == (1, 0, 0.5)
-    assert "The validation part has only '0'" in task.state["note"]
+    assert task.state["note"] == ("The validation part has only '0': nothing to calibrate on, and the threshold stays 0.5.")
 
 
 def test_a_rate_and_a_fixed_threshold() -> None:

@@ -91,6 +91,6 @@ def test_scores_that_nothing_can_be_fitted_on() -> None:
     with pytest.raises(DataError, match="The validation part has no rows, but calibration and threshold are fitted on it"):
         require_scores(np.zeros((0, 1)))
     with pytest.raises(
-        RunError, match="scores are NaN or infinite in 1 of 2 validation rows: training has diverged. Lower trainer.lr"
+        RunError, match=r"scores are NaN or infinite in 1 of 2 validation rows: training has diverged\. Lower trainer.lr"
     ):
         require_scores(np.array([[0.0, np.nan], [0.0, 1.0]]))

@@ -9,8 +9,8 @@ from typing import Any
 
 from shopkit.report import figures
 from shopkit.report.facts import Facts
-from shopkit.report.headline import interval, measured_on, primary_metric, title_of, written
 from shopkit.report.formats import is_number, scalar
+from shopkit.report.headline import interval, measured_on, primary_metric, title_of, written
 from shopkit.report.page import environment
 from shopkit.report.tables import Scale, Track
 from shopkit.runs import Run, replacing

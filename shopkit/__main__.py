@@ -1,0 +1,7 @@
+"""`python -m shopkit` is `shopkit`."""
+
+import sys
+
+from shopkit.cli import main
+
+sys.exit(main())

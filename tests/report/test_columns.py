@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from shopkit.report.columns import MIN_COUNT, summarise
+from shopkit.schema import MISSING_TIME, Column
+
+
+def test_summaries_agree_with_pandas(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    price = rng.normal(size=101).astype(np.float32)
+    price[:7] = np.nan
+    times = rng.integers(1_000, 2_000, 101)
+    times[:3] = MISSING_TIME
+    frame = pd.DataFrame({'a "price"': price, "colour": ["red"] * 60 + ["blue"] * 37 + [""] * 4, "seen": times})
+    frame.to_parquet(tmp_path / "examples.parquet")
+    columns = [Column('a "price"', "number"), Column("colour", "string"), Column("seen", "time"), Column("gone", "number")]
+
+    found = summarise(tmp_path / "examples.parquet", columns)
+
+    assert list(found) == ['a "price"', "colour", "seen"]
+    number, text, time = found.values()
+    known = np.sort(price[7:])
+    assert (number.missing, number.distinct) == (1 - 94 / 101, len(np.unique(known)))
+    assert (number.low, number.median, number.high) == (known[0], known[46], known[-1])
+    assert (text.missing, text.distinct, text.top, text.top_share) == (4 / 101, 2, "red", 60 / 101)
+    assert (time.missing, time.low, time.high) == (1 - 98 / 101, times[3:].min(), times[3:].max())
+
+
+def test_a_rare_text_is_not_shown(tmp_path: Path) -> None:
+    names = [f"customer {i // (MIN_COUNT - 1)}" for i in range(90)]
+    pd.DataFrame({"name": names}).to_parquet(tmp_path / "examples.parquet")
+    assert summarise(tmp_path / "examples.parquet", [Column("name", "string")])["name"].top == ""
+
+
+def test_a_column_without_any_value_has_no_typical_one(tmp_path: Path) -> None:
+    pd.DataFrame({"x": np.full(20, np.nan, np.float32), "s": [""] * 20}).to_parquet(tmp_path / "e.parquet")
+    found = summarise(tmp_path / "e.parquet", [Column("x", "number"), Column("s", "string")])
+    assert (found["x"].missing, found["x"].typical, found["s"].typical) == (1.0, None, "")
+
+
+def test_no_file_gives_no_summaries(tmp_path: Path) -> None:
+    assert summarise(tmp_path / "none.parquet", [Column("x", "number")]) == {}

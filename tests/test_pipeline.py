@@ -1,0 +1,226 @@
+"""The whole way, through the public door."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+import pandas as pd
+import pytest
+
+import shopkit
+from shopkit.errors import RunError
+from shopkit.runs import Run
+from tests.shop import QUICK, TABLE, visits
+
+FEATURES = ["features.types.browser=string", "features.ignore=[amount]"]
+OVERRIDES = [*TABLE, *FEATURES]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return shopkit.run(data=visits(), overrides=OVERRIDES, folder=tmp_path_factory.mktemp("runs") / "first")
+
+
+def test_a_run_leaves_what_it_promises(run: Run) -> None:
+    names = {path.name for path in run.path.iterdir()}
+    sealed = {
+        "config.yaml",
+        "examples.parquet",
+        "split.parquet",
+        "features.onnx",
+        "model.onnx",
+        "predictions.parquet",
+        "metrics.json",
+    }
+    assert names == sealed | {"manifest.json", "identity.json", "stages", "report.html", "model_card.md"}
+    assert set(run.manifest["files"]) == sealed
+    run.verify()
+    assert run.is_complete
+
+
+def test_metrics_are_those_of_the_files_predictions(run: Run) -> None:
+    from sklearn.metrics import roc_auc_score
+
+    predictions = pd.read_parquet(run.predictions_path)
+    assert list(predictions.columns) == ["customer", "target", "probability", "label"]
+    auroc = roc_auc_score(predictions["target"] == "yes", predictions["probability"])
+    assert run.metrics["metrics"]["test"]["auroc"]["value"] == pytest.approx(auroc, abs=1e-6)
+    assert auroc > 0.65
+    test_rows = visits().set_index("customer").loc[predictions["customer"].astype(int)].reset_index()
+    again = shopkit.Predictor(run.path)(test_rows)
+    np.testing.assert_array_equal(again["probability"], predictions["probability"])
+
+
+def test_baselines_stand_on_the_same_rows(run: Run) -> None:
+    baselines = run.metrics["baselines"]
+    assert {"constant", "linear"} <= set(baselines)
+    assert baselines["constant"]["metrics"]["auroc"]["value"] == 0.5
+    assert baselines["linear"]["metrics"]["auroc"]["value"] > 0.6
+
+
+def test_the_same_run_twice_gives_the_same_bits(run: Run, tmp_path: Path) -> None:
+    again = shopkit.run(data=visits(), overrides=OVERRIDES, folder=tmp_path / "again")
+    assert again.manifest["files"] == run.manifest["files"]
+
+
+def test_a_complete_run_is_found_again(run: Run) -> None:
+    found = shopkit.run(data=visits(), overrides=[*OVERRIDES, "resume=true"], folder=run.path.parent / "second")
+    assert found.path == run.path
+
+
+def test_a_changed_file_breaks_the_seal(run: Run, tmp_path: Path) -> None:
+    import shutil
+
+    copy = Run(Path(shutil.copytree(run.path, tmp_path / "copy")))
+    data = bytearray(copy.model_path.read_bytes())
+    data[-1] ^= 1
+    copy.model_path.write_bytes(data)
+    with pytest.raises(RunError, match=r"model\.onnx was changed after the run was sealed"):
+        copy.verify()
+    copy.model_path.unlink()
+    with pytest.raises(RunError, match=r"the sealed file model\.onnx is missing"):
+        copy.verify()
+
+
+def test_bare_onnxruntime_answers_as_predict_does(run: Run, tmp_path: Path) -> None:
+    table = visits().head(50).drop(columns="bought")
+    table.loc[3, "channel"] = "never seen"
+    table.loc[4, "pages"] = np.nan
+    table.to_csv(tmp_path / "visits.csv", index=False)
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "shopkit",
+            "predict",
+            str(run.path),
+            str(tmp_path / "visits.csv"),
+            "-o",
+            str(tmp_path / "out.csv"),
+        ],
+        check=True,
+    )
+    predicted = pd.read_csv(tmp_path / "out.csv")
+    session = ort.InferenceSession(run.model_path)
+    feed = {
+        "pages": table["pages"].to_numpy(np.float32),
+        "price": table["price"].to_numpy(np.float32),
+        "channel": table["channel"].fillna("").to_numpy(object),
+        "browser": table["browser"].astype(str).to_numpy(object),
+        "at": table["at"].to_numpy("datetime64[s]").astype(np.int64),
+    }
+    names = {value.name for value in session.get_inputs()}
+    probability, label = session.run(["probability", "label"], {name: feed[name] for name in names})
+    assert predicted["label"].tolist() == label.tolist()
+    np.testing.assert_allclose(predicted["probability"], probability, rtol=1e-6)
+    assert predicted["customer"].tolist() == table["customer"].tolist()
+
+
+@pytest.mark.parametrize("model", ["mlp", "linear"])
+@pytest.mark.parametrize(
+    ("task", "target", "split"),
+    [("regression", "amount", "time"), ("multiclass", "channel", "random"), ("binary", "bought", "kfold")],
+)
+def test_every_model_does_every_task(tmp_path: Path, model: str, task: str, target: str, split: str) -> None:
+    data = visits(400).dropna(subset="channel")
+    overrides = [
+        "view=table", f"view.target={target}", "view.keys=[customer]", "view.time=at", f"task={task}", f"model={model}",
+        f"split={split}", *QUICK, "evaluation.baselines=[]", "trainer.max_epochs=2",
+    ]  # fmt: skip
+    run = shopkit.run(data=data, overrides=overrides, folder=tmp_path / "run")
+    assert run.is_complete
+    assert (run.path / "report.html").stat().st_size > 10_000
+    row = data.iloc[0].to_dict()
+    answer = shopkit.Predictor(run.path)({**row, "at": row["at"].to_pydatetime()})
+    assert answer
+
+
+def test_target_rows_without_a_value_are_counted(tmp_path: Path) -> None:
+    data = visits()
+    data.loc[:9, "bought"] = None
+    run = shopkit.run(data=data, overrides=[*OVERRIDES, "evaluation.baselines=[]"], folder=tmp_path / "run")
+    facts = run.facts("examples")
+    assert facts is not None
+    assert facts["n_rows"] == 590
+    assert list(facts["left_out"].values()) == [10]
+
+
+def test_sample_weights_are_used(tmp_path: Path) -> None:
+    data = visits().assign(importance=lambda frame: np.where(frame["channel"] == "mail", 10.0, 1.0))
+    overrides = [*OVERRIDES, "view.weight=importance", "evaluation.baselines=[]"]
+    run = shopkit.run(data=data, overrides=overrides, folder=tmp_path / "run")
+    assert "importance" not in shopkit.Predictor(run.path).inputs
+
+
+SCRIPT = """
+import sys
+import shopkit
+from tests.shop import TABLE, visits
+overrides = [*TABLE, "features.types.browser=string", "features.ignore=[amount]", "evaluation.baselines=[]",
+             "trainer.max_epochs=40", "trainer.patience=0", "trainer.checkpoint_seconds=0", *sys.argv[2:]]
+run = shopkit.run(data=visits(3000), overrides=overrides, folder=sys.argv[1], announce=lambda *said: print(*said, flush=True))
+print("run", run.path, flush=True)
+"""
+
+
+def start(folder: Path, *overrides: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, str(folder), *overrides],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[1],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+
+
+def stop_in_training(process: subprocess.Popen[str], folder: Path, how: signal.Signals) -> None:
+    """Send the signal once a few epochs have left a checkpoint."""
+    checkpoint = folder / "work" / "model" / "checkpoint.pt"
+    deadline = time.monotonic() + 120
+    while not checkpoint.exists():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    time.sleep(0.1)
+    process.send_signal(how)
+    process.wait(60)
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_run_stopped_in_training_ends_as_one_that_was_not(tmp_path: Path, how: signal.Signals) -> None:
+    undisturbed = start(tmp_path / "a" / "whole")
+    killed = start(tmp_path / "b" / "killed")
+    stop_in_training(killed, tmp_path / "b" / "killed.partial", how)
+    assert killed.returncode != 0
+    assert [path.name for path in (tmp_path / "b").iterdir()] == ["killed.partial"]
+    resumed = start(tmp_path / "b" / "resumed", "resume=true")
+    output, errors = resumed.communicate(timeout=300)
+    assert resumed.returncode == 0, errors
+    assert "going on in" in output
+    assert [path.name for path in (tmp_path / "b").iterdir()] == ["killed"]
+    undisturbed.communicate(timeout=300)
+    first, second = Run.open(tmp_path / "a" / "whole"), Run.open(tmp_path / "b" / "killed")
+    files = first.manifest["files"]
+    assert {name for name in files if files[name] != second.manifest["files"][name]} <= {"config.yaml"}
+    history = [json.loads((run.path / "stages" / "train.json").read_text())["history"] for run in (first, second)]
+    assert history[0] == history[1]
+
+
+def test_two_processes_do_not_work_in_one_folder(tmp_path: Path) -> None:
+    from shopkit.runs import lock
+
+    folder = tmp_path / "run.partial"
+    folder.mkdir()
+    with lock(folder) as mine:
+        assert mine
+        with pytest.raises(RunError, match=r"Another process is working in .*run\.partial"):
+            shopkit.run(data=visits(), overrides=OVERRIDES, folder=tmp_path / "run")
