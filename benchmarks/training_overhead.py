@@ -22,6 +22,7 @@ import time
 import warnings
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -97,6 +98,45 @@ def seconds(work: Callable[[int], None], epochs: int) -> float:
     return (times[1] - times[0]) / epochs
 
 
+@dataclass(frozen=True)
+class Question:
+    """One model and batch size, and the ways to train it."""
+
+    settings: MLPSettings
+    batch_size: int
+    task: Binary
+    train: Arrays
+    validation: Arrays
+    folder: Path
+
+    def model(self) -> MLP:
+        return MLP(self.settings, spec(N_DENSE), 1)
+
+    def shopkit(self, epochs: int, trainer: TrainerSettings, validation: Arrays) -> None:
+        chosen = replace(trainer, max_epochs=epochs, batch_size=self.batch_size)
+        fit(self.model(), self.task, self.train, validation, chosen, folder=self.folder, seed=0)
+
+    def ways(self) -> dict[str, Callable[[int], None]]:
+        """Name → a function that trains for so many epochs."""
+        nothing = Arrays({"dense": self.train.features["dense"][:0]}, self.train.target[:0])
+        return {
+            "hand-written": lambda n: hand_written(self.model(), self.task, self.train, self.batch_size, n),
+            "shopkit": lambda n: self.shopkit(n, PLAIN, nothing),
+            "shopkit, all on": lambda n: self.shopkit(n, TrainerSettings(), self.validation),
+            "Lightning defaults": lambda n: lightning_defaults(
+                self.model(), self.task, self.train, self.batch_size, n, self.folder
+            ),
+        }
+
+    def answer(self, epochs: int, repeats: int) -> dict[str, float]:
+        """Way → median seconds of an epoch; the ways take turns."""
+        times: dict[str, list[float]] = {way: [] for way in self.ways()}
+        for _ in range(repeats):
+            for way, work in self.ways().items():
+                times[way].append(seconds(work, epochs))
+        return {way: statistics.median(values) for way, values in times.items()}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=50_000)
@@ -111,43 +151,27 @@ def main() -> None:
     random = np.random.default_rng(0)
     x = random.standard_normal((arguments.rows, N_DENSE), dtype=np.float32)
     y = (x[:, :8].sum(1) + random.standard_normal(arguments.rows) > 0).astype(np.float32)
-    data, nothing = Arrays({"dense": x}, y), Arrays({"dense": x[:0]}, y[:0])
     validation = Arrays({"dense": x[: arguments.rows // 5]}, y[: arguments.rows // 5])
     task = Binary(BinarySettings())
     task.fit_target(y)
-    features = spec(N_DENSE)
 
     results = []
     print(f"{arguments.rows:,} rows × {N_DENSE} features, one epoch, ms (ratio to hand-written)")
     for name, settings in MODELS.items():
         for batch_size in (256, 512):
-            with tempfile.TemporaryDirectory() as temporary:
-                folder = Path(temporary)
-
-                def shopkit(epochs: int, trainer: TrainerSettings, held_out: Arrays) -> None:
-                    trainer.max_epochs, trainer.batch_size = epochs, batch_size  # noqa: B023
-                    fit(MLP(settings, features, 1), task, data, held_out, trainer, folder=folder, seed=0)  # noqa: B023
-
-                variants: dict[str, Callable[[int], None]] = {
-                    "hand-written": lambda n: hand_written(MLP(settings, features, 1), task, data, batch_size, n),  # noqa: B023
-                    "shopkit": lambda n: shopkit(n, PLAIN, nothing),  # noqa: B023
-                    "shopkit, all on": lambda n: shopkit(n, TrainerSettings(), validation),  # noqa: B023
-                    "Lightning defaults": lambda n: lightning_defaults(
-                        MLP(settings, features, 1), task, data, batch_size, n, folder  # noqa: B023
-                    ),
-                }
-                times: dict[str, list[float]] = {variant: [] for variant in variants}
-                for _ in range(arguments.repeats):
-                    for variant, work in variants.items():
-                        times[variant].append(seconds(work, arguments.epochs))
-            median = {variant: statistics.median(values) for variant, values in times.items()}
+            with tempfile.TemporaryDirectory() as folder:
+                question = Question(settings, batch_size, task, Arrays({"dense": x}, y), validation, Path(folder))
+                median = question.answer(arguments.epochs, arguments.repeats)
             base = median["hand-written"]
-            print(f"  {name}, batch {batch_size}: " + " · ".join(f"{v} {t * 1e3:.0f} ({t / base:.2f}×)" for v, t in median.items()))
-            results.append({"model": name, "batch_size": batch_size, **{f"{v}, s": t for v, t in median.items()}})
+            shown = " · ".join(f"{way} {t * 1e3:.0f} ({t / base:.2f}×)" for way, t in median.items())
+            print(f"  {name}, batch {batch_size}: {shown}", flush=True)
+            ratios = {way: t / base for way, t in median.items()}
+            results.append({"model": name, "batch_size": batch_size, "epoch_seconds": median, "ratio": ratios})
     if arguments.json:
-        machine = {"machine": platform.machine(), "processor": platform.processor(), "python": platform.python_version()}
+        machine = {"machine": platform.machine(), "system": platform.system(), "python": platform.python_version()}
         versions = {"torch": torch.__version__, "pytorch_lightning": pl.__version__}
-        report = {**machine, **versions, "rows": arguments.rows, "results": results}
+        report = {**machine, "versions": versions, "rows": arguments.rows, "results": results}
+        arguments.json.parent.mkdir(parents=True, exist_ok=True)
         arguments.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shopkit import provenance
-from shopkit.errors import RunError
+from shopkit.errors import DataError, RunError
 from shopkit.registry import Registry, load_registry
 from shopkit.runs import PARTIAL, Run, lock
 from shopkit.sources.base import Source
@@ -64,7 +64,10 @@ def execute(
     registry = registry or load_registry()
     announce = announce or (lambda stage, line, seconds: None)
     source: Source = registry.build(experiment.source, *([data] if data is not None else []))
-    tables = source.open()
+    try:
+        tables = source.open()
+    except OSError as error:
+        raise DataError(f"source {experiment.source.name}: {error}") from error
     versions = provenance.versions(_plugin_versions(registry, experiment))
     identity = provenance.identity(experiment.raw, tables.fingerprint, versions)
     if experiment.resume and (found := provenance.find_run(folder, identity)) is not None:
@@ -79,7 +82,11 @@ def execute(
         if not mine:
             raise RunError(f"Another process is working in {folder}. Wait for it, or stop it first.")
         way = Way(experiment, registry, Run(folder), tables, versions, identity, announce)
-        return way.go()
+        try:
+            return way.go()
+        except KeyboardInterrupt:
+            announce("stopped", f"{folder} is kept; start the same command with resume=true to go on", 0.0)
+            raise
 
 
 def _plugin_versions(registry: Registry, experiment: Experiment) -> dict[str, str]:

@@ -21,7 +21,7 @@ import pluggy
 from shopkit import hookspecs
 from shopkit.component import FAMILIES, GROUPS, Component
 from shopkit.errors import ConfigError, PluginError, nearest
-from shopkit.settings import build, unfit
+from shopkit.settings import build, types_of, unfit
 
 ENTRY_POINT_GROUP = "shopkit"
 RESTRICT = "SHOPKIT_PLUGINS"
@@ -354,3 +354,5 @@ def _check_component(family: str, component: object) -> None:
         raise PluginError(f"{what}: its target '{component.target}' must read 'package.module:Class'.")
     if reason := unfit(component.config):
         raise PluginError(f"{what}: {reason}.")
+    if "name" in types_of(component.config):
+        raise PluginError(f"{what}: its settings {component.config.__name__} must not have a field 'name': that key names it.")

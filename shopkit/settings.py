@@ -23,7 +23,7 @@ class SettingError(ConfigError):
     """A value that does not fit its dataclass: `path` says which setting, the text says what is wrong."""
 
     def __init__(self, path: str, problem: str) -> None:
-        super().__init__(f"{path}: {problem}" if path and path not in problem else problem)
+        super().__init__(f"{path}: {problem}" if path and not problem.startswith(path) else problem)
         self.path = path
         self.problem = problem
 
@@ -69,8 +69,6 @@ def unfit(cls: object) -> str | None:
     except (NameError, TypeError, AttributeError) as error:
         return f"a type in its settings {cls.__name__} cannot be resolved: {error}"
     for name, hint in hints.items():
-        if name == "name":
-            return f"its settings {cls.__name__} must not have a field 'name': that key names the component"
         if not _is_plain(hint):
             return (
                 f"the field '{name}' of its settings {cls.__name__} has the type {type_name(hint)}; settings are plain: bool, "

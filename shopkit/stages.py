@@ -9,16 +9,18 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shopkit import provenance
-from shopkit.errors import DataError
+from shopkit.errors import DataError, RunError
 from shopkit.evaluation.evaluate import evaluate
 from shopkit.evaluation.latency import measure_latency
 from shopkit.evaluation.part import Part
@@ -29,7 +31,7 @@ from shopkit.registry import Choice, Registry
 from shopkit.report import render
 from shopkit.runs import Run, replacing, write_json
 from shopkit.runtime import Predictor
-from shopkit.schema import MISSING_TIME, PARTS, Role, Schema
+from shopkit.schema import MISSING_TIME, PARTS, Column, Role, Schema
 from shopkit.sources.base import Tables
 from shopkit.split import Split, assign
 from shopkit.tasks.base import Task
@@ -97,7 +99,13 @@ class Way:
         if self.run.facts(name) is not None:
             return
         start = time.perf_counter()
-        line, facts = getattr(self, f"_{name}")()
+        try:
+            line, facts = getattr(self, f"_{name}")()
+        except (OSError, duckdb.IOException) as error:
+            raise RunError(
+                f"The stage {name} of {self.run.path} stopped: {getattr(error, 'strerror', None) or error}. What was finished is "
+                "kept: make room (or mend what is named), and start the same command with resume=true."
+            ) from error
         seconds = time.perf_counter() - start
         self.run.finish_stage(name, {**facts, "stage_seconds": round(seconds, 3)})
         self.announce(name, line, seconds)
@@ -120,6 +128,12 @@ class Way:
     def schema(self) -> Schema:
         """Columns of the examples; those the split or the feature plan leave out are `ignored`."""
         return Schema.from_json(self._facts("features")["schema"])
+
+    @cached_property
+    def keys(self) -> tuple[Column, ...]:
+        """The columns that together name a row: the keys, and the time if there is one."""
+        named = [*self.schema.of_role("key"), *self.schema.of_role("time")]
+        return tuple(replace(column, role="key") for column in named)
 
     @cached_property
     def parts(self) -> np.ndarray:
@@ -206,7 +220,7 @@ class Way:
         schema = Schema.from_json(self._facts("examples")["schema"])
         n_rows = self._facts("examples")["n_rows"]
         parts = assign(split, schema, n_rows, lambda name: self._read([name])[name])
-        keys = [column.name for column in schema.of_role("key")]
+        keys = [column.name for role in ("key", "time") for column in schema.of_role(role)]  # type: ignore[arg-type]
         table = pa.table({**self._read(keys), "part": pa.array(parts, pa.string())})
         with replacing(self.run.split_path) as temporary:
             pq.write_table(table, temporary, compression="zstd")
@@ -221,7 +235,7 @@ class Way:
             "not_features": [name for name in split.not_features if name in schema],
             "task": task.state,
         }
-        return ", ".join(f"{part} {counts.pop(part):,}" for part in [*PARTS, *(set(counts) - set(PARTS))]), facts
+        return ", ".join(f"{part} {counts[part]:,}" for part in [*PARTS, *sorted(set(counts) - set(PARTS))]), facts
 
     def _features(self) -> tuple[str, dict[str, Any]]:
         tags = self.registry.get("models", self.experiment.model.name).tags
@@ -262,7 +276,7 @@ class Way:
         inputs = features.schema.of_role("feature")
         transform = features.transformer()
         fitted = Fitted(
-            schema=Schema((*features.schema.of_role("key"), *inputs)),
+            schema=Schema((*self.keys, *inputs)),
             features=features.graph,
             model=model.to_onnx(),
             task=task,
@@ -303,9 +317,10 @@ class Way:
         settings = self.experiment.evaluation
         metrics = evaluate(self.task, parts, settings=settings, predict=predict, baselines=baselines, seed=self.experiment.seed)
         target = self._column("target", "test")
-        table = {**test.keys, "target": target, **predictor.table(test.outputs)}
+        keys = {column.name: _readable(test.keys[column.name], column) for column in self.keys}
+        answers = {name: pa.array(values) for name, values in predictor.table(test.outputs).items()}
         with replacing(self.run.predictions_path) as temporary:
-            pq.write_table(pa.table({name: pa.array(values) for name, values in table.items()}), temporary, compression="zstd")
+            pq.write_table(pa.table({**keys, "target": pa.array(target), **answers}), temporary, compression="zstd")
         write_json(self.run.metrics_path, metrics)
         feed = {names[column]: test.raw[column] for column in names}
         facts = {"latency": measure_latency(self.run.model_path, feed, settings), "baselines_left_out": skipped}
@@ -322,14 +337,13 @@ class Way:
             outputs=predict(raw) if predict else {},
             weight=self._column("weight", part),
             groups=self._groups(part),
-            keys=self._read([column.name for column in self.schema.of_role("key")], part),
+            keys=self._read([column.name for column in self.keys], part),
             cutoff=self._read([cutoff], part)[cutoff] if cutoff else None,
         )
 
     def _groups(self, part: str) -> np.ndarray | None:
         """Who a row belongs to: the group column, or the first of several keys (the customer of customer and cut-off)."""
-        group, keys = self.schema.the("group"), self.schema.of_role("key")
-        column = group or (keys[0] if len(keys) > 1 else None)
+        column = self.schema.the("group") or (self.keys[0] if len(self.keys) > 1 else None)
         return None if column is None else self._read([column.name], part)[column.name]
 
     def _baselines(self) -> tuple[dict[str, dict[str, np.ndarray]], list[str]]:
@@ -356,6 +370,13 @@ class Way:
     def _report(self) -> tuple[str, dict[str, Any]]:
         paths = render(self.run)
         return ", ".join(path.name for path in paths), {}
+
+
+def _readable(values: np.ndarray, column: Column) -> pa.Array:
+    """Times as timestamps, for people."""
+    if column.kind != "time":
+        return pa.array(values)
+    return pa.array(values, pa.timestamp("s", "UTC"), mask=values == MISSING_TIME)
 
 
 def _time_ranges(times: np.ndarray | None, parts: np.ndarray) -> dict[str, list[int]]:

@@ -62,7 +62,9 @@ def shop(n_customers: int = 30, n_days: int = 60, seed: int = 0) -> dict[str, pd
             "end_date": start + pd.to_timedelta([30, 45, 70], "D"),
         }
     )
-    campaigns = pd.DataFrame({"campaign_id": rng.integers(1, 4, n_customers), "household_id": rng.integers(1, n_customers + 1, n_customers)})
+    campaigns = pd.DataFrame(
+        {"campaign_id": rng.integers(1, 4, n_customers), "household_id": rng.integers(1, n_customers + 1, n_customers)}
+    )
     redemptions = pd.DataFrame(
         {
             "household_id": rng.integers(1, n_customers + 1, n_customers),

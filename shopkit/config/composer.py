@@ -267,7 +267,7 @@ def _unknown_hydra_key(key: str) -> str:
 
     node: Any = HydraConf
     for part in key.split(".")[1:]:
-        known = types_of(node) if is_dataclass(node) else {}
+        known = types_of(node) if isinstance(node, type) and is_dataclass(node) else {}
         if part not in known:
             return f"Hydra has no setting '{part}' there.{nearest(part, known)} There are: {', '.join(sorted(known)) or 'none'}."
         node = known[part]

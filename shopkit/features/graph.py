@@ -15,6 +15,7 @@ import spox
 from shopkit.features import traced
 from shopkit.features.base import Encoded, Extractor, FeatureBlock, FeatureSpec, FitContext, State
 from shopkit.features.plan import Assignment, ResolvedPlan
+from shopkit.features.subgraph import pieces, reached_from
 from shopkit.schema import INPUT_PREFIX, Column
 
 OPSETS = {"": 21, "ai.onnx.ml": 4}
@@ -127,6 +128,7 @@ def finish(model: onnx.ModelProto, spec: FeatureSpec, inputs: tuple[str, ...]) -
     graph = model.graph
     graph.name = "features"
     _initialisers(graph)
+    _join_once(graph)
     _rename_inner(graph, {*inputs, *TENSORS})
     expected = {"dense": (onnx.TensorProto.FLOAT, spec.n_dense), "ids": (onnx.TensorProto.INT64, spec.n_ids)}
     for value in graph.output:
@@ -146,6 +148,22 @@ def _initialisers(graph: onnx.GraphProto) -> None:
     del graph.node[:]
     made = {tensor.name for tensor in graph.initializer}
     graph.node.extend(node for node in nodes if node.output[0] not in made)
+
+
+def _join_once(graph: onnx.GraphProto) -> None:
+    """Make each output one `Concat` of all its pieces, where a group's own were joined first: every node costs time."""
+    producers = {name: node for node in graph.node for name in node.output}
+    joins = []
+    for value in graph.output:
+        parts = pieces(value.name, producers)
+        joined = onnx.helper.make_node("Concat", parts, [value.name], axis=1)
+        joins.append(joined if len(parts) > 1 else onnx.helper.make_node("Identity", parts, [value.name]))
+    outer = {value.name for value in graph.output}
+    nodes = [node for node in graph.node if not outer & set(node.output)] + joins
+    needed = reached_from(nodes, outer)
+    kept = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes if needed & set(node.output)]
+    del graph.node[:]
+    graph.node.extend(kept)
 
 
 def _rename_inner(graph: onnx.GraphProto, outer: set[str]) -> None:

@@ -76,10 +76,7 @@ def resolve(
         ConfigError: an unknown column, extractor or setting, or an extractor that cannot read the column's kind.
         DataError: no feature column is left.
     """
-    _check_names(plan, schema)
-    for name in plan.ignore:
-        if schema[name].role == "feature":
-            schema = schema.with_role(name, "ignored", "left out by features.ignore")
+    schema = _without_ignored(plan, schema)
     known = facts(schema, context)
     likes = next((like for like in PREFERENCES if f"features:{like}" in preference), "dense")
     assignments: list[Assignment] = []
@@ -143,7 +140,8 @@ def facts(schema: Schema, context: FitContext) -> dict[str, ColumnFacts]:
     }
 
 
-def _check_names(plan: FeaturePlan, schema: Schema) -> None:
+def _without_ignored(plan: FeaturePlan, schema: Schema) -> Schema:
+    """The schema less `features.ignore`, once every column that the plan names is known to be there."""
     for setting, names in (("columns", plan.columns), ("types", plan.types), ("ignore", plan.ignore)):
         for name in names:
             if name not in schema:
@@ -151,12 +149,15 @@ def _check_names(plan: FeaturePlan, schema: Schema) -> None:
                     f"features.{setting} names the column '{name}', which the examples do not have."
                     f"{nearest(name, schema.names)} Columns: {', '.join(schema.names)}."
                 )
+    for name in plan.ignore:
+        if schema[name].role == "feature":
+            schema = schema.with_role(name, "ignored", "left out by features.ignore")
     for name in plan.columns:
-        if schema[name].role != "feature":
-            raise ConfigError(
-                f"features.columns names '{name}', which is not a feature column but {schema[name].role}"
-                f"{f' ({schema[name].note})' if schema[name].note else ''}."
-            )
+        column = schema[name]
+        if column.role != "feature":
+            note = f" ({column.note})" if column.note else ""
+            raise ConfigError(f"features.columns names '{name}', which is not a feature column but {column.role}{note}.")
+    return schema
 
 
 def _assign(column: Column, name: str, settings: Mapping[str, Any], why: str, where: str, registry: Registry) -> Assignment:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from itertools import pairwise
+from collections.abc import Sequence
 from statistics import NormalDist
 
 import ibis.expr.types as ir
@@ -18,6 +17,10 @@ from shopkit.features.search import segment
 
 SMALLEST_RANK = 1e-7
 """Ranks are kept this far from 0 and 1, where the normal score would be infinite (as scikit-learn does)."""
+
+NORMAL_TOLERANCE, UNIFORM_TOLERANCE = 0.01, 0.002
+"""Neighbouring knots on one line this close become one piece: below the sampling error of the quantiles themselves, and a
+search through fewer pieces is faster."""
 
 
 class Quantile(NumberExtractor):
@@ -35,8 +38,7 @@ class Quantile(NumberExtractor):
         return {"ranks": ranks[: len(knots)], "knots": knots.astype(np.float64)}
 
     def encode(self, x: ndx.Array, states: Sequence[State]) -> ndx.Array:
-        score = normal_score if self.settings.output == "normal" else float
-        found = [segments(state, score) for state in states]
+        found = [segments(state, self.settings.output == "normal") for state in states]
         x = traced.float32(x)
         low, slope, start = segment(x, [edges for edges, _ in found], [table for _, table in found])
         return (x - low) * slope + start
@@ -56,38 +58,54 @@ def normal_score(rank: float) -> float:
     return NormalDist().inv_cdf(min(max(rank, SMALLEST_RANK), 1 - SMALLEST_RANK))
 
 
-def segments(state: State, score: Callable[[float], float]) -> tuple[np.ndarray, np.ndarray]:
+def segments(state: State, normal: bool) -> tuple[np.ndarray, np.ndarray]:
     """The score's pieces: ascending edges (E,), and (E + 1, 3) rows (low, slope, score there): score + slope · (x − low)."""
     ranks, knots = state["ranks"], state["knots"]
     if len(knots) == 0:
         return np.array([]), np.zeros((1, 3))
+    score, tolerance = (normal_score, NORMAL_TOLERANCE) if normal else (float, UNIFORM_TOLERANCE)
     values = np.unique(knots)
     first = ranks[np.searchsorted(knots, values, "left")]
     last = ranks[np.searchsorted(knots, values, "right") - 1]
-    middle = (first + last) / 2
-    middle[-1], middle[0] = 1.0, 0.0
-    edges: list[float] = []
-    rows = [(0.0, 0.0, score(0.0))]  # below the lowest knot
+    rows = [(-np.inf, 0.0, score(0.0)), (values[0], 0.0, score(0.0))]  # below the lowest knot, and at it
+    run = [(after(values[0]), score(last[0]))]  # vertices since the last jump
+    for at, value in enumerate(values[1:], start=1):
+        (low, _), rank = run[-1], last[at - 1]
+        steps = subdivided(rank, first[at])[1:]
+        run += [(low + (value - low) * (step - rank) / (first[at] - rank), score(step)) for step in steps]
+        if first[at] < last[at] < 1.0:  # a tie: the value itself has the middle rank, its neighbours those beside it
+            rows += [*lines(run, tolerance), (value, 0.0, score((first[at] + last[at]) / 2))]
+            run = [(after(value), score(last[at]))]
+    rows += [*lines(run, tolerance), (values[-1] if len(values) > 1 else run[-1][0], 0.0, score(1.0))]
+    table = np.array(rows)
+    edges = table[1:, 0].astype(np.float32).astype(np.float64)
+    table[1:, 0] = edges
+    table[0, 0] = 0.0
+    distinct = np.append(np.diff(edges) > 0, True)  # of pieces that float32 cannot tell apart, the last
+    return edges[distinct], table[np.append(True, distinct)]
 
-    def piece(low: float, slope: float, start: float) -> None:
-        edges.append(low)
-        rows.append((low, slope, start))
 
-    for at, value in enumerate(values):
-        low = value
-        if at == 0 or first[at] < middle[at] < last[at]:  # the value itself has another rank than its neighbours
-            piece(value, 0.0, score(middle[at]))
-            low = float(np.nextafter(np.float32(value), np.float32(np.inf)))
-        if at + 1 == len(values):
-            piece(low, 0.0, score(1.0))
-            break
-        span, rise = values[at + 1] - low, first[at + 1] - last[at]
-        steps = subdivided(last[at], first[at + 1])
-        places = [float(np.float32(low + span * (step - last[at]) / rise)) for step in steps]
-        for (start, place), (end, next_place) in pairwise(zip(steps, places, strict=True)):
-            if place < next_place:
-                piece(place, (score(end) - score(start)) / (next_place - place), score(start))
-    return np.array(edges), np.array(rows)
+def after(value: float) -> float:
+    """The next float32."""
+    return float(np.nextafter(np.float32(value), np.float32(np.inf)))
+
+
+def lines(vertices: list[tuple[float, float]], tolerance: float) -> list[tuple[float, float, float]]:
+    """Few straight pieces (low, slope, score) through a run of vertices (x, score), each vertex within the tolerance."""
+    x, y = np.array(vertices).T
+    pieces = []
+    start = 0
+    while start + 1 < len(x):
+        end = start + 1
+        for candidate in range(start + 2, len(x)):
+            inner = slice(start + 1, candidate)
+            slope = (y[candidate] - y[start]) / (x[candidate] - x[start])
+            if np.abs(y[start] + slope * (x[inner] - x[start]) - y[inner]).max() > tolerance:
+                break
+            end = candidate
+        pieces.append((x[start], (y[end] - y[start]) / (x[end] - x[start]), y[start]))
+        start = end
+    return pieces
 
 
 def subdivided(low: float, high: float) -> list[float]:

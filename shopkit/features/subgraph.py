@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import onnx
 
@@ -31,7 +31,7 @@ def without_inputs(model: onnx.ModelProto, dropped: Collection[str]) -> onnx.Mod
         return None
     joined = {value.name for value in graph.output}
     body = [node for node in graph.node if not joined & set(node.output)]
-    needed = _needed([*body, *nodes], {value.name for value in outputs})
+    needed = reached_from([*body, *nodes], {value.name for value in outputs})
     reduced = onnx.ModelProto()
     reduced.CopyFrom(model)
     for field, items in (
@@ -55,8 +55,9 @@ def pieces(name: str, producers: dict[str, onnx.NodeProto]) -> list[str]:
     return [name]
 
 
-def _needed(nodes: list[onnx.NodeProto], wanted: set[str]) -> set[str]:
-    needed = set(wanted)
+def reached_from(nodes: Sequence[onnx.NodeProto], outputs: Collection[str]) -> set[str]:
+    """All values that the outputs are computed from, themselves included; nodes in topological order."""
+    needed = set(outputs)
     for node in reversed(nodes):
         if needed & set(node.output):
             needed |= set(node.input)

@@ -37,7 +37,7 @@ class TargetRate(Extractor):
         order = np.lexsort((sums.category.astype(str), -sums.count))[: self.settings.max_size]
         mean = sums.total.sum(axis=0) / max(float(sums.count.sum()), 1e-12)
         m = float(self.settings.smoothing)
-        rates = (sums.total[order] + m * mean) / (sums.count[order] + m)[:, None]
+        rates = (sums.total[order] + m * mean) / np.maximum(sums.count[order] + m, 1e-12)[:, None]
         return {"categories": sums.category[order], "rates": rates, "mean": mean}
 
     def blocks(self, column: str, state: State) -> tuple[FeatureBlock, ...]:
@@ -63,9 +63,9 @@ class TargetRate(Extractor):
         others = count.sum(axis=1, keepdims=True) - count  # (categories, folds)
         other_totals = total.sum(axis=1, keepdims=True) - total
         mean = other_totals.sum(axis=0) / np.maximum(others.sum(axis=0), 1e-12)[:, None]  # (folds, width)
-        table = (other_totals + m * mean) / (others + m)[:, :, None]
+        weight = others + m
         # A category that only its own fold has, and smoothing 0: nothing is known of it but the mean.
-        table = np.where(others[:, :, None] + m > 0, table, mean)
+        table = np.where(weight[:, :, None] > 0, (other_totals + m * mean) / np.maximum(weight, 1e-12)[:, :, None], mean)
         rows = context.table.select(
             row=context.table[context.row], category=context.table[column].fill_null(""), fold=self._fold(context)
         )

@@ -20,6 +20,9 @@ from shopkit.tasks.base import Task
 
 CHUNK_ROWS = 65_536
 
+STRENGTHS = [100.0, 10.0, 1.0]
+"""The penalties that `l2: auto` tries."""
+
 
 class Linear(Estimator):
     """scores = dense · weight + Σ table[id] + bias, minimising the task's loss + l2 / (2 · rows) · ‖weight, table‖².
@@ -39,17 +42,31 @@ class Linear(Estimator):
         self.bias = np.zeros(task.n_outputs, np.float32)
 
     def fit(self, train: Arrays, validation: Arrays, seed: int) -> dict[str, Any]:
-        """Facts: `iterations`, `train_loss`, `validation_loss`, `largest_gradient`."""
-        n = len(train)
+        """Facts: `l2`, `iterations`, `train_loss`, `validation_loss`, `largest_gradient`, of the penalty that was taken."""
+        strengths = [self.settings.l2] if self.settings.l2 != "auto" else STRENGTHS if len(validation) else STRENGTHS[-1:]
+        point = [torch.zeros(shape, dtype=torch.float64) for shape in (self.weight.shape, self.table.shape)]
+        point.append(torch.tensor(np.asarray(self.task.initial_bias()), dtype=torch.float64))
+        best, best_score = self.state(), -np.inf
+        facts: dict[str, Any] = {}
+        # From strong to weak, each starting where the one before ended.
+        for l2 in strengths:
+            found = {"l2": l2, **self._minimise(train, l2, point)}
+            score = self._quality(validation)
+            if not facts or score > best_score:
+                best, best_score, facts = self.state(), score, found
+        self.load_state(best)
+        held_out = {"validation_loss": self._loss(validation)} if len(validation) else {}
+        return {**facts, "train_loss": self._loss(train), **held_out}
+
+    def _minimise(self, train: Arrays, l2: float, point: list[Tensor]) -> dict[str, Any]:
+        """Move `point` (scaled weight, table, bias) to the minimum, and take it."""
+        scaled, table, bias = point
         target = torch.from_numpy(train.target.copy())
         sample_weight = None if train.weight is None else torch.from_numpy(train.weight.copy())
         spread = torch.from_numpy(_spread(train.features["dense"])) if self.features.n_dense else torch.ones(0)
-        scaled = torch.zeros(self.weight.shape, dtype=torch.float64)
-        table = torch.zeros(self.table.shape, dtype=torch.float64)
-        bias = torch.tensor(np.asarray(self.task.initial_bias()), dtype=torch.float64)
-        parameters = [scaled, table, bias]
+        penalty = l2 / len(train)
         optimizer = torch.optim.LBFGS(
-            parameters,
+            point,
             max_iter=self.settings.max_iterations,
             max_eval=self.settings.max_iterations * 2,
             tolerance_grad=self.settings.tolerance,
@@ -57,7 +74,6 @@ class Linear(Estimator):
             history_size=20,
             line_search_fn="strong_wolfe",
         )
-        penalty = self.settings.l2 / n
 
         @torch.no_grad()
         def closure() -> Tensor:
@@ -80,13 +96,18 @@ class Linear(Estimator):
         optimizer.step(closure)  # type: ignore[no-untyped-call]
         self.weight = (scaled / spread[:, None]).float().numpy()
         self.table, self.bias = table.float().numpy(), bias.float().numpy()
-        state = optimizer.state[scaled]
-        return {
-            "iterations": int(state["n_iter"]),
-            "train_loss": self._loss(train),
-            "validation_loss": self._loss(validation) if len(validation) else None,
-            "largest_gradient": float(max(p.grad.abs().max() for p in parameters if p.grad is not None and p.numel())),
-        }
+        largest = max(float(values.grad.abs().max()) for values in point if values.grad is not None and values.numel())
+        return {"iterations": int(optimizer.state[scaled]["n_iter"]), "largest_gradient": largest}
+
+    def _quality(self, validation: Arrays) -> float:
+        """The monitored metric on the validation part, turned so that more is better; 0 without one."""
+        if not len(validation):
+            return 0.0
+        weight = None if validation.weight is None else torch.from_numpy(validation.weight.copy())
+        scores = torch.from_numpy(self.scores(validation.features))
+        metrics = self.task.validation_metrics(scores, torch.from_numpy(validation.target.copy()), weight)
+        monitor = self.task.monitor
+        return metrics[monitor.name] if monitor.mode == "max" else -metrics[monitor.name]
 
     def _chunk_scores(self, chunk: dict[str, Tensor], weight: Tensor, table: Tensor, bias: Tensor) -> Tensor:
         scores = bias.expand(len(next(iter(chunk.values()))), -1)

@@ -17,15 +17,17 @@ def _at_least(setting: str, value: float, least: float) -> None:
 class LinearSettings:
     """Linear, logistic or softmax regression, as the task says."""
 
-    l2: float = 1.0
-    """Strength of the L2 penalty on the weights (not the bias): the inverse of scikit-learn's `C`. 0 is none."""
+    l2: float | Literal["auto"] = "auto"
+    """Strength of the L2 penalty on the weights (not the bias): the inverse of scikit-learn's `C`; 0 is none. `auto` tries 100,
+    10 and 1, and keeps what validates best."""
     max_iterations: int = 500
     """L-BFGS iterations at most."""
     tolerance: float = 1e-6
     """Stops when no component of the gradient of the mean loss is larger."""
 
     def __post_init__(self) -> None:
-        _at_least("l2", self.l2, 0)
+        if self.l2 != "auto":
+            _at_least("l2", self.l2, 0)
         _at_least("max_iterations", self.max_iterations, 1)
         if not self.tolerance > 0:
             raise ConfigError(f"model.tolerance is {self.tolerance:g}; it must be above 0.")

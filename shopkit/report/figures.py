@@ -9,7 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from shopkit.report.formats import amount, count, decimal, is_number, percent
-from shopkit.report.svg import Axis, Chart, shares
+from shopkit.report.svg import Axis, Chart, nice_ticks, shares
 
 Plain = Mapping[str, Any]
 
@@ -59,33 +59,30 @@ def _points(x: Sequence[float], y: Sequence[float]) -> list[tuple[float, float]]
 
 
 def learning(train: Plain, titles: Mapping[str, str]) -> list[Figure]:
-    """Loss and validation metrics by epoch, the kept epoch marked."""
+    """Loss and validation metrics by epoch, counted from 1, the kept epoch marked. The watched metric comes first."""
     history = train.get("history") or []
     if len(history) < 2:
         return []
-    names = [name for name in history[0] if name not in ("epoch", "lr", "seconds") and is_number(history[0][name])]
-    losses = [name for name in names if "loss" in name]
-    rest = [name for name in names if name not in losses]
-    groups = [losses] if losses else []
-    groups += [[name] for name in rest[:2]]
-    if len(groups) % 2 and all(is_number(row.get("lr")) for row in history):
+    losses = [name for name in ("train_loss", "validation_loss") if is_number(history[0].get(name))]
+    watched = f"validation_{(train.get('monitor') or {}).get('name')}"
+    rest = [name for name in history[0] if name.startswith("validation_") and name not in losses and is_number(history[0][name])]
+    rest.sort(key=lambda name: name != watched)
+    groups = ([losses] if losses else []) + [[name] for name in rest[:3]]
+    # An even number of pictures fills the rows of the page.
+    if len(groups) % 2 and "lr" in history[0]:
         groups.append(["lr"])
     return [_learning(history, group, train.get("best_epoch"), titles) for group in groups]
 
 
 def _learning(history: Sequence[Plain], names: Sequence[str], best: Any, titles: Mapping[str, str]) -> Figure:
-    epochs = [float(row.get("epoch", i)) for i, row in enumerate(history)]
+    epochs = [float(i) for i in range(1, len(history) + 1)]
     columns = _of(history, *names)
-    x = Axis.over("epoch", epochs, lambda value: f"{value:g}")
-    x = Axis(x.label, epochs[0], epochs[-1], [tick for tick in x.ticks if epochs[0] <= tick <= epochs[-1]], x.write)
-    known = {"lr": "Learning rate", "train_loss": "training loss", "validation_loss": "validation loss", **titles}
-    labels = [known.get(name, name.replace("_", " ")) for name in names]
-    title = "Loss" if len(names) > 1 or "loss" in names[0] else labels[0]
-    chart = Chart(
-        f"{title} by epoch",
-        x,
-        Axis.over(title.lower() if title == "Loss" else title, [value for column in columns for value in column]),
-    )
+    ticks = [tick for tick in nice_ticks(1, len(history)) if 1 <= tick <= len(history) and tick == round(tick)]
+    x = Axis("epoch", 1.0, float(len(history)), ticks, lambda value: f"{value:g}")
+    known = {"lr": "Learning rate", "train_loss": "training", "validation_loss": "validation"}
+    labels = [known.get(name) or titles.get(bare, bare) for name in names for bare in [name.removeprefix("validation_")]]
+    title = "Loss" if names[0].endswith("n_loss") else labels[0]
+    chart = Chart(f"{title} by epoch", x, Axis.over(title, [value for column in columns for value in column]))
     keys = [Key(1, label, True) if name.startswith("train") else Key(0, label) for name, label in zip(names, labels, strict=True)]
     for column, key in zip(columns, keys, strict=True):
         chart.line(_points(epochs, column), key.series, key.dashed)
@@ -93,7 +90,7 @@ def _learning(history: Sequence[Plain], names: Sequence[str], best: Any, titles:
             tips = [f"epoch {epoch:g}: {key.label} {amount(value)}" for epoch, value in zip(epochs, column, strict=True)]
             chart.dots(_points(epochs, column), key.series, tips, radius=2.2)
     if is_number(best):
-        chart.upright(float(best), "kept")
+        chart.upright(float(best) + 1, "kept")
     reading = {"Loss": "What training makes small, by epoch.", "Learning rate": "The step size, by epoch."}
     kept = " The model of the marked epoch was kept." if is_number(best) else ""
     where = reading.get(title, "On the validation part, by epoch.")

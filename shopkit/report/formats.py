@@ -129,6 +129,8 @@ def scalar(value: Any) -> str:
         return "null"
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, float):
+        return f"{value:g}"
     if isinstance(value, Mapping):
         return ", ".join(f"{key}: {scalar(item)}" for key, item in value.items()) or "{}"
     if isinstance(value, Sequence) and not isinstance(value, str):

@@ -22,6 +22,9 @@ SHARES = frozenset({"accuracy", "precision", "recall", "wape"})
 """Metrics that are shares of something, written in per cent."""
 
 
+YES = ("1", "true", "yes", "y")
+"""Positive classes that say no more than the target's name."""
+
 _PRINTED = (
     *(
         "auroc",
@@ -117,8 +120,9 @@ def title_of(metrics: Plain, name: str) -> str:
 
 
 def positives_of(facts: Facts) -> str:
-    """The positive class in words: “bought = yes”."""
-    return f"“{facts.target} = {(facts.metrics.get('target') or {}).get('positive', 'yes')}”"
+    """The positive class in words: “status = returned”, or “buys” where it only says yes."""
+    positive = str((facts.metrics.get("target") or {}).get("positive", "yes"))
+    return f"“{facts.target}”" if positive.lower() in YES else f"“{facts.target} = {positive}”"
 
 
 def headline(facts: Facts) -> Headline:
@@ -138,10 +142,14 @@ def _binary(facts: Facts) -> tuple[str, str]:
     if len(rows) < 2 or len(rows) != len(caught):
         estimate = metrics["metrics"]["test"][primary_metric(metrics)]
         return f"Ranks with an AUROC of {decimal(estimate['value'])}", f"Measured on {tests}."
-    share = at(rows, caught, TOP)
-    title = f"The top {TOP:.0%} of the list catch {share:.0%} of all {positives_of(facts)}".replace("%", "\u00a0%")
+    share, picked = at(rows, caught, TOP), positives_of(facts)
     rate = ((metrics.get("target") or {}).get("rate") or {}).get("test")
-    average = f" {percent(rate)} of these rows are {positives_of(facts)}." if is_number(rate) else ""
+    average = f" {percent(rate)} of these rows are {picked}." if is_number(rate) else ""
+    if is_number(rate) and rate > TOP:
+        # Where positives outnumber the places in the list, the share of them that it holds says little.
+        title = f"Of the top {TOP:.0%} of the list {share * rate / TOP:.0%} are {picked}, of all {rate:.0%}"
+        return title.replace("%", "\u00a0%"), f"{share / TOP:.1f} times what picking at random would give, measured on {tests}."
+    title = f"The top {TOP:.0%} of the list catch {share:.0%} of all {picked}".replace("%", "\u00a0%")
     return title, f"That is {share / TOP:.1f} times what picking at random would catch, measured on {tests}.{average}"
 
 

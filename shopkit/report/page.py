@@ -16,8 +16,26 @@ from shopkit.report.headline import Headline, headline, positives_of, title_of
 
 Plain = Mapping[str, Any]
 
-STAGES = ("source", "view", "split", "features", "model", "task", "exporter", "trainer")
+STAGES = ("source", "view", "split", "task", "model", "exporter")
 """Groups of the configuration, in the order of the way."""
+
+
+def _given(value: Any) -> bool:
+    return value not in (None, [], {}, "")
+
+
+def _numeric(value: Any) -> bool:
+    """A number or some: horizons and windows; the rest of a view's settings are column names."""
+    return formats.is_number(value) or (isinstance(value, list) and bool(value) and all(map(formats.is_number, value)))
+
+
+def _none(value: Any) -> bool:
+    return False
+
+
+QUESTION = {"source": _given, "view": _numeric, "split": _given}
+"""Groups whose settings belong to the question rather than to the way of answering it, and which of their values do."""
+
 
 BREAK_FROM = 22
 """Characters from which a column's name may be broken over two lines."""
@@ -55,7 +73,7 @@ def _context(facts: Facts, summaries: Mapping[str, Summary]) -> dict[str, Any]:
     metrics, target = facts.metrics, facts.metrics.get("target") or {}
     unit = str(target.get("unit") or "")
     top = headline(facts)
-    examples, features = facts.stage("examples"), facts.stage("features")
+    examples = facts.stage("examples")
     context = {
         "facts": facts,
         "kind": facts.kind,
@@ -81,7 +99,7 @@ def _context(facts: Facts, summaries: Mapping[str, Summary]) -> dict[str, Any]:
         "parts": tables.parts(metrics, facts.times),
         "columns": [(column, summaries.get(column.name)) for column in facts.columns],
         "train": facts.stage("train"),
-        "features": features.get("columns") or [],
+        "features": tables.features(facts.stage("features")),
         "export": facts.stage("export"),
         "latency": facts.latency,
         "snippets": snippets(facts.description, summaries) if facts.description else [],
@@ -149,12 +167,12 @@ def _pictures(facts: Facts, unit: str) -> dict[str, list[figures.Figure | None]]
 
 
 def _asked(facts: Facts) -> list[tuple[str, str, str]]:
-    """Group, component and its settings in a line."""
+    """Group, component, and the settings that say what was asked; how it was answered stands in the whole configuration."""
     rows = []
     for name in STAGES:
         group = facts.group(name)
-        settings = {key: value for key, value in group.items() if key != "name" and value not in (None, [], {}, "")}
-        if group:
+        settings = {key: value for key, value in group.items() if key != "name" and QUESTION.get(name, _none)(value)}
+        if group.get("name"):
             rows.append((name, str(group.get("name", "")), "; ".join(f"{k}: {formats.scalar(v)}" for k, v in settings.items())))
     return rows
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from shopkit.report.formats import is_number
+from shopkit.report.formats import is_number, scalar
 from shopkit.report.headline import (
     LEVELS,
     baseline_title,
@@ -219,6 +219,28 @@ def parts(metrics: Plain, times: Mapping[str, Sequence[Any]]) -> list[Row]:
                 "width": max(scale.track({"value": span[1]}).at - scale.track({"value": span[0]}).at, 1.0) if dated else None,
                 "rate": rate if is_number(rate) else None,
                 "mean": means.get(part),
+            }
+        )
+    return rows
+
+
+def features(stage: Plain) -> list[Row]:
+    """What each column becomes: extractor, its settings, width in the tensors, and why."""
+    widths: dict[tuple[str, str], int] = {}
+    for block in stage.get("spec") or []:
+        key = (block.get("column", ""), block.get("extractor", ""))
+        widths[key] = widths.get(key, 0) + block.get("width", 0)
+    rows = []
+    for row in stage.get("columns") or []:
+        settings = {name: value for name, value in row.items() if name not in ("column", "kind", "extractor", "why")}
+        rows.append(
+            {
+                "column": row.get("column", ""),
+                "kind": row.get("kind", ""),
+                "extractor": row.get("extractor", ""),
+                "settings": scalar(settings) if settings else "",
+                "width": widths.get((row.get("column", ""), row.get("extractor", ""))),
+                "why": row.get("why", ""),
             }
         )
     return rows

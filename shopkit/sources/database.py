@@ -13,7 +13,7 @@ import ibis.expr.types as ir
 
 from shopkit.errors import ConfigError, DataError, nearest
 from shopkit.sources.base import Source, Tables
-from shopkit.sources.engine import connect, literal, local_view, quote
+from shopkit.sources.engine import connect, fetch, literal, local_view, quote
 from shopkit.sources.files import find
 from shopkit.sources.settings import DatabaseSettings
 
@@ -58,10 +58,14 @@ class DatabaseSource(Source):
         connection, _ = connect()
         (path,) = find(_file(url))
         try:
-            connection.raw_sql(f"ATTACH {literal(str(path))} AS shop (READ_ONLY)")
+            fetch(connection.con, f"ATTACH {literal(str(path))} AS shop (READ_ONLY)")
         except duckdb.Error as error:
             raise DataError(f"source database {shown(url)}: cannot be opened ({str(error).splitlines()[0]})") from None
-        names = self._chosen(url, connection.list_tables(database=("shop", "main")))
+        found = fetch(
+            connection.con,
+            "SELECT table_name FROM information_schema.tables WHERE table_catalog = 'shop' AND table_schema = 'main'",
+        )
+        names = self._chosen(url, [name for (name,) in found])
         zone = self.settings.time_zone
         return connection, {name: local_view(connection, name, f"shop.main.{quote(name)}", zone) for name in names}
 
@@ -91,7 +95,7 @@ class DatabaseSource(Source):
 def _summary(name: str, table: ir.Table) -> str:
     connection = table.get_backend()
     if connection.name == "duckdb":
-        return str(connection.raw_sql(f"SELECT count(*), sum(hash(t)) FROM {quote(name)} AS t").fetchone())
+        return str(fetch(connection.con, f"SELECT count(*), sum(hash(t)) FROM {quote(name)} AS t"))
     facts: dict[str, ir.Scalar] = {"n_rows": table.count()}
     for position, column in enumerate(table.columns):
         values = table[column]

@@ -6,7 +6,9 @@ import tempfile
 import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import duckdb
 import ibis
 import ibis.expr.types as ir
 from ibis.backends.duckdb import Backend
@@ -16,9 +18,14 @@ def connect() -> tuple[Backend, Path]:
     """An in-memory DuckDB in UTC, and a scratch folder that lives as long as the connection does."""
     scratch = tempfile.TemporaryDirectory(prefix="shopkit-")
     connection = ibis.duckdb.connect(temp_directory=scratch.name)
-    connection.raw_sql("SET TimeZone = 'UTC'")
+    fetch(connection.con, "SET TimeZone = 'UTC'")
     weakref.finalize(connection, scratch.cleanup)
     return connection, Path(scratch.name)
+
+
+def fetch(engine: duckdb.DuckDBPyConnection, sql: str) -> list[tuple[Any, ...]]:
+    """All rows of a statement at once: DuckDB refuses other work on the connection while a result is unfinished."""
+    return list(engine.execute(sql).fetchall())
 
 
 def quote(name: str) -> str:
@@ -43,11 +50,11 @@ def local_view(
     typed = f"SELECT * REPLACE ({given}) FROM {rows}" if given else f"SELECT * FROM {rows}"
     zoned = ", ".join(
         f"timezone({literal(time_zone)}, {quote(column)}) AS {quote(column)}"
-        for column, dtype, *_ in connection.raw_sql(f"DESCRIBE {typed}").fetchall()
+        for column, dtype, *_ in fetch(connection.con, f"DESCRIBE {typed}")
         if dtype == "TIMESTAMP WITH TIME ZONE"
     )
     local = f"SELECT * REPLACE ({zoned}) FROM ({typed})" if zoned else typed
-    connection.raw_sql(f"CREATE OR REPLACE VIEW {quote(name)} AS {local}")
+    fetch(connection.con, f"CREATE OR REPLACE VIEW {quote(name)} AS {local}")
     return connection.table(name)
 
 

@@ -14,7 +14,7 @@ from ibis.backends.duckdb import Backend
 from shopkit.errors import ConfigError, DataError, nearest
 from shopkit.runs import file_hash
 from shopkit.sources.base import Source, Tables
-from shopkit.sources.engine import connect, local_view, read_parquet
+from shopkit.sources.engine import connect, fetch, local_view, read_parquet
 from shopkit.sources.settings import FilesSettings
 from shopkit.sources.text import csv_header, csv_to_parquet, json_to_parquet, plain_utf8
 from shopkit.sources.types import TextFiles
@@ -69,35 +69,33 @@ class FilesSource(Source):
             parquet, content, n_rows = self._text(connection, scratch, paths, form)
         if n_rows == 0:
             raise DataError(f"{paths[0]} has a header but no rows." if form == "csv" else f"{paths[0]} has no rows.")
-        files = TextFiles(connection, name, parquet, paths, self.settings.timestamp_format)
+        files = TextFiles(connection, parquet, paths, self.settings.timestamp_format, self.settings.decimal)
         expressions = files.expressions(self.settings.types, infer=form == "csv")
         view = local_view(connection, name, read_parquet(parquet), self.settings.time_zone, expressions)
         return view, hashlib.sha256("\n".join(content).encode()).hexdigest()
 
     def _text(self, connection: Backend, scratch: Path, paths: list[Path], form: str) -> tuple[list[Path], list[str], int]:
+        """Parquet files of the text, a hash of each file's content, and the number of rows."""
+        texts, content = zip(*(plain_utf8(path, self.settings.encoding, scratch) for path in paths), strict=True)
+        if form == "json":
+            out = _unused(scratch)
+            return [out], list(content), json_to_parquet(connection, texts, paths[0], out)
         parquet: list[Path] = []
-        content: list[str] = []
         header: tuple[str, ...] = ()
         n_rows = 0
-        for path in paths:
-            text, digest = plain_utf8(path, self.settings.encoding, scratch)
-            out = scratch / f"{len(list(scratch.iterdir()))}.parquet"
-            if form == "csv":
-                names, delimiter = csv_header(text, path, self.settings.delimiter)
-                header = header or names
-                if names != header:
-                    _refuse_header(paths[0], header, path, names)
-                n_rows += csv_to_parquet(connection, text, path, names, delimiter, self.settings.null_values, out)
-            else:
-                n_rows += json_to_parquet(connection, text, path, out)
-            parquet.append(out)
-            content.append(digest)
-        return parquet, content, n_rows
+        for path, text in zip(paths, texts, strict=True):
+            names, delimiter = csv_header(text, path, self.settings.delimiter)
+            header = header or names
+            if names != header:
+                _refuse_header(paths[0], header, path, names)
+            parquet.append(_unused(scratch))
+            n_rows += csv_to_parquet(connection, text, path, names, delimiter, self.settings.null_values, parquet[-1])
+        return parquet, list(content), n_rows
 
     @staticmethod
     def _parquet_rows(connection: Backend, paths: list[Path]) -> int:
         try:
-            return int(connection.raw_sql(f"SELECT count(*) FROM {read_parquet(paths)}").fetchone()[0])
+            return int(fetch(connection.con, f"SELECT count(*) FROM {read_parquet(paths)}")[0][0])
         except duckdb.Error as error:
             raise DataError(f"{paths[0]}: not readable as Parquet ({str(error).splitlines()[0]})") from None
 
@@ -144,6 +142,10 @@ def format_of(path: Path) -> str:
     if form is None or (form == "parquet" and path.suffix == ".gz"):
         raise DataError(f"{path}: cannot tell its format by '{suffix}'. Known: {', '.join(FORMATS)}; text also with .gz.")
     return form
+
+
+def _unused(scratch: Path) -> Path:
+    return scratch / f"{len(list(scratch.iterdir()))}.parquet"
 
 
 def _refuse_header(first: Path, header: tuple[str, ...], path: Path, names: tuple[str, ...]) -> None:

@@ -41,6 +41,8 @@ class FilesSettings:
     """Encoding of text files: `utf-8`, `latin-1`, `utf-16`, `cp1252`, …"""
     delimiter: str = ""
     """Character between the fields of a CSV; empty takes the one its header line uses, among `,` `;` tab and `|`."""
+    decimal: str = "."
+    """What separates whole and fraction in the numbers of text files: `.` or `,`."""
     null_values: list[str] = field(default_factory=lambda: ["", "NA", "N/A", "NaN", "nan", "null", "NULL"])
     """Texts in a CSV that mean a missing value."""
     types: dict[str, str] = field(default_factory=dict)
@@ -59,6 +61,8 @@ class FilesSettings:
             raise ConfigError(
                 f"source.delimiter: {self.delimiter!r} has {len(self.delimiter)} characters; give one, or leave it empty."
             )
+        if self.decimal not in (".", ","):
+            raise ConfigError(f"source.decimal is {self.decimal!r}; it must be '.' or ','.")
         try:
             codecs.lookup(self.encoding)
         except LookupError:

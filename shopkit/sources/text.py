@@ -16,7 +16,7 @@ import duckdb
 from ibis.backends.duckdb import Backend
 
 from shopkit.errors import DataError
-from shopkit.sources.engine import literal, quote
+from shopkit.sources.engine import fetch, literal, quote
 
 CHUNK = 1 << 22
 DELIMITERS = (",", ";", "\t", "|")
@@ -114,21 +114,23 @@ def csv_to_parquet(
     return _copy(connection, reader, shown, out)
 
 
-def json_to_parquet(connection: Backend, path: Path, shown: Path, out: Path) -> int:
-    """Write JSON lines as Parquet, with the types that all rows have, and return the number of rows.
+def json_to_parquet(connection: Backend, paths: Sequence[Path], shown: Path, out: Path) -> int:
+    """Write files of JSON lines as one Parquet, with the types that all rows have, and return the number of rows.
 
     Raises:
         DataError: a line that is not JSON, or a field whose values are of several types.
     """
-    reader = f"read_json({literal(str(path))}, format='newline_delimited', sample_size=-1)"
+    files = ", ".join(literal(str(path)) for path in paths)
+    reader = f"read_json([{files}], format='newline_delimited', sample_size=-1, union_by_name=true)"
     n_rows = _copy(connection, reader, shown, out)
-    for name, dtype, *_ in connection.raw_sql(f"DESCRIBE SELECT * FROM {reader}").fetchall():
+    for name, dtype, *_ in fetch(connection.con, f"DESCRIBE SELECT * FROM {reader}"):
         if dtype == "JSON":
             field = quote(name)
-            kinds = connection.raw_sql(
+            kinds = fetch(
+                connection.con,
                 f"SELECT json_type({field}) AS kind, min(row) AS row, arg_min({field}::VARCHAR, row) FROM "
-                f"(SELECT *, row_number() OVER () AS row FROM {reader}) WHERE {field} IS NOT NULL GROUP BY kind ORDER BY row"
-            ).fetchall()
+                f"(SELECT *, row_number() OVER () AS row FROM {reader}) WHERE {field} IS NOT NULL GROUP BY kind ORDER BY row",
+            )
             examples = ", ".join(f"{value} in row {row}" for _, row, value in kinds[:3])
             raise DataError(f"{shown}: field '{name}' holds values of several types: {examples}. Make them one type.")
     return n_rows
@@ -136,7 +138,7 @@ def json_to_parquet(connection: Backend, path: Path, shown: Path, out: Path) -> 
 
 def _copy(connection: Backend, reader: str, shown: Path, out: Path) -> int:
     try:
-        return int(connection.raw_sql(f"COPY (SELECT * FROM {reader}) TO {literal(str(out))} (FORMAT parquet)").fetchone()[0])
+        return int(fetch(connection.con, f"COPY (SELECT * FROM {reader}) TO {literal(str(out))} (FORMAT parquet)")[0][0])
     except duckdb.Error as error:
         raise DataError(f"{shown}{_reason(str(error))}") from None
 

@@ -9,10 +9,11 @@ from pathlib import Path
 from ibis.backends.duckdb import Backend
 
 from shopkit.errors import DataError
-from shopkit.sources.engine import literal, quote, read_parquet
+from shopkit.sources.engine import fetch, literal, quote, read_parquet
 
 _NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|[+-]?[iI]nf(inity)?"
-_LEADING_ZERO = r"[+-]?0[0-9]+"
+_CODE = r"[+-]?(0[0-9]+|[0-9]{19,})"
+"""Digits that are no number: they would lose leading zeros, or places beyond those of an int64."""
 _ISO = r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}.*"
 _ZONED = r":[0-9]{2}(\.[0-9]+)? ?(Z|[+-][0-9]{2}(:?[0-9]{2})?)$"
 
@@ -27,10 +28,10 @@ class TextFiles:
     """One table as Parquet files of text, and what the files were called."""
 
     connection: Backend
-    name: str
     parquet: Sequence[Path]
     shown: Sequence[Path]
     timestamp_format: str = ""
+    decimal: str = "."
 
     def expressions(self, declared: Mapping[str, str], infer: bool) -> dict[str, str]:
         """Column → SQL that gives it its type, for the columns that are not to stay as they are.
@@ -38,7 +39,7 @@ class TextFiles:
         Raises:
             DataError: a value that is not of the declared type, or of the type of nearly all others; names file, row and value.
         """
-        described = self.connection.raw_sql(f"DESCRIBE SELECT * FROM {read_parquet(self.parquet)}").fetchall()
+        described = fetch(self.connection.con, f"DESCRIBE SELECT * FROM {read_parquet(self.parquet)}")
         types = {name: dtype for name, dtype, *_ in described}
         kinds = {name: kind for name, kind in declared.items() if name in types}
         if infer:
@@ -53,16 +54,16 @@ class TextFiles:
         kinds = {}
         for column in columns:
             text = quote(column)
-            present, zeros, *counts = self._row(
-                f"count({text}), count(*) FILTER (regexp_full_match({text}, {literal(_LEADING_ZERO)})), "
+            present, codes, *counts = self._row(
+                f"count({text}), count(*) FILTER (regexp_full_match({text}, {literal(_CODE)})), "
                 + ", ".join(f"count(*) FILTER ({self._fits(column, kind)})" for kind in ("boolean", "integer", "number", "time"))
             )
             fitting = dict(zip(("boolean", "integer", "number", "time"), counts, strict=True))
             whole = [kind for kind, count in fitting.items() if count == present]
             best = max(("number", "time"), key=lambda kind: fitting[kind])
-            if present and zeros == 0 and whole:
+            if present and codes == 0 and whole:
                 kinds[column] = whole[0]
-            elif zeros == 0 and fitting[best] and self._is_mostly(column, best):
+            elif codes == 0 and fitting[best] and self._is_mostly(column, best):
                 kinds[column] = best
         return kinds
 
@@ -73,7 +74,7 @@ class TextFiles:
         return bool(fits >= ENOUGH and fits >= MOSTLY * total)
 
     def _row(self, select: str) -> tuple[int, ...]:
-        return tuple(self.connection.raw_sql(f"SELECT {select} FROM {read_parquet(self.parquet)}").fetchone())
+        return fetch(self.connection.con, f"SELECT {select} FROM {read_parquet(self.parquet)}")[0]
 
     # -- one kind in SQL ----------------------------------------------------------------------------------------
 
@@ -83,13 +84,17 @@ class TextFiles:
         # The cast alone would take words such as 'today' and 'infinity'.
         return f"CASE WHEN regexp_full_match({text}, {literal(_ISO)}) THEN TRY_CAST({text} AS TIMESTAMPTZ) END"
 
+    def _number(self, text: str) -> str:
+        return text if self.decimal == "." else f"replace({text}, {literal(self.decimal)}, '.')"
+
     def _fits(self, column: str, kind: str) -> str:
         text = f"{quote(column)}::VARCHAR"
+        number = self._number(text)
         return {
             "string": "true",
             "boolean": f"lower({text}) IN ('true', 'false')",
             "integer": f"regexp_full_match({text}, '[+-]?[0-9]+') AND TRY_CAST({text} AS BIGINT) IS NOT NULL",
-            "number": f"regexp_full_match({text}, {literal(_NUMBER)}) AND TRY_CAST({text} AS DOUBLE) IS NOT NULL",
+            "number": f"regexp_full_match({number}, {literal(_NUMBER)}) AND TRY_CAST({number} AS DOUBLE) IS NOT NULL",
             "time": f"{self._time(text)} IS NOT NULL",
         }[kind]
 
@@ -104,19 +109,22 @@ class TextFiles:
                     f"{self._where()}: column '{column}' has times with a zone in {n_zoned} of {present} rows; give all one form."
                 )
             return moment if n_zoned or self.timestamp_format else f"({moment})::TIMESTAMP"
-        return f"{text}::{ {'string': 'VARCHAR', 'boolean': 'BOOLEAN', 'integer': 'BIGINT', 'number': 'DOUBLE'}[kind] }"
+        if kind == "number":
+            return f"{self._number(text)}::DOUBLE"
+        return f"{text}::{ {'string': 'VARCHAR', 'boolean': 'BOOLEAN', 'integer': 'BIGINT'}[kind] }"
 
     # -- complaints ---------------------------------------------------------------------------------------------
 
     def _check(self, column: str, kind: str, is_declared: bool) -> None:
-        for parquet, shown in zip(self.parquet, self.shown, strict=True):
-            found = self.connection.raw_sql(
+        for parquet, shown in zip(self.parquet, self.shown, strict=False):
+            found = fetch(
+                self.connection.con,
                 f"SELECT row, {quote(column)}::VARCHAR FROM (SELECT {quote(column)}, file_row_number + 1 AS row FROM "
                 f"read_parquet({literal(str(parquet))}, file_row_number=true)) "
-                f"WHERE {quote(column)} IS NOT NULL AND NOT coalesce({self._fits(column, kind)}, false) ORDER BY row LIMIT 1"
-            ).fetchone()
+                f"WHERE {quote(column)} IS NOT NULL AND NOT coalesce({self._fits(column, kind)}, false) ORDER BY row LIMIT 1",
+            )
             if found:
-                row, value = found
+                row, value = found[0]
                 why = "as declared in source.types" if is_declared else f"as nearly all of its values are ({kind})"
                 advice = (
                     "Set source.timestamp_format, or correct the value."

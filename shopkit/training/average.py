@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 
 class WeightAverage:
-    """Exponential moving average of the parameters and of running statistics (after Polyak & Juditsky 1992), of shorter memory in the first steps.
+    """Exponential moving average of parameters and running statistics, of shorter memory in the first steps.
 
-    The decay at step t is min(decay, (1 + t) / (10 + t)).
+    The decay at step t is min(decay, (1 + t) / (10 + t)). After Polyak & Juditsky (1992).
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:

@@ -10,7 +10,7 @@ import duckdb
 
 from shopkit.errors import DataError, nearest
 from shopkit.schema import Column, Kind, Role, Schema
-from shopkit.sources.engine import quote
+from shopkit.sources.engine import fetch, quote
 
 IDENTIFIER_SHARE = 0.95
 """From this share of distinct values on, a code names the row and says nothing of its kind."""
@@ -67,7 +67,7 @@ class RawColumn:
 
 
 def raw_columns(engine: duckdb.DuckDBPyConnection, table: str) -> tuple[RawColumn, ...]:
-    return tuple(RawColumn(name, dtype) for name, dtype, *_ in engine.execute(f"DESCRIBE {table}").fetchall())
+    return tuple(RawColumn(name, dtype) for name, dtype, *_ in fetch(engine, f"DESCRIBE {table}"))
 
 
 def infer_schema(
@@ -148,8 +148,7 @@ def _useless(engine: duckdb.DuckDBPyConnection, table: str, columns: Sequence[Ra
             f"approx_count_distinct({name}) {where}" if has_codes else "0",
             f"coalesce(avg(contains(trim({name}::VARCHAR), ' ')::INT) {where}, 0)" if column.is_text else "0",
         ]
-    row = engine.execute(f"SELECT {', '.join(facts)} FROM {table}").fetchone()
-    assert row is not None
+    (row,) = fetch(engine, f"SELECT {', '.join(facts)} FROM {table}")
     n_rows = row[0]
     notes = {}
     for i, column in enumerate(columns):
@@ -166,5 +165,5 @@ def _useless(engine: duckdb.DuckDBPyConnection, table: str, columns: Sequence[Ra
 def _is_identifier(engine: duckdb.DuckDBPyConnection, table: str, column: RawColumn, present: int, approximate: int) -> bool:
     if approximate < 0.8 * IDENTIFIER_SHARE * present:
         return False
-    row = engine.execute(f"SELECT count(DISTINCT {quote(column.name)}) FILTER ({column.present}) FROM {table}").fetchone()
-    return row is not None and row[0] > IDENTIFIER_SHARE * present
+    ((distinct,),) = fetch(engine, f"SELECT count(DISTINCT {quote(column.name)}) FILTER ({column.present}) FROM {table}")
+    return bool(distinct > IDENTIFIER_SHARE * present)

@@ -17,7 +17,7 @@ from shopkit.errors import DataError
 from shopkit.runs import replacing
 from shopkit.runtime.canonical import canonicalise
 from shopkit.schema import MISSING_TIME, Column, Kind, Role, Schema
-from shopkit.sources.engine import literal, quote
+from shopkit.sources.engine import fetch, literal, quote
 from shopkit.views.base import Examples
 from shopkit.views.infer import RawColumn, infer_schema, raw_columns
 
@@ -60,14 +60,14 @@ def materialise(
     """
     given: dict[str, Role] = {**examples.roles, **(roles or {})}
     with TemporaryDirectory(prefix="shopkit-") as folder, duckdb.connect() as engine:
-        engine.execute(f"SET temp_directory = {literal(folder)}; SET TimeZone = 'UTC'")
+        fetch(engine, f"SET temp_directory = {literal(folder)}; SET TimeZone = 'UTC'")
         raw = Path(folder) / "raw.parquet"
         _run_view(examples.table, raw)
         rows = f"read_parquet({literal(str(raw))}, file_row_number=true)"
         named = "*" if "key" in given.values() else f"file_row_number AS {quote(_row_key(examples.table))}, *"
         if "key" not in given.values():
             given[_row_key(examples.table)] = "key"
-        engine.execute(f"CREATE VIEW every AS SELECT {named} FROM {rows}")
+        fetch(engine, f"CREATE VIEW every AS SELECT {named} FROM {rows}")
         columns = tuple(column for column in raw_columns(engine, "every") if column.name != "file_row_number")
         n_missing = _set_target_aside(engine, columns, given)
         schema = infer_schema(engine, "examples", columns, {**examples.kinds, **types}, given, examples.units, time_zone)
@@ -98,10 +98,8 @@ def _set_target_aside(engine: duckdb.DuckDBPyConnection, columns: Sequence[RawCo
     """Make the view `examples`: the rows that have a target. Returns the number of the others."""
     targets = [column for column in columns if roles.get(column.name) == "target"]
     condition = targets[0].present if targets else "true"
-    engine.execute(f"CREATE VIEW examples AS SELECT * FROM every WHERE {condition}")
-    row = engine.execute(f"SELECT count(*), count(*) FILTER ({condition}) FROM every").fetchone()
-    assert row is not None
-    total, kept = row
+    fetch(engine, f"CREATE VIEW examples AS SELECT * FROM every WHERE {condition}")
+    ((total, kept),) = fetch(engine, f"SELECT count(*), count(*) FILTER ({condition}) FROM every")
     if total == 0:
         raise DataError("The view gives no examples: the tables have no rows that fit its settings.")
     if kept == 0:
@@ -119,33 +117,38 @@ def _check(engine: duckdb.DuckDBPyConnection, columns: Sequence[RawColumn], sche
     ]
     for column in floats:
         name = quote(column.name)
-        found = engine.execute(
+        found = fetch(
+            engine,
             f"SELECT {name}, file_row_number, {shown} FROM examples WHERE abs({name}) > {FLOAT32_MAX} AND NOT isnan({name}) "
-            "ORDER BY file_row_number LIMIT 1"
-        ).fetchone()
+            "ORDER BY file_row_number LIMIT 1",
+        )
         if found:
-            value, row, where = found
+            value, row, where = found[0]
             raise DataError(
                 f"Column '{column.name}', row {row} ({where}): {value} is not a finite number. "
                 "Clean it in the source, or leave the value missing."
             )
     names = ", ".join(map(quote, place))
-    twice = engine.execute(
-        f"SELECT {shown}, count(*) AS n FROM examples GROUP BY {names} HAVING n > 1 ORDER BY {names} LIMIT 1"
-    ).fetchone()
+    twice = fetch(
+        engine,
+        f"SELECT {shown}, count(*) AS n FROM examples GROUP BY {names} HAVING n > 1 ORDER BY {names} LIMIT 1",
+    )
     if twice:
         raise DataError(
-            f"The key is not unique: {twice[1]} examples have {twice[0]}. Name all columns that together tell rows apart, "
+            f"The key is not unique: {twice[0][1]} examples have {twice[0][0]}. Name all columns that together tell rows apart, "
             "or remove the repeats in the source."
         )
     weight = schema.the("weight")
     if weight:
         name = quote(weight.name)
-        bad = engine.execute(
-            f"SELECT {name}, {shown} FROM examples WHERE NOT coalesce({name} >= 0 AND NOT isnan({name}::DOUBLE), false) LIMIT 1"
-        ).fetchone()
+        bad = fetch(
+            engine,
+            f"SELECT {name}, {shown} FROM examples WHERE NOT coalesce({name} >= 0 AND NOT isnan({name}::DOUBLE), false) LIMIT 1",
+        )
         if bad:
-            raise DataError(f"Weight column '{weight.name}' is {bad[0]} at {bad[1]}; a weight must be a number of at least 0.")
+            raise DataError(
+                f"Weight column '{weight.name}' is {bad[0][0]} at {bad[0][1]}; a weight must be a number of at least 0."
+            )
 
 
 def _write(engine: duckdb.DuckDBPyConnection, columns: Sequence[RawColumn], schema: Schema, path: Path) -> int:

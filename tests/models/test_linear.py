@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnxruntime as ort
 import pytest
+import torch
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from shopkit.errors import ConfigError
@@ -43,17 +44,46 @@ def fitted(task, features, columns, target, weight=None, **settings) -> Linear:
     return model
 
 
+def test_the_penalty_that_validates_best_is_taken():
+    task, target = binary()
+    random = np.random.default_rng(1)
+    noise = random.standard_normal((N, 60)).astype(np.float32)
+    features = FeatureSpec((FeatureBlock("x", "identity", "dense", 0, 60, tuple(f"x{i}" for i in range(60))),))
+    rows = np.arange(N) < 100
+    train, held_out = (Arrays({"dense": noise[part]}, target[part]) for part in (rows, ~rows))
+    model = Linear(LinearSettings(), features, task)
+    facts = model.fit(train, held_out, seed=0)
+    tried = {l2: Linear(LinearSettings(l2=l2), features, task) for l2 in linear.STRENGTHS}
+    auroc = {}
+    for l2, other in tried.items():
+        other.fit(train, held_out, seed=0)
+        scores = torch.from_numpy(other.scores(held_out.features))
+        auroc[l2] = task.validation_metrics(scores, torch.from_numpy(held_out.target), None)["auroc"]
+    assert facts["l2"] == max(auroc, key=auroc.__getitem__)
+    np.testing.assert_allclose(model.scores(held_out.features), tried[facts["l2"]].scores(held_out.features), atol=1e-3)
+
+
+def test_without_a_validation_part_the_weakest_penalty_is_taken():
+    task, target = binary()
+    model = Linear(LinearSettings(), DENSE, task)
+    facts = model.fit(Arrays({"dense": X}, target), Arrays({"dense": X[:0]}, target[:0]), seed=0)
+    assert facts["l2"] == 1.0
+    assert "validation_loss" not in facts
+
+
 @pytest.mark.parametrize("l2", [0.1, 1.0, 10.0])
 def test_logistic_regression_equals_scikit_learn(l2):
     task, target = binary()
     model = fitted(task, DENSE, {"dense": X}, target, l2=l2)
-    reference = LogisticRegression(C=1 / l2, tol=1e-10, max_iter=10_000, solver="newton-cholesky").fit(X.astype(np.float64), target)
+    reference = LogisticRegression(C=1 / l2, tol=1e-10, max_iter=10_000, solver="newton-cholesky").fit(
+        X.astype(np.float64), target
+    )
     np.testing.assert_allclose(model.scores({"dense": X})[:, 0], reference.decision_function(X), atol=2e-3)
 
 
 def test_ids_are_one_hot_columns():
     task, target = binary()
-    model = fitted(task, BOTH, {"dense": X, "ids": IDS}, target)
+    model = fitted(task, BOTH, {"dense": X, "ids": IDS}, target, l2=1.0)
     one_hot = np.hstack([X, np.eye(4)[IDS[:, 0]], np.eye(4)[IDS[:, 1]]])
     reference = LogisticRegression(C=1.0, tol=1e-10, max_iter=10_000, solver="newton-cholesky").fit(one_hot, target)
     np.testing.assert_allclose(model.scores({"dense": X, "ids": IDS})[:, 0], reference.decision_function(one_hot), atol=2e-3)
@@ -70,9 +100,9 @@ def test_weighted_rows_count_as_repeated_ones():
 def test_softmax_regression_equals_scikit_learn():
     task, target = Multiclass(MulticlassSettings()), np.digitize(SIGNAL, [0, 2]).astype(np.float64)
     task.fit_target(target)
-    model = fitted(task, DENSE, {"dense": X}, task.encode(target))
+    model = fitted(task, DENSE, {"dense": X}, task.encode(target), l2=1.0)
     reference = LogisticRegression(C=1.0, tol=1e-10, max_iter=10_000).fit(X / X.std(0), target)
-    free = fitted(task, DENSE, {"dense": (X / X.std(0)).astype(np.float32)}, task.encode(target))
+    free = fitted(task, DENSE, {"dense": (X / X.std(0)).astype(np.float32)}, task.encode(target), l2=1.0)
     scores, expected = free.scores({"dense": (X / X.std(0)).astype(np.float32)}), reference.decision_function(X / X.std(0))
     np.testing.assert_allclose(scores - scores.mean(1, keepdims=True), expected - expected.mean(1, keepdims=True), atol=5e-3)
     assert model.scores({"dense": X}).shape == (N, 3)

@@ -232,26 +232,28 @@ def write_run(path: Path, kind: str, name: str, columns: tuple[Column, ...] = CO
     )
     spans = {"train": (0, 230), "validation": (231, 280), "test": (281, 330)}
     run.finish_stage("split", {"times": {part: [FIRST + a * DAY, FIRST + b * DAY] for part, (a, b) in spans.items()}})
-    widths = {"number": ("quantile, piecewise_linear", 16), "string": ("vocabulary", 1), "time": ("time_parts", 6)}
-    run.finish_stage(
-        "features",
-        {
-            "columns": [
-                {"column": column.name, "kind": column.kind, "extractor": widths[column.kind][0], "width": widths[column.kind][1],
-                 "why": f"{column.kind} column with many values"}
-                for column in features
-            ]
-        },
-    )  # fmt: skip
+    extractors = {"number": ("piecewise_linear", 16), "string": ("vocabulary", 1), "time": ("time_parts", 6)}
+    described = [
+        {"column": column.name, "kind": column.kind, "extractor": extractors[column.kind][0], "n_bins": 16, "why": "many values"}
+        for column in features
+    ]
+    spec = [{"column": c.name, "extractor": extractors[c.kind][0], "width": extractors[c.kind][1]} for c in features]
+    run.finish_stage("features", {"columns": described, "spec": spec, "schema": Schema((*columns, target)).to_json()})
     rng = np.random.default_rng(2)
+    watched = next(iter(VALUES[kind]))
     history = [
-        {"epoch": i, "train_loss": 0.25 + 0.2 * 0.8**i, "validation_loss": 0.28 + 0.15 * 0.75**i + 0.002 * i,
-         next(iter(VALUES[kind])): 0.9 - 0.1 * 0.7**i + 0.002 * rng.normal(), "lr": 0.002 * (1 - i / 15) + 1e-5}
+        {
+            "epoch": i,
+            "lr": 0.002 * (1 - i / 15) + 1e-5,
+            "train_loss": 0.25 + 0.2 * 0.8**i,
+            "validation_log_loss": 0.28 + 0.15 * 0.75**i + 0.002 * i,
+            "validation_loss": 0.28 + 0.15 * 0.75**i + 0.002 * i,
+            f"validation_{watched}": 0.9 - 0.1 * 0.7**i + 0.002 * rng.normal(),
+        }
         for i in range(15)
-    ]  # fmt: skip
-    run.finish_stage(
-        "train", {"history": history, "best_epoch": 9, "seconds": 41.3, "n_parameters": 184_321, "stage_seconds": 44.1}
-    )
+    ]
+    facts = {"history": history, "best_epoch": 9, "monitor": {"name": watched}, "seconds": 41.3, "n_parameters": 184_321}
+    run.finish_stage("train", {**facts, "stage_seconds": 44.1})
     checks = {"one row": 0.0, "many rows": 2.4e-7, "unseen categories": 1.8e-7, "missing values": 3.1e-7}
     run.finish_stage("export", {"checks": checks, "size_bytes": 412_345, "opset": 21, "nodes": 143})
     batch = {"n_calls": 2000, "low_ms": 0.04, "high_ms": 0.07, "rows_per_second": 20_000.0}

@@ -44,7 +44,8 @@ def test_features_stay_with_their_target():
 
 def test_the_order_depends_on_seed_and_epoch_alone():
     orders = [
-        torch.cat(one_epoch(Batches(numbered(500), 64, seed=seed), epoch)).tolist() for seed, epoch in [(0, 0), (0, 0), (0, 1), (1, 0)]
+        torch.cat(one_epoch(Batches(numbered(500), 64, seed=seed), epoch)).tolist()
+        for seed, epoch in [(0, 0), (0, 0), (0, 1), (1, 0)]
     ]
     assert orders[0] == orders[1]
     assert orders[0] != orders[2] != orders[3] != orders[0]

@@ -25,13 +25,13 @@ from shopkit.training.settings import TrainerSettings
 from tests.training.conftest import table
 
 
-def train(features, task, folder: Path, weighted: bool = False, seed: int = 0, resume: bool = False, **settings) -> tuple[MLP, FitResult]:
+def train(
+    features, task, folder: Path, weighted: bool = False, seed: int = 0, resume: bool = False, **settings
+) -> tuple[MLP, FitResult]:
     torch.manual_seed(seed)
     model = MLP(MLPSettings(hidden=[16, 8], members=2, category_dim=4), features, 1)
     chosen = TrainerSettings(**{"max_epochs": 6, "batch_size": 64, "accelerator": "cpu", "checkpoint_seconds": 0.0, **settings})
-    result = fit(
-        model, task, table(1500, 0, weighted), table(500, 1, weighted), chosen, folder=folder, seed=seed, resume=resume
-    )
+    result = fit(model, task, table(1500, 0, weighted), table(500, 1, weighted), chosen, folder=folder, seed=seed, resume=resume)
     return model, result
 
 
@@ -165,7 +165,9 @@ def test_ctrl_c_reaches_the_caller_and_can_be_pressed_again(features, task, tmp_
 
 
 def test_a_loss_that_is_not_finite_is_an_error_with_its_place(features, task, tmp_path):
-    with pytest.raises(RunError, match=r"training loss became (nan|inf) in epoch 1, step \d+\. Lower trainer\.lr \(it is 1e\+30\)"):
+    with pytest.raises(
+        RunError, match=r"training loss became (nan|inf) in epoch 1, step \d+\. Lower trainer\.lr \(it is 1e\+30\)"
+    ):
         train(features, task, tmp_path, lr=1e30)
 
 

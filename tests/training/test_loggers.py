@@ -35,5 +35,7 @@ def test_tensorboard_gets_every_epoch(features, task, tmp_path):
 @pytest.mark.parametrize(("setting", "package"), [("wandb", "wandb"), ("mlflow", "mlflow"), ("tensorboard", "tensorboard")])
 def test_a_tracker_that_is_not_installed_is_named_with_its_remedy(setting, package, tmp_path, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match=rf"logger\.{setting} is true, but the package {package} is not installed: pip install {package}"):
+    with pytest.raises(
+        ConfigError, match=rf"logger\.{setting} is true, but the package {package} is not installed: pip install {package}"
+    ):
         build_loggers(LoggerSettings(**{setting: True}), tmp_path, "run")

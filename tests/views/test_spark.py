@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import ibis
+import pyarrow.parquet as pq
 import pytest
 
 from shopkit.sources.base import Tables
@@ -15,7 +17,7 @@ from tests.data import as_tables, shop
 from tests.views.shops import SMALL, settings
 
 pyspark = pytest.importorskip("pyspark", reason="PySpark is not installed")
-pytestmark = pytest.mark.spark
+pytestmark = [pytest.mark.spark, pytest.mark.filterwarnings("ignore")]
 
 
 @pytest.fixture(scope="module")
@@ -33,11 +35,10 @@ def spark():
 
 @pytest.fixture(scope="module")
 def on_spark(spark) -> Tables:
-    import ibis
-
     frames = shop()
     for name, frame in frames.items():
-        spark.createDataFrame(frame.astype({c: object for c in frame if frame[c].hasnans})).createOrReplaceTempView(name)
+        rows = frame.astype(object).where(frame.notna(), None) if frame.isna().any(axis=None) else frame
+        spark.createDataFrame(rows).createOrReplaceTempView(name)
     connection = ibis.pyspark.connect(spark)
     return Tables({name: connection.table(name) for name in frames}, connection, "Spark", "fingerprint")
 
@@ -57,8 +58,6 @@ def test_the_rows_are_those_of_duckdb(view, on_spark, tmp_path):
     spark = materialise(view.examples(there), {}, tmp_path / "spark.parquet")
     assert spark.left_out == on_duckdb.left_out
     assert spark.schema.names == on_duckdb.schema.names
-    import pyarrow.parquet as pq
-
     expected, found = (pq.read_table(tmp_path / f"{name}.parquet").to_pylist() for name in ("duckdb", "spark"))
     assert len(found) == len(expected) > 50
     for row, (left, right) in enumerate(zip(expected, found, strict=True)):

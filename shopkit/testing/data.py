@@ -1,0 +1,115 @@
+"""Small generated data for the checks: raw columns with every kind of trouble, targets, and features as models see them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from shopkit.features.base import FeatureBlock, FeatureSpec
+from shopkit.models.base import Arrays
+from shopkit.schema import MISSING_TIME, Kind
+from shopkit.tasks.base import Task
+from shopkit.testing.subject import Subject
+
+N_ROWS = 400
+CATEGORIES = ("red", "green", "blue", "bleu pâle", "Red", "a b", "0", "nan")
+UNSEEN = "☃ never seen"
+
+
+def raw_column(kind: Kind, rng: np.random.Generator, n_rows: int = N_ROWS) -> np.ndarray:
+    """(n_rows,) canonical values of a kind, about a tenth of them missing."""
+    gone = rng.random(n_rows) < 0.1
+    if kind == "string":
+        shares = np.linspace(1, 4, len(CATEGORIES))
+        values = rng.choice(np.array(CATEGORIES, object), n_rows, p=shares / shares.sum())
+        values[gone] = ""
+        return values
+    if kind == "time":
+        start, year = 1_700_000_000, 365 * 86_400
+        return np.where(gone, MISSING_TIME, start + rng.integers(0, year, n_rows)).astype(np.int64)
+    values = np.where(rng.random(n_rows) < 0.2, 0, rng.lognormal(1, 1, n_rows) - 1).round(3)
+    return np.where(gone, np.nan, values).astype(np.float32)
+
+
+def missing_of(kind: Kind, n_rows: int) -> np.ndarray:
+    """(n_rows,) missing values of a kind."""
+    if kind == "string":
+        return np.full(n_rows, "", object)
+    return np.full(n_rows, MISSING_TIME, np.int64) if kind == "time" else np.full(n_rows, np.nan, np.float32)
+
+
+def unseen_of(kind: Kind) -> np.ndarray:
+    """Values of a kind that no training row of `raw_column` has."""
+    if kind == "string":
+        return np.array([UNSEEN, " ", "RED", "red ", "missing"], object)
+    if kind == "time":
+        return np.array([0, -86_400, 951_782_400, 4_102_444_799], np.int64)  # the epoch, before it, a leap day, 2099
+    return np.array([-1e6, -0.0, 1e-30, 1e6], np.float32)
+
+
+def target_of(subject: Subject, task: Task, n_rows: int = N_ROWS) -> np.ndarray:
+    """A raw target (n_rows,) that fits the task, which is fitted to it: its own example, or the first of three classes, two
+    classes and amounts that it accepts."""
+    rng, refusals = subject.rng, []
+    own = task.example_target(rng, n_rows)
+    offered = (
+        [own]
+        if own is not None
+        else [
+            rng.choice(np.array(["a", "b", "c"], object), n_rows, p=[0.5, 0.3, 0.2]),
+            rng.choice(np.array(["no", "yes"], object), n_rows, p=[0.7, 0.3]),
+            np.round(rng.gamma(2.0, 10.0, n_rows), 2),
+        ]
+    )
+    for values in offered:
+        try:
+            task.fit_target(values)
+        except Exception as error:
+            refusals.append(f"{type(error).__name__}: {error}")
+        else:
+            return values
+    subject.fail("`fit_target` takes none of the example targets; override `example_target`. It said: " + " | ".join(refusals))
+
+
+def feature_spec(dense: bool = True, ids: bool = True) -> FeatureSpec:
+    """Three numbers, one of them four positions wide, and two categories."""
+    blocks = []
+    if dense:
+        blocks += [
+            FeatureBlock("pages", "standardize", "dense", 0, 1, ("pages",)),
+            FeatureBlock("price", "standardize", "dense", 1, 1, ("price",)),
+            FeatureBlock("age", "piecewise_linear", "dense", 2, 4, tuple(f"age {bin}" for bin in range(4))),
+        ]
+    if ids:
+        blocks += [
+            FeatureBlock("channel", "vocabulary", "ids", 0, 1, ("channel",), cardinality=6),
+            FeatureBlock("browser", "vocabulary", "ids", 1, 1, ("browser",), cardinality=12),
+        ]
+    return FeatureSpec(tuple(blocks))
+
+
+def arrays(subject: Subject, spec: FeatureSpec, task: Task, n_rows: int = N_ROWS) -> Arrays:
+    """Features (N, …) from which the target, fitted and encoded by the task, can be learnt: rows are sorted by the sum of the
+    features, and the targets with them."""
+    raw = target_of(subject, task, n_rows)
+    target = task.encode(raw)
+    rng = np.random.default_rng(subject.seed + 1)
+    features: dict[str, np.ndarray] = {}
+    signal = np.zeros(n_rows)
+    if spec.n_dense:
+        features["dense"] = rng.normal(size=(n_rows, spec.n_dense)).astype(np.float32)
+        signal += features["dense"].sum(axis=1)
+    if spec.n_ids:
+        features["ids"] = np.column_stack([rng.integers(0, size, n_rows) for size in spec.cardinalities]).astype(np.int64)
+        signal += features["ids"].sum(axis=1)
+    place = np.argsort(np.argsort(signal))
+    learnable = Arrays(features, np.sort(target)[place])
+    if "features:codes" in subject.tags and spec.n_dense:
+        features["dense"][rng.random(features["dense"].shape) < 0.05] = np.nan
+    return learnable
+
+
+def rows_of(part: Arrays, rows: slice) -> Arrays:
+    """Some rows of a part."""
+    return replace(part, features={name: values[rows] for name, values in part.features.items()}, target=part.target[rows])

@@ -1,0 +1,319 @@
+"""What every feature extractor promises. Two columns are stacked throughout, as a graph of one column hides mistakes of stacking."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import ndonnx as ndx
+import numpy as np
+import onnx
+import pyarrow as pa
+import pyarrow.parquet as pq
+import spox
+
+from shopkit.features.base import Extractor, FeatureBlock, FitContext, State
+from shopkit.features.graph import TENSORS, Group, lay_out, trace
+from shopkit.features.plan import Assignment
+from shopkit.features.training_part import training_part
+from shopkit.runtime.artifact import open_session
+from shopkit.schema import INPUT_PREFIX, Column, Kind
+from shopkit.testing.data import N_ROWS, missing_of, raw_column, unseen_of
+from shopkit.testing.subject import Subject
+
+TOLERANCE = 1e-5
+STANDARD_DOMAINS = ("", "ai.onnx", "ai.onnx.ml")
+NAMES = ("first", "second")
+DTYPES = {"number": ndx.float32, "string": ndx.utf8, "time": ndx.int64}
+
+
+@dataclass(frozen=True)
+class Case:
+    """An extractor fitted on two columns of one kind."""
+
+    subject: Subject
+    kind: Kind
+    extractor: Extractor
+    columns: tuple[Column, ...]
+    train: Mapping[str, np.ndarray]
+    states: tuple[State, ...]
+
+    def __str__(self) -> str:
+        return f"on {self.kind} columns"
+
+    @property
+    def group(self) -> Group:
+        assignments = (Assignment(column, self.subject.name, {}, self.extractor, "") for column in self.columns)
+        return Group(self.extractor, tuple(assignments), self.states)
+
+    def model(self) -> onnx.ModelProto:
+        """The graph as the core makes it."""
+        return trace(self.columns, [self.group])
+
+    def raw_model(self) -> onnx.ModelProto:
+        """The graph as the extractor wrote it, whatever its operators and types."""
+        inputs = {column.name: ndx.argument(shape=("N",), dtype=DTYPES[self.kind]) for column in self.columns}
+        encoded = self.extractor.transform(list(inputs.values()), self.states)
+        tensors = {name: getattr(encoded, name) for name in TENSORS}
+        given = {name: array.unwrap_spox() for name, array in tensors.items() if array is not None}
+        self.subject.require(bool(given), "`transform` returned neither `dense` nor `ids`.")
+        return spox.build({name: argument.unwrap_spox() for name, argument in inputs.items()}, given)
+
+    def reference(self, values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return {
+            column.name: np.asarray(self.extractor.reference(values[column.name], state))
+            for column, state in zip(self.columns, self.states, strict=True)
+        }
+
+
+class Graph:
+    """A traced case, ready to run."""
+
+    def __init__(self, case: Case) -> None:
+        self.blocks: Sequence[FeatureBlock] = lay_out([case.group]).blocks
+        self.session = open_session(case.model().SerializeToString())
+        self.tensors = [value.name for value in self.session.get_outputs()]
+
+    def run(self, columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Column → its positions, (N, width)."""
+        feed = {INPUT_PREFIX + name: values for name, values in columns.items()}
+        found = dict(zip(self.tensors, self.session.run(self.tensors, feed), strict=True))
+        return {
+            name: np.column_stack([found[b.tensor][:, b.start : b.start + b.width] for b in self.blocks if b.column == name])
+            for name in columns
+        }
+
+
+def _columns(kind: Kind, rng: np.random.Generator, n_rows: int = N_ROWS) -> dict[str, np.ndarray]:
+    columns = {name: raw_column(kind, rng, n_rows) for name in NAMES}
+    if kind == "number":
+        # Another scale, and nothing missing: the two states differ in all that a state can differ in.
+        columns["second"] = np.abs(np.nan_to_num(columns["second"]) * np.float32(100))
+    return columns
+
+
+@contextmanager
+def _context(
+    subject: Subject, columns: Mapping[str, np.ndarray], is_train: np.ndarray | None = None, order: np.ndarray | None = None
+) -> Iterator[FitContext]:
+    n_rows = len(next(iter(columns.values())))
+    target = np.random.default_rng(7).integers(0, 2, n_rows).astype(np.float64)
+    if order is not None:
+        columns, target = {name: values[order] for name, values in columns.items()}, target[order]
+    table = {n: pa.array(values, pa.string() if values.dtype == object else None) for n, values in columns.items()}
+    path = subject.folder / "examples.parquet"
+    pq.write_table(pa.table(table), path)
+    rows = np.ones(n_rows, bool) if is_train is None else is_train
+    with training_part(Path(path), rows, target, seed=subject.seed) as context:
+        yield context
+
+
+def _fitted(
+    subject: Subject,
+    kind: Kind,
+    columns: Mapping[str, np.ndarray],
+    is_train: np.ndarray | None = None,
+    order: np.ndarray | None = None,
+    extractor: Extractor | None = None,
+) -> Case:
+    extractor = extractor or subject.build()
+    with _context(subject, columns, is_train, order) as context:
+        states = tuple(extractor.fit(name, context) for name in NAMES)
+    return Case(subject, kind, extractor, tuple(Column(name, kind) for name in NAMES), columns, states)
+
+
+def _cases(subject: Subject) -> Iterator[Case]:
+    for kind in subject.target().accepts:
+        yield _fitted(subject, kind, _columns(kind, subject.rng))
+
+
+def _same_states(subject: Subject, got: Case, expected: Case, law: str, tolerance: float = 0.0) -> None:
+    for name, left, right in zip(NAMES, got.states, expected.states, strict=True):
+        subject.require(left.keys() == right.keys(), f"{law}, but its state has {sorted(left)} and {sorted(right)}.")
+        for key in right:
+            subject.require_equal(left[key], right[key], f"{law}, state '{key}' of the {name} column", tolerance)
+
+
+def check_features_graph_equals_reference(subject: Subject) -> None:
+    """The graph says of every row what the slow, obvious `reference` says, on training rows and on new ones."""
+    for case in _cases(subject):
+        graph = Graph(case)
+        for rows, values in {"training rows": case.train, "new rows": _columns(case.kind, np.random.default_rng(99))}.items():
+            expected = case.reference(values)
+            for name, got in graph.run(values).items():
+                law = f"the graph must equal the reference {case}, {rows}, {name} column"
+                subject.require_equal(got.astype(np.float64), expected[name].astype(np.float64), law, TOLERANCE)
+
+
+def check_features_unseen_values_are_answered(subject: Subject) -> None:
+    """Values that no training row has are answered as `reference` answers them: finite, and ids within the cardinality."""
+    for case in _cases(subject):
+        values = dict.fromkeys(NAMES, unseen_of(case.kind))
+        graph, expected = Graph(case), case.reference(values)
+        for name, got in graph.run(values).items():
+            law = f"the graph must equal the reference {case}, unseen values, {name} column"
+            # float32 arithmetic on 1e6 keeps six digits.
+            subject.require_equal(got.astype(np.float64), expected[name].astype(np.float64), law, 10 * TOLERANCE)
+            finite = np.isfinite(got.astype(np.float64)).all(axis=1)
+            subject.require(bool(finite.all()), f"an unseen value gives NaN or infinity {case}: {values[name][~finite][:1]!r}.")
+        _require_ids_in_range(case, graph, values)
+
+
+def check_features_missing_values_are_answered(subject: Subject) -> None:
+    """Missing values are answered as `reference` answers them, also where the training part had none, or nothing but them."""
+    for case in _cases(subject):
+        nothing = {name: missing_of(case.kind, 3) for name in NAMES}
+        fitted_on_nothing = _fitted(subject, case.kind, {name: missing_of(case.kind, 20) for name in NAMES})
+        for fitted, on in ((case, "ordinary columns"), (fitted_on_nothing, "columns with nothing but missing values")):
+            graph, expected = Graph(fitted), fitted.reference(nothing)
+            for name, got in graph.run(nothing).items():
+                law = f"the graph must equal the reference {case}, missing values, fitted on {on}"
+                subject.require_equal(got.astype(np.float64), expected[name].astype(np.float64), law, TOLERANCE)
+            _require_ids_in_range(fitted, graph, nothing)
+
+
+def _require_ids_in_range(case: Case, graph: Graph, values: Mapping[str, np.ndarray]) -> None:
+    found = graph.run(values)
+    for block in graph.blocks:
+        if block.tensor == "ids":
+            ids = found[block.column]
+            case.subject.require(
+                bool((ids >= 0).all() and (ids < block.cardinality).all()),
+                f"ids must lie from 0 to below the cardinality {block.cardinality} {case}, but {int(ids.min())} to "
+                f"{int(ids.max())} were found: an embedding table would have no such row.",
+            )
+
+
+def check_features_any_number_of_rows(subject: Subject) -> None:
+    """One row and no rows at all work as many rows do."""
+    for case in _cases(subject):
+        graph = Graph(case)
+        whole = graph.run(case.train)
+        for n_rows in (1, 0):
+            part = graph.run({name: values[:n_rows] for name, values in case.train.items()})
+            for name in NAMES:
+                law = f"{n_rows} rows must give what they give among many {case}"
+                subject.require_equal(part[name], whole[name][:n_rows], law, TOLERANCE)
+
+
+def check_features_order_of_rows_does_not_matter(subject: Subject) -> None:
+    """Shuffled training rows are fitted alike, and shuffled rows are transformed alike."""
+    for case in _cases(subject):
+        order = np.random.default_rng(3).permutation(len(case.train["first"]))
+        shuffled = _fitted(subject, case.kind, case.train, order=order)
+        _same_states(subject, shuffled, case, f"the order of the training rows must not matter {case}", 1e-9)
+        graph = Graph(case)
+        whole, mixed = graph.run(case.train), graph.run({name: values[order] for name, values in case.train.items()})
+        for name in NAMES:
+            subject.require_equal(mixed[name], whole[name][order], f"shuffled rows must give shuffled features {case}", TOLERANCE)
+
+
+def check_features_know_the_training_part_only(subject: Subject) -> None:
+    """What a row becomes follows from the training part and the row itself: not from rows outside that part, from rows
+    transformed beside it, or from what the extractor fitted before."""
+    for case in _cases(subject):
+        n_rows = len(case.train["first"])
+        is_train = np.arange(n_rows) % 2 == 0
+        odd = {name: np.where(is_train, values, missing_of(case.kind, n_rows)) for name, values in case.train.items()}
+        odd = {name: values.astype(case.train[name].dtype) for name, values in odd.items()}
+        with_others = _fitted(subject, case.kind, case.train, is_train)
+        _same_states(
+            subject, _fitted(subject, case.kind, odd, is_train), with_others, f"rows outside the training part must not matter {case}"
+        )
+        reused = _fitted(subject, case.kind, case.train, is_train, extractor=case.extractor)
+        _same_states(subject, reused, with_others, f"an extractor must remember nothing of earlier fits {case}")
+        graph = Graph(case)
+        whole = graph.run(case.train)
+        other = {name: np.concatenate([values[:5], unseen_of(case.kind)]) for name, values in case.train.items()}
+        beside = graph.run(other)
+        for name in NAMES:
+            law = f"a row must be transformed alike whatever rows are beside it {case}"
+            subject.require_equal(beside[name][:5], whole[name][:5], law, TOLERANCE)
+
+
+def check_features_are_deterministic(subject: Subject) -> None:
+    """Equal training rows give equal states and a graph of equal bytes."""
+    for case in _cases(subject):
+        again = _fitted(subject, case.kind, case.train)
+        _same_states(subject, again, case, f"fitting twice must give the same state {case}")
+        first, second = (one.model().SerializeToString(deterministic=True) for one in (case, again))
+        subject.require(first == second, f"fitting and tracing twice must give the same bytes {case}, but they differ.")
+
+
+def check_features_use_standard_operators(subject: Subject) -> None:
+    """The graph runs wherever ONNX does: its operators are those of `ai.onnx` and `ai.onnx.ml`; the tag `onnx:custom` allows
+    others."""
+    for case in _cases(subject):
+        model = case.raw_model()
+        nodes = [*model.graph.node, *(node for function in model.functions for node in function.node)]
+        inner = {(function.domain, function.name) for function in model.functions}
+        custom = sorted(
+            {f"{node.domain}:{node.op_type}" for node in nodes if node.domain not in STANDARD_DOMAINS}
+            - {f"{domain}:{name}" for domain, name in inner}
+        )
+        subject.require(
+            not custom or "onnx:custom" in subject.tags,
+            f"its graph {case} uses operators outside the ONNX standard: {', '.join(custom)}. Use standard ones, or tag the "
+            "component `onnx:custom`.",
+        )
+
+
+def check_features_blocks_match_the_output(subject: Subject) -> None:
+    """`blocks` describes what `transform` gives: widths, a name for each position, float32 `dense` and int64 `ids`."""
+    for case in _cases(subject):
+        for column, state in zip(case.columns, case.states, strict=True):
+            for block in case.extractor.blocks(column.name, state):
+                _require_sound(case, column.name, block)
+        session = open_session(case.raw_model().SerializeToString())
+        tensors = [value.name for value in session.get_outputs()]
+        found = dict(zip(tensors, session.run(tensors, dict(case.train)), strict=True))
+        blocks = case.group.blocks()
+        for tensor, dtype in (("dense", np.float32), ("ids", np.int64)):
+            width = sum(block.width for block in blocks if block.tensor == tensor)
+            values = found.get(tensor, np.empty((N_ROWS, 0), dtype))
+            subject.require(values.dtype == dtype, f"`{tensor}` must be {np.dtype(dtype)} {case}, but it is {values.dtype}.")
+            subject.require(
+                values.shape == (N_ROWS, width),
+                f"the blocks say {width} positions of `{tensor}` for {N_ROWS} rows {case}, but `transform` gives {values.shape}.",
+            )
+        for column, state in zip(case.columns, case.states, strict=True):
+            own = case.extractor.blocks(column.name, state)
+            width = sum(block.width for block in own)
+            shape = np.asarray(case.extractor.reference(case.train[column.name], state)).shape
+            subject.require(shape == (N_ROWS, width), f"`reference` gives {shape}, but the blocks say ({N_ROWS}, {width}) {case}.")
+
+
+def _require_sound(case: Case, column: str, block: FeatureBlock) -> None:
+    require = case.subject.require
+    require(block.column == column, f"a block of column '{column}' says it is of '{block.column}' {case}.")
+    require(block == replace(block, start=0), f"a block must give `start` 0, which the caller fills in; it gives {block.start}.")
+    require(
+        len(block.names) == block.width and len(set(block.names)) == block.width,
+        f"a block of {block.width} positions must name each of them once {case}; its names are {block.names!r}.",
+    )
+    require(block.tensor in TENSORS, f"a block's tensor must be `dense` or `ids`; it is {block.tensor!r}.")
+    require(
+        block.cardinality >= 2 if block.tensor == "ids" else block.cardinality == 0,
+        f"cardinality must be at least 2 for `ids` (0 is missing, 1 is unknown) and 0 for `dense`; it is {block.cardinality} {case}.",
+    )
+
+
+def check_features_training_rows_fit_their_blocks(subject: Subject) -> None:
+    """Training-time values, where an extractor has them, are float32 (training rows, width), finite, and the same each time."""
+    for case in _cases(subject):
+        with _context(subject, case.train) as context:
+            for column, state in zip(NAMES, case.states, strict=True):
+                rows = case.extractor.fit_transform_rows(column, context, state)
+                if rows is None:
+                    continue
+                width = sum(block.width for block in case.extractor.blocks(column, state))
+                subject.require(
+                    rows.shape == (N_ROWS, width) and rows.dtype == np.float32,
+                    f"`fit_transform_rows` must give float32 ({N_ROWS}, {width}), one row for each training row; it gives "
+                    f"{rows.dtype} {rows.shape}.",
+                )
+                subject.require(bool(np.isfinite(rows).all()), "`fit_transform_rows` gives NaN or infinite values.")
+                again = case.extractor.fit_transform_rows(column, context, state)
+                subject.require(again is not None and np.array_equal(rows, again), "`fit_transform_rows` differs when called again.")

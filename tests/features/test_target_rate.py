@@ -1,0 +1,83 @@
+"""Target rates: smoothing, and training rows that never see their own target."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shopkit.errors import ConfigError
+from tests.features.fitting import fit_column, texts
+
+RNG = np.random.default_rng(5)
+SPEC = {"name": "target_rate", "smoothing": 10.0, "n_folds": 4}
+
+
+def test_rate_is_the_smoothed_mean_and_unknown_the_overall_mean() -> None:
+    values = texts(["a"] * 30 + ["b"] * 10 + [""] * 10)
+    target = np.array([1.0] * 15 + [0.0] * 15 + [1.0] * 10 + [0.0] * 10)
+    found = fit_column(values, SPEC, target=target).of_column("x", texts(["a", "b", "", "unseen"]))[:, 0]
+    mean = 0.5
+    np.testing.assert_allclose(found, [(15 + 5) / 40, (10 + 5) / 20, (0 + 5) / 20, mean])
+
+
+def test_weights_count_as_rows() -> None:
+    values, target = texts(["a", "a", "b"]), np.array([1.0, 0.0, 0.0])
+    weighted = fit_column(values, SPEC, target=target, weight=np.array([3.0, 1.0, 2.0]))
+    repeated = fit_column(values[[0, 0, 0, 1, 2, 2]], SPEC, target=target[[0, 0, 0, 1, 2, 2]])
+    asked = texts(["a", "b", "c"])
+    np.testing.assert_allclose(weighted.of_column("x", asked), repeated.of_column("x", asked), rtol=1e-6)
+
+
+def test_multiclass_has_a_rate_for_each_class_but_the_first() -> None:
+    values, target = texts(["a", "a", "b", "b"] * 10), np.array([0.0, 1.0, 2.0, 2.0] * 10)
+    fitted = fit_column(values, {**SPEC, "smoothing": 0.0}, target=target, n_classes=3)
+    np.testing.assert_allclose(fitted.of_column("x", texts(["a", "b", "c"])), [[0.5, 0], [0, 1], [0.25, 0.5]])
+    assert fitted.blocks("x")[0].names == ("x rate of class 1", "x rate of class 2")
+    assert fitted.features.training_overrides[0].shape == (40, 2)
+
+
+@settings(max_examples=15, deadline=None)
+@given(row=st.integers(0, 59), data=st.data())
+def test_a_row_does_not_see_its_own_target(row: int, data: st.DataObject) -> None:
+    values = texts(data.draw(st.lists(st.sampled_from(["a", "b", "rare", ""]), min_size=60, max_size=60)))
+    target = RNG.random(60).round(2)
+    own = fit_column(values, SPEC, target=target).features.training_overrides[0]
+    changed = target.copy()
+    changed[row] += 1000.0
+    again = fit_column(values, SPEC, target=changed).features.training_overrides[0]
+    assert own.shape == (60, 1)
+    np.testing.assert_allclose(own[row], again[row], rtol=1e-6)
+
+
+def test_rows_equal_rates_fitted_without_their_fold() -> None:
+    values = texts(RNG.choice(list("abcd"), 200))
+    target = RNG.random(200)
+    own = fit_column(values, SPEC, target=target).features.training_overrides[0][:, 0]
+    folds = np.floor((np.arange(200) * 2_654_435_761 % 2**32) * 4 / 2**32).astype(int)
+    assert np.bincount(folds).tolist() == pytest.approx([50] * 4, abs=2)
+    for fold in range(4):
+        others = folds != fold
+        for category in "abcd":
+            inside = others & (values == category)
+            expected = (target[inside].sum() + 10 * target[others].mean()) / (inside.sum() + 10)
+            np.testing.assert_allclose(own[(folds == fold) & (values == category)], expected, rtol=1e-5)
+
+
+def test_a_key_says_nothing_about_its_row() -> None:
+    """A category for each row: in-sample rates would be the target itself."""
+    values, target = texts([f"id {row}" for row in range(300)]), (RNG.random(300) < 0.5).astype(float)
+    own = fit_column(values, {**SPEC, "smoothing": 0.0}, target=target).features.training_overrides[0][:, 0]
+    assert abs(np.corrcoef(own, target)[0, 1]) < 0.3
+
+
+def test_seed_changes_the_folds() -> None:
+    values, target = texts(RNG.choice(list("ab"), 100)), RNG.random(100)
+    one, two = (fit_column(values, SPEC, target=target, seed=seed).features.training_overrides[0] for seed in (0, 1))
+    assert not np.array_equal(one, two)
+
+
+def test_a_task_without_target_is_refused() -> None:
+    with pytest.raises(ConfigError, match="target_rate on column 'x' needs a target, and this task has none"):
+        fit_column(texts(["a", "b"]), "target_rate")

@@ -1,0 +1,104 @@
+"""Databases by URL."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import duckdb
+import pytest
+
+from shopkit.errors import ConfigError, DataError
+from shopkit.sources.database import DatabaseSource
+from shopkit.sources.settings import DatabaseSettings
+
+
+@pytest.fixture
+def duck(tmp_path):
+    path = tmp_path / "shop.duckdb"
+    with duckdb.connect(path) as connection:
+        connection.execute("CREATE TABLE orders AS SELECT range AS id, TIMESTAMPTZ '2024-01-01 12:00:00+00' AS at FROM range(5)")
+        connection.execute("CREATE TABLE products AS SELECT 1 AS id")
+    return f"duckdb://{path}"
+
+
+@pytest.fixture
+def sqlite(tmp_path):
+    path = tmp_path / "shop.sqlite"
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE orders (id INTEGER, price REAL, name TEXT, at TIMESTAMP)")
+        connection.executemany(
+            "INSERT INTO orders VALUES (?, ?, ?, ?)", [(1, 2.5, "a", "2024-01-01 10:00:00"), (2, None, None, None)]
+        )
+    connection.close()
+    return f"sqlite://{path}"
+
+
+def opened(url: str, **settings: object):
+    return DatabaseSource(DatabaseSettings(url=url, **settings)).open()
+
+
+def test_duckdb_read_only_and_in_local_time(duck):
+    tables = opened(duck, time_zone="Europe/Berlin")
+    assert set(tables) == {"orders", "products"}
+    assert tables["orders"]["at"].max().to_pyarrow().as_py().hour == 13
+    assert set(opened(duck, tables=["orders"])) == {"orders"}
+
+
+def test_sqlite(sqlite):
+    assert opened(sqlite)["orders"].to_pyarrow().to_pylist()[0]["price"] == 2.5
+
+
+@pytest.mark.parametrize("kind", ["duck", "sqlite"])
+def test_the_fingerprint_changes_with_the_data(kind, request):
+    url = request.getfixturevalue(kind)
+    first = opened(url).fingerprint
+    assert opened(url).fingerprint == first
+    path = url.partition("//")[2]
+    connection = duckdb.connect(path) if kind == "duck" else sqlite3.connect(path)
+    connection.execute("UPDATE orders SET id = 77 WHERE id = 2")
+    connection.commit()
+    connection.close()
+    assert opened(url).fingerprint != first
+
+
+def test_what_cannot_be_opened(duck, tmp_path):
+    with pytest.raises(ConfigError, match=r"set source\.url"):
+        opened("")
+    with pytest.raises(DataError, match=r"There is no file .*shap\.duckdb\. Did you mean 'shop\.duckdb'\?"):
+        opened(duck.replace("shop.duckdb", "shap.duckdb"))
+    with pytest.raises(DataError, match="There is no file"):
+        opened(f"sqlite://{tmp_path}/none.sqlite")
+    with pytest.raises(DataError, match=r"has no table 'order'\. Did you mean 'orders'\?"):
+        opened(duck, tables=["order"])
+    (tmp_path / "text.duckdb").write_text("no database " * 1000)
+    with pytest.raises(DataError, match="cannot be opened"):
+        opened(f"duckdb://{tmp_path}/text.duckdb")
+    with pytest.raises(DataError, match="cannot connect: "):
+        opened("nosuch://host/shop")
+    duckdb.connect(tmp_path / "empty.duckdb").close()
+    with pytest.raises(DataError, match="has no tables"):
+        opened(f"duckdb://{tmp_path}/empty.duckdb")
+
+
+def test_passwords_are_never_shown(monkeypatch):
+    import ibis
+
+    def refuse(url: str) -> None:
+        raise OSError(f"could not connect with {url} and p@ss")
+
+    monkeypatch.setattr(ibis, "connect", refuse)
+    with pytest.raises(DataError, match=r"source database postgres://me@host/shop: cannot connect") as error:
+        opened("postgres://me:p%40ss@host/shop")
+    assert "p@ss" not in str(error.value)
+    assert "p%40ss" not in str(error.value)
+
+
+def test_a_missing_driver_names_the_extra(monkeypatch):
+    import ibis
+
+    def refuse(url: str) -> None:
+        raise ModuleNotFoundError("No module named 'psycopg'", name="psycopg")
+
+    monkeypatch.setattr(ibis, "connect", refuse)
+    with pytest.raises(DataError, match=r'not installed \(psycopg\).*pip install "ibis-framework\[postgres\]"'):
+        opened("postgres://host/shop")

@@ -1,0 +1,46 @@
+"""DataFrames from Python."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from shopkit.errors import DataError
+from shopkit.sources.dataframe import DataFrameSource
+from shopkit.sources.settings import DataFrameSettings
+from tests.data import as_tables
+
+
+def test_one_frame_is_the_table_data():
+    tables = as_tables(pd.DataFrame({"a": [1, None], "b": ["x", pd.NA], 3: pd.Categorical(["u", "v"])}))
+    assert tables["data"].to_pyarrow().to_pylist() == [{"a": 1.0, "b": "x", "3": "u"}, {"a": None, "b": None, "3": "v"}]
+
+
+def test_several_frames_and_local_time():
+    orders = pd.DataFrame({"at": pd.to_datetime(["2024-01-01 12:00"]).tz_localize("UTC")})
+    tables = as_tables({"orders": orders, "products": pd.DataFrame({"b": [1]})}, time_zone="Europe/Berlin")
+    assert set(tables) == {"orders", "products"}
+    assert tables["orders"].to_pyarrow()["at"][0].as_py().hour == 13
+
+
+def test_the_fingerprint_is_that_of_the_content():
+    assert as_tables(pd.DataFrame({"a": [1]})).fingerprint == as_tables(pd.DataFrame({"a": [1]})).fingerprint
+    assert as_tables(pd.DataFrame({"a": [1]})).fingerprint != as_tables(pd.DataFrame({"a": [2]})).fingerprint
+
+
+@pytest.mark.parametrize(
+    ("frame", "message"),
+    [
+        (pd.DataFrame({"a": [1, None, "x"]}, index=[5, 6, 7]), r"column 'a', row 2: 'x' \(str\) among values of type int"),
+        (pd.DataFrame({"a": []}), "table 'data' has no rows"),
+        (pd.DataFrame([[1, 2]], columns=["a", "a"]), "has more than one column 'a'"),
+    ],
+)
+def test_frames_that_cannot_be_used(frame, message):
+    with pytest.raises(DataError, match=message):
+        as_tables(frame)
+
+
+def test_no_data():
+    with pytest.raises(DataError, match="source dataframe has no data"):
+        DataFrameSource(DataFrameSettings()).open()
