@@ -185,7 +185,9 @@ CORE: dict[str, list[Component]] = {
             "Whole groups at random: no customer is in two parts",
         ),
         Component("kfold", splits.KfoldSplitSettings, "shopkit.split.kfold:KfoldSplit", "One fold of a cross-validation"),
-        Component("given", splits.GivenSplitSettings, "shopkit.split.given:GivenSplit", "The data say which part a row belongs to"),
+        Component(
+            "given", splits.GivenSplitSettings, "shopkit.split.given:GivenSplit", "The data say which part a row belongs to"
+        ),
     ]
 }
 """Config group → components that are part of the way itself, not of a plugin family."""

@@ -27,16 +27,7 @@ ENTRY_POINT_GROUP = "shopkit"
 RESTRICT = "SHOPKIT_PLUGINS"
 BUILTINS = "shopkit.builtins"
 
-FIRST_PARTY: dict[str, dict[str, str]] = {
-    "models": {
-        "gbdt": "shopkit-gbdt",
-        "cnn": "shopkit-vision",
-        "ease": "shopkit-recommend",
-        "item_knn": "shopkit-recommend",
-        "sasrec": "shopkit-recommend",
-        "two_tower": "shopkit-recommend",
-    },
-}
+FIRST_PARTY: dict[str, dict[str, str]] = {"models": {"gbdt": "shopkit-gbdt", "hist_gbdt": "shopkit-gbdt"}}
 """Family → component → the first-party plugin that has it, for the hint given when it is not installed."""
 
 

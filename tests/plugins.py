@@ -25,11 +25,15 @@ class Settings:
 
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
-    """`install("shopkit-trees", code)` makes a plugin of that distribution name; its module is `shopkit_trees`."""
+    """`install("shopkit-trees", code)` makes a plugin of that distribution name; its module is `shopkit_trees`.
+
+    Only plugins made so are loaded, whatever else is installed.
+    """
     folder = tmp_path / "site"
     folder.mkdir()
     monkeypatch.syspath_prepend(str(folder))
-    made: list[str] = []
+    monkeypatch.setenv("SHOPKIT_PLUGINS", "")
+    made: dict[str, str] = {}
 
     def make(distribution: str, code: str, version: str = "1.2", header: str = HEADER) -> Path:
         module = distribution.replace("-", "_")
@@ -38,11 +42,12 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
         record.mkdir()
         (record / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n")
         (record / "entry_points.txt").write_text(f"[shopkit]\n{module.removeprefix('shopkit_')} = {module}\n")
-        made.append(module)
+        made[distribution] = module
+        monkeypatch.setenv("SHOPKIT_PLUGINS", ",".join(made))
         return folder
 
     yield make  # type: ignore[misc]
-    for module in made:
+    for module in made.values():
         sys.modules.pop(module, None)
 
 

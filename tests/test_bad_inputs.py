@@ -73,7 +73,11 @@ BAD_FILES: dict[str, tuple[bytes | None, list[str], str]] = {
     "header only": (b"price,bought\n", [], r"(no rows|header)"),
     "mixed encodings": ("price,bought\n1,yes\n2,n\u00f6\n".encode("latin-1"), [], r"visits\.csv.*utf-8.*encoding"),
     "a row too long": (b"price,bought\n1,yes\n2,no,3\n", [], r"line 3"),
-    "a number that is text": (b"price,bought\n1,yes\ncheap,no\n", ["+source.types.price=number"], r"row 2, column 'price': 'cheap' is not a number, as declared in source\.types"),
+    "a number that is text": (
+        b"price,bought\n1,yes\ncheap,no\n",
+        ["+source.types.price=number"],
+        r"row 2, column 'price': 'cheap' is not a number, as declared in source\.types",
+    ),
 }
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from shopkit.component import FAMILIES
 from shopkit.errors import ConfigError, PluginError
-from shopkit.registry import Choice, load_registry
+from shopkit.registry import FIRST_PARTY, Choice, load_registry
 from tests.plugins import Install, install, model
 
 __all__ = ["install"]
@@ -69,8 +69,16 @@ def test_unknown_component_names_the_nearest_and_all() -> None:
 
 
 def test_unknown_component_of_a_first_party_plugin_has_its_install_hint() -> None:
-    with pytest.raises(ConfigError, match="'sasrec' comes with shopkit-recommend: pip install shopkit-recommend"):
-        load_registry("").get("models", "sasrec")
+    with pytest.raises(ConfigError, match="'gbdt' comes with shopkit-gbdt: pip install shopkit-gbdt"):
+        load_registry("").get("models", "gbdt")
+
+
+def test_the_hints_name_plugins_that_there_are() -> None:
+    plugins = Path(__file__).parents[1] / "plugins"
+    for known in FIRST_PARTY.values():
+        for name, package in known.items():
+            sources = [path.read_text(encoding="utf-8") for path in (plugins / package).rglob("*.py")]
+            assert any(f'"{name}"' in text for text in sources)
 
 
 def test_a_plugin_that_fails_to_import_breaks_nothing_but_the_run_that_needs_it(install: Install) -> None:
@@ -110,8 +118,8 @@ def test_a_hook_that_raises_is_a_failure(install: Install) -> None:
         ),
         (
             "import pathlib\n@dataclass\nclass Settings:\n    where: pathlib.Path = pathlib.Path()\n" + model("trees"),
-            "model 'trees': the field 'where' of its settings Settings has the type Path; settings are plain: bool, int, float, str, "
-            "Literal, None, list[…], tuple[…, ...], dict[str, …] or a nested dataclass.",
+            "model 'trees': the field 'where' of its settings Settings has the type Path; settings are plain: bool, int, float, "
+            "str, Literal, None, list[…], tuple[…, ...], dict[str, …] or a nested dataclass.",
         ),
         (
             "@dataclass\nclass Settings:\n    where: 'Nowhere' = 3\n" + model("trees"),

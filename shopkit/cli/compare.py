@@ -23,7 +23,10 @@ def main(arguments: Sequence[str]) -> int:
     print_table(
         ("Metric", *comparison.runs),
         [
-            (row.title, *(f"{cell.text}{'*' if cell.is_best else ''} {cell.interval}".strip() for cell in row.cells))
+            (
+                row.title,
+                *(f"{cell.text}{'*' * cell.is_best}{f' ({cell.interval})' if cell.interval else ''}" for cell in row.cells),
+            )
             for row in comparison.metrics
         ],
     )

@@ -102,6 +102,8 @@ class Extractor(ABC):
 
     accepts: ClassVar[tuple[Kind, ...]]
     """The column kinds it can read."""
+    tolerance: ClassVar[float] = 1e-5
+    """How far graph and `reference` may be apart, absolute and relative: larger only where the graph approximates by design."""
 
     def __init__(self, settings: Any) -> None:
         self.settings = settings

@@ -31,6 +31,7 @@ class Quantile(NumberExtractor):
     """
 
     name = "quantile"
+    tolerance = 0.01  # of the normal score between knots
 
     def learn(self, values: ir.Column, context: FitContext) -> State:
         ranks = np.linspace(0, 1, self.settings.n_quantiles)
@@ -78,11 +79,8 @@ def segments(state: State, normal: bool) -> tuple[np.ndarray, np.ndarray]:
             run = [(after(value), score(last[at]))]
     rows += [*lines(run, tolerance), (values[-1] if len(values) > 1 else run[-1][0], 0.0, score(1.0))]
     table = np.array(rows)
-    edges = table[1:, 0].astype(np.float32).astype(np.float64)
-    table[1:, 0] = edges
     table[0, 0] = 0.0
-    distinct = np.append(np.diff(edges) > 0, True)  # of pieces that float32 cannot tell apart, the last
-    return edges[distinct], table[np.append(True, distinct)]
+    return table[1:, 0].copy(), table
 
 
 def after(value: float) -> float:
@@ -92,7 +90,10 @@ def after(value: float) -> float:
 
 def lines(vertices: list[tuple[float, float]], tolerance: float) -> list[tuple[float, float, float]]:
     """Few straight pieces (low, slope, score) through a run of vertices (x, score), each vertex within the tolerance."""
-    x, y = np.array(vertices).T
+    x, y = np.array(vertices, np.float64).T
+    x = x.astype(np.float32).astype(np.float64)
+    told_apart = np.append(np.diff(x) > 0, True)
+    x, y = x[told_apart], y[told_apart]
     pieces = []
     start = 0
     while start + 1 < len(x):

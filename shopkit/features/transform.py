@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -49,16 +50,24 @@ def transform(
         for part, mask in masks.items()
     }
     filled = dict.fromkeys(parts, 0)
+    # Made once: a fresh array of this size for each batch costs more in page faults than what is written into it.
+    scratch = {tensor: np.empty((batch_rows, widths[tensor]), DTYPES[tensor]) for tensor in graph.tensors}
     at = 0
     for batch in file.iter_batches(batch_rows, columns=graph.columns):
-        outputs = graph.run(batch)
-        for part, mask in masks.items():
-            chosen = mask[at : at + len(batch)]
-            n = int(chosen.sum())
-            for tensor, rows in outputs.items():
-                results[part][tensor][filled[part] : filled[part] + n] = rows if n == len(batch) else rows[chosen]
-            filled[part] += n
+        chosen = {part: mask[at : at + len(batch)] for part, mask in masks.items()}
         at += len(batch)
+        places = {part: slice(filled[part], filled[part] + int(rows.sum())) for part, rows in chosen.items()}
+        filled = {part: place.stop for part, place in places.items()}
+        with_rows = [part for part, rows in chosen.items() if rows.any()]
+        if len(with_rows) == 1 and chosen[with_rows[0]].all():
+            part = with_rows[0]
+            graph.run(batch, {tensor: values[places[part]] for tensor, values in results[part].items()})
+            continue
+        outputs = {tensor: values[: len(batch)] for tensor, values in scratch.items()}
+        graph.run(batch, outputs)
+        for part, rows in chosen.items():
+            for tensor, values in outputs.items():
+                np.compress(rows, values, axis=0, out=results[part][tensor][places[part]])
     return results
 
 
@@ -80,36 +89,42 @@ class BatchGraph:
         self.doubles = {c for c, name in zip(self.columns, inputs, strict=True) if element[name] == onnx.TensorProto.DOUBLE}
         self.times = {c for c, name in zip(self.columns, inputs, strict=True) if element[name] == onnx.TensorProto.INT64}
         self.tensors = [value.name for value in self.whole.get_outputs()]
-        self.positions: dict[str, dict[str, list[tuple[int, int]]]] = {"dense": {}, "ids": {}}
-        for block in spec.blocks:
-            of_column = self.positions[block.tensor].setdefault(block.column, [])
-            of_column.append((block.start, block.start + block.width))
-        self.rest_positions = {
-            tensor: np.array(sorted(at for c in self.numbers for low, high in of.get(c, ()) for at in range(low, high)), np.int64)
-            for tensor, of in self.positions.items()
-        }
+        self.of_strings: dict[str, list[tuple[str, slice]]] = {tensor: [] for tensor in self.tensors}
+        self.of_rest: dict[str, list[tuple[slice, slice]]] = {tensor: [] for tensor in self.tensors}
+        for tensor in self.tensors:
+            n_rest = 0
+            for is_string, run in groupby(
+                (block for block in spec.blocks if block.tensor == tensor), key=lambda block: block.column in self.strings
+            ):
+                blocks = list(run)
+                start, stop = blocks[0].start, blocks[-1].start + blocks[-1].width
+                if is_string:
+                    self.of_strings[tensor] += [(b.column, slice(b.start, b.start + b.width)) for b in blocks]
+                else:
+                    self.of_rest[tensor].append((slice(n_rest, n_rest + stop - start), slice(start, stop)))
+                    n_rest += stop - start
         reduced = without_inputs(model, {INPUT_PREFIX + column for column in self.strings})
         self.rest = None if reduced is None else session(reduced)
 
-    def run(self, batch: pa.RecordBatch) -> dict[str, np.ndarray]:
-        """Features of a batch, by tensor."""
+    def run(self, batch: pa.RecordBatch, out: Mapping[str, np.ndarray]) -> None:
+        """Features of a batch of n rows, written into `out`: tensor → (n, width)."""
         encoded = {column: as_dictionary(batch.column(column)) for column in self.strings}
         n_distinct = max((len(values.dictionary) for values in encoded.values()), default=0)
         numbers = {INPUT_PREFIX + column: as_numpy(batch.column(column)) for column in self.numbers}
         if not encoded or 2 * n_distinct > len(batch):
             strings = {INPUT_PREFIX + column: as_numpy(values.dictionary_decode()) for column, values in encoded.items()}
-            return self._outputs(self.whole, {**numbers, **strings})
+            for tensor, rows in self._outputs(self.whole, {**numbers, **strings}).items():
+                out[tensor][:] = rows
+            return
         table = self._outputs(self.whole, self._distinct(encoded, n_distinct))
-        rest = {} if self.rest is None else self._outputs(self.rest, numbers)
-        rows = {}
-        for tensor in self.tensors:
-            rows[tensor] = np.empty((len(batch), table[tensor].shape[1]), DTYPES[tensor])
-            if tensor in rest:
-                rows[tensor][:, self.rest_positions[tensor]] = rest[tensor]
-            for column, values in encoded.items():
-                for start, stop in self.positions[tensor].get(column, ()):
-                    rows[tensor][:, start:stop] = table[tensor][:, start:stop][values.indices.to_numpy()]
-        return rows
+        codes = {column: values.indices.to_numpy() for column, values in encoded.items()}
+        for tensor, places in self.of_strings.items():
+            for column, place in places:
+                out[tensor][:, place] = np.take(table[tensor][:, place], codes[column], axis=0)
+        if self.rest is not None:
+            for tensor, rows in self._outputs(self.rest, numbers).items():
+                for source, place in self.of_rest[tensor]:
+                    out[tensor][:, place] = rows[:, source]
 
     def _outputs(self, session: ort.InferenceSession, feed: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         names = [value.name for value in session.get_outputs()]

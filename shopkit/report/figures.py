@@ -339,4 +339,26 @@ def overlaid(curves: Sequence[Plain], names: Sequence[str]) -> list[Figure]:
         if keys:
             more = " The first six runs." if len(curves) > 6 else ""
             pictures.append(figure(title, f"On the test part of each run.{more}", chart, *keys))
-    return pictures
+    return [*pictures, *filter(None, [_calibrations(curves[:6], names)])]
+
+
+def _calibrations(curves: Sequence[Plain], names: Sequence[str]) -> Figure | None:
+    lines = {
+        name: _of(curve["calibration"], "mean_predicted", "observed")
+        for name, curve in zip(names, curves, strict=False)
+        if curve.get("calibration")
+    }
+    values = [value for line in lines.values() for column in line for value in column]
+    if not values:
+        return None
+    are_shares = all(0 <= value <= 1 for value in values)
+    x = shares("mean predicted") if are_shares else Axis.over("mean predicted", values)
+    chart = Chart("Calibration of the runs", x, Axis("observed", x.low, x.high, x.ticks, x.write)).diagonal(
+        (x.low, x.low), (x.high, x.high)
+    )
+    keys = [Key(i, name) for i, name in enumerate(names) if name in lines]
+    for key in keys:
+        chart.line(_points(*lines[key.label]), key.series, title=key.label).dots(
+            _points(*lines[key.label]), key.series, radius=2.5
+        )
+    return figure("Calibration", "What was predicted on average, and what came. On the dashed line both agree.", chart, *keys)

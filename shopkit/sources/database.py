@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Self
 from urllib.parse import SplitResult, unquote, urlsplit
 
 import duckdb
@@ -44,6 +46,20 @@ class DatabaseSource(Source):
             time_zone=self.settings.time_zone,
             units=dict(self.settings.units),
         )
+
+    @classmethod
+    def example(cls, settings: DatabaseSettings, folder: Path) -> Self:
+        return cls._over(settings, folder / "shop.duckdb", "SELECT 'red' AS color, 1.5::DOUBLE AS price, now()::TIMESTAMP AS at")
+
+    @classmethod
+    def empty_example(cls, settings: DatabaseSettings, folder: Path) -> Self:
+        return cls._over(settings, folder / "empty.duckdb", "SELECT 1 AS price WHERE false")
+
+    @classmethod
+    def _over(cls, settings: DatabaseSettings, path: Path, rows: str) -> Self:
+        with duckdb.connect(str(path)) as database:
+            database.execute(f"CREATE TABLE orders AS {rows}")
+        return cls(replace(settings, url=f"duckdb://{path}"))
 
     def _chosen(self, url: SplitResult, offered: Sequence[str]) -> list[str]:
         for name in self.settings.tables:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import TypeAlias
+from pathlib import Path
+from typing import Self, TypeAlias
 
 import pandas as pd
 import pyarrow as pa
@@ -17,6 +18,7 @@ from shopkit.sources.engine import connect, local_view, read_parquet
 from shopkit.sources.settings import DataFrameSettings
 
 Frames: TypeAlias = pd.DataFrame | Mapping[str, pd.DataFrame]
+EXAMPLE = pd.DataFrame({"color": ["red", None, "blue"], "price": [1.5, 2.0, None], "n": [1, 2, 3]})
 
 
 class DataFrameSource(Source):
@@ -53,6 +55,14 @@ class DataFrameSource(Source):
             time_zone=self.settings.time_zone,
             units=dict(self.settings.units),
         )
+
+    @classmethod
+    def example(cls, settings: DataFrameSettings, folder: Path) -> Self:
+        return cls(settings, {"orders": EXAMPLE, "more": EXAMPLE})
+
+    @classmethod
+    def empty_example(cls, settings: DataFrameSettings, folder: Path) -> Self:
+        return cls(settings, EXAMPLE.iloc[:0])
 
 
 def _arrow(name: str, frame: pd.DataFrame) -> pa.Table:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import glob
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Self
 
 import duckdb
 import ibis.expr.types as ir
@@ -55,6 +57,18 @@ class FilesSource(Source):
             time_zone=self.settings.time_zone,
             units=dict(self.settings.units),
         )
+
+    @classmethod
+    def example(cls, settings: FilesSettings, folder: Path) -> Self:
+        path = folder / "orders.csv"
+        path.write_text("at,color,price\n2024-01-01,red,1.5\n2024-01-02,,2\n", encoding="utf-8")
+        return cls(replace(settings, path=str(path)))
+
+    @classmethod
+    def empty_example(cls, settings: FilesSettings, folder: Path) -> Self:
+        path = folder / "empty.csv"
+        path.write_text("at,color,price\n", encoding="utf-8")
+        return cls(replace(settings, path=str(path)))
 
     def _table(self, connection: Backend, scratch: Path, name: str, paths: list[Path]) -> tuple[ir.Table, str]:
         formats = {format_of(path) for path in paths}

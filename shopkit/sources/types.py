@@ -17,6 +17,8 @@ _CODE = r"[+-]?(0[0-9]+|[0-9]{19,})"
 _ISO = r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}.*"
 _ZONED = r":[0-9]{2}(\.[0-9]+)? ?(Z|[+-][0-9]{2}(:?[0-9]{2})?)$"
 
+INFERRED = ("boolean", "integer", "number", "time")
+SAMPLE_ROWS = 1000
 MOSTLY = 0.9
 """From this share of distinct values of one type on, the others are taken for mistakes, not for text."""
 ENOUGH = 10
@@ -39,13 +41,13 @@ class TextFiles:
         Raises:
             DataError: a value that is not of the declared type, or of the type of nearly all others; names file, row and value.
         """
-        described = fetch(self.connection.con, f"DESCRIBE SELECT * FROM {read_parquet(self.parquet)}")
+        described = fetch(self.connection.con, f"DESCRIBE SELECT * FROM {self.rows}")
         types = {name: dtype for name, dtype, *_ in described}
         kinds = {name: kind for name, kind in declared.items() if name in types}
-        if infer:
-            kinds = {**self._inferred([name for name in types if name not in kinds]), **kinds}
         for column, kind in kinds.items():
-            self._check(column, kind, is_declared=column in declared)
+            self._check(column, kind, "as declared in source.types")
+        if infer:
+            kinds |= self._inferred([name for name in types if name not in kinds])
         return {column: self._cast(column, kind) for column, kind in kinds.items()}
 
     # -- inference ----------------------------------------------------------------------------------------------
@@ -53,28 +55,37 @@ class TextFiles:
     def _inferred(self, columns: Sequence[str]) -> dict[str, str]:
         kinds = {}
         for column in columns:
-            text = quote(column)
-            present, codes, *counts = self._row(
-                f"count({text}), count(*) FILTER (regexp_full_match({text}, {literal(_CODE)})), "
-                + ", ".join(f"count(*) FILTER ({self._fits(column, kind)})" for kind in ("boolean", "integer", "number", "time"))
-            )
-            fitting = dict(zip(("boolean", "integer", "number", "time"), counts, strict=True))
-            whole = [kind for kind, count in fitting.items() if count == present]
-            best = max(("number", "time"), key=lambda kind: fitting[kind])
-            if present and codes == 0 and whole:
+            # A kind that none of the first values has is not that of all, nor of nearly all.
+            sample = f"(SELECT {quote(column)} FROM {self.rows} WHERE {quote(column)} IS NOT NULL LIMIT {SAMPLE_ROWS})"
+            likely = [kind for kind, count in self._fitting(column, INFERRED, sample).items() if count]
+            n_present, n_codes = self._row(f"count({quote(column)}), count(*) FILTER ({self._is_code(column)})", self.rows)
+            if not likely or n_codes:
+                continue
+            fitting = self._fitting(column, likely, self.rows)
+            whole = [kind for kind, count in fitting.items() if count == n_present]
+            if whole:
                 kinds[column] = whole[0]
-            elif codes == 0 and fitting[best] and self._is_mostly(column, best):
-                kinds[column] = best
+                continue
+            for kind in ("number", "time"):
+                if kind in likely and self._is_mostly(column, kind):
+                    self._check(column, kind, f"as nearly all of its values are ({kind})")
         return kinds
 
+    def _fitting(self, column: str, kinds: Sequence[str], rows: str) -> dict[str, int]:
+        counts = self._row(", ".join(f"count(*) FILTER ({self._fits(column, kind)})" for kind in kinds), rows)
+        return dict(zip(kinds, counts, strict=True))
+
     def _is_mostly(self, column: str, kind: str) -> bool:
-        fits, total = self._row(
-            f"count(DISTINCT {quote(column)}) FILTER ({self._fits(column, kind)}), count(DISTINCT {quote(column)})"
-        )
+        distinct = f"count(DISTINCT {quote(column)})"
+        fits, total = self._row(f"{distinct} FILTER ({self._fits(column, kind)}), {distinct}", self.rows)
         return bool(fits >= ENOUGH and fits >= MOSTLY * total)
 
-    def _row(self, select: str) -> tuple[int, ...]:
-        return fetch(self.connection.con, f"SELECT {select} FROM {read_parquet(self.parquet)}")[0]
+    def _row(self, select: str, rows: str) -> tuple[int, ...]:
+        return fetch(self.connection.con, f"SELECT {select} FROM {rows}")[0]
+
+    @property
+    def rows(self) -> str:
+        return read_parquet(self.parquet)
 
     # -- one kind in SQL ----------------------------------------------------------------------------------------
 
@@ -83,6 +94,9 @@ class TextFiles:
             return f"try_strptime({text}, {literal(self.timestamp_format)})"
         # The cast alone would take words such as 'today' and 'infinity'.
         return f"CASE WHEN regexp_full_match({text}, {literal(_ISO)}) THEN TRY_CAST({text} AS TIMESTAMPTZ) END"
+
+    def _is_code(self, column: str) -> str:
+        return f"regexp_full_match({quote(column)}, {literal(_CODE)})"
 
     def _number(self, text: str) -> str:
         return text if self.decimal == "." else f"replace({text}, {literal(self.decimal)}, '.')"
@@ -103,7 +117,7 @@ class TextFiles:
         if kind == "time":
             moment = self._time(text)
             zoned = f"count(*) FILTER (regexp_matches({text}, {literal(_ZONED)})), count({quote(column)})"
-            n_zoned, present = (0, 1) if self.timestamp_format else self._row(zoned)
+            n_zoned, present = (0, 1) if self.timestamp_format else self._row(zoned, self.rows)
             if 0 < n_zoned < present:
                 raise DataError(
                     f"{self._where()}: column '{column}' has times with a zone in {n_zoned} of {present} rows; give all one form."
@@ -115,7 +129,7 @@ class TextFiles:
 
     # -- complaints ---------------------------------------------------------------------------------------------
 
-    def _check(self, column: str, kind: str, is_declared: bool) -> None:
+    def _check(self, column: str, kind: str, why: str) -> None:
         for parquet, shown in zip(self.parquet, self.shown, strict=False):
             found = fetch(
                 self.connection.con,
@@ -125,7 +139,6 @@ class TextFiles:
             )
             if found:
                 row, value = found[0]
-                why = "as declared in source.types" if is_declared else f"as nearly all of its values are ({kind})"
                 advice = (
                     "Set source.timestamp_format, or correct the value."
                     if kind == "time"

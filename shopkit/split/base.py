@@ -64,10 +64,10 @@ def assign(split: Split, schema: Schema, n_rows: int, read: Callable[[str], np.n
         DataError: a part without rows, or examples that lack what the split goes by.
     """
     parts = split.parts(Rows(schema, n_rows, read))
-    sizes = {part: int((parts == part).sum()) for part in PARTS}
-    for part, size in sizes.items():
-        if size == 0:
-            listed = ", ".join(f"{name} {count:,}" for name, count in sizes.items())
+    sizes = {part: int((parts == part).sum()) for part in (*PARTS, GAP)}
+    for part in PARTS:
+        if sizes[part] == 0:
+            listed = ", ".join(f"{name} {count:,}" for name, count in sizes.items() if name in PARTS or count)
             raise DataError(
                 f"The split leaves the {part} part without rows ({listed}, of {n_rows:,}). Give more rows or other fractions."
             )

@@ -113,3 +113,9 @@ class Task(ABC):
     @abstractmethod
     def constant_outputs(self, n_rows: int) -> dict[str, np.ndarray]:
         """The outputs of the trivial baseline (training prior or mean) for n rows."""
+
+    # -- conformance --------------------------------------------------------------------------------------------
+
+    def example_target(self, rng: np.random.Generator, n_rows: int) -> np.ndarray | None:
+        """A raw target (n_rows,) that suits the task, for the conformance suite; None lets it try classes and amounts."""
+        return None

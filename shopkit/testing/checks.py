@@ -240,7 +240,9 @@ def refused(subject: Subject, action: Callable[[], object], what: str) -> None:
     try:
         action()
     except ShopkitError as error:
-        subject.require(len(str(error)) > 20, f"{what} is refused with the message {str(error)!r}; say what is wrong and what to do.")
+        subject.require(
+            len(str(error)) > 20, f"{what} is refused with the message {str(error)!r}; say what is wrong and what to do."
+        )
         return
     except Exception as error:
         subject.fail(

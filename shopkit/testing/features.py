@@ -23,7 +23,8 @@ from shopkit.schema import INPUT_PREFIX, Column, Kind
 from shopkit.testing.data import N_ROWS, missing_of, raw_column, unseen_of
 from shopkit.testing.subject import Subject
 
-TOLERANCE = 1e-5
+ROUNDING = 1e-5
+"""Of float32 arithmetic on other neighbours in a batch."""
 STANDARD_DOMAINS = ("", "ai.onnx", "ai.onnx.ml")
 NAMES = ("first", "second")
 DTYPES = {"number": ndx.float32, "string": ndx.utf8, "time": ndx.int64}
@@ -144,7 +145,7 @@ def check_features_graph_equals_reference(subject: Subject) -> None:
             expected = case.reference(values)
             for name, got in graph.run(values).items():
                 law = f"the graph must equal the reference {case}, {rows}, {name} column"
-                subject.require_equal(got.astype(np.float64), expected[name].astype(np.float64), law, TOLERANCE)
+                subject.require_equal(got.astype(np.float64), expected[name].astype(np.float64), law, case.extractor.tolerance)
 
 
 def check_features_unseen_values_are_answered(subject: Subject) -> None:
@@ -155,7 +156,7 @@ def check_features_unseen_values_are_answered(subject: Subject) -> None:
         for name, got in graph.run(values).items():
             law = f"the graph must equal the reference {case}, unseen values, {name} column"
             # float32 arithmetic on 1e6 keeps six digits.
-            subject.require_equal(got.astype(np.float64), expected[name].astype(np.float64), law, 10 * TOLERANCE)
+            subject.require_equal(got.astype(np.float64), expected[name].astype(np.float64), law, 10 * case.extractor.tolerance)
             finite = np.isfinite(got.astype(np.float64)).all(axis=1)
             subject.require(bool(finite.all()), f"an unseen value gives NaN or infinity {case}: {values[name][~finite][:1]!r}.")
         _require_ids_in_range(case, graph, values)
@@ -170,7 +171,7 @@ def check_features_missing_values_are_answered(subject: Subject) -> None:
             graph, expected = Graph(fitted), fitted.reference(nothing)
             for name, got in graph.run(nothing).items():
                 law = f"the graph must equal the reference {case}, missing values, fitted on {on}"
-                subject.require_equal(got.astype(np.float64), expected[name].astype(np.float64), law, TOLERANCE)
+                subject.require_equal(got.astype(np.float64), expected[name].astype(np.float64), law, fitted.extractor.tolerance)
             _require_ids_in_range(fitted, graph, nothing)
 
 
@@ -195,7 +196,7 @@ def check_features_any_number_of_rows(subject: Subject) -> None:
             part = graph.run({name: values[:n_rows] for name, values in case.train.items()})
             for name in NAMES:
                 law = f"{n_rows} rows must give what they give among many {case}"
-                subject.require_equal(part[name], whole[name][:n_rows], law, TOLERANCE)
+                subject.require_equal(part[name], whole[name][:n_rows], law, ROUNDING)
 
 
 def check_features_order_of_rows_does_not_matter(subject: Subject) -> None:
@@ -207,7 +208,7 @@ def check_features_order_of_rows_does_not_matter(subject: Subject) -> None:
         graph = Graph(case)
         whole, mixed = graph.run(case.train), graph.run({name: values[order] for name, values in case.train.items()})
         for name in NAMES:
-            subject.require_equal(mixed[name], whole[name][order], f"shuffled rows must give shuffled features {case}", TOLERANCE)
+            subject.require_equal(mixed[name], whole[name][order], f"shuffled rows must give shuffled features {case}", ROUNDING)
 
 
 def check_features_know_the_training_part_only(subject: Subject) -> None:
@@ -220,7 +221,10 @@ def check_features_know_the_training_part_only(subject: Subject) -> None:
         odd = {name: values.astype(case.train[name].dtype) for name, values in odd.items()}
         with_others = _fitted(subject, case.kind, case.train, is_train)
         _same_states(
-            subject, _fitted(subject, case.kind, odd, is_train), with_others, f"rows outside the training part must not matter {case}"
+            subject,
+            _fitted(subject, case.kind, odd, is_train),
+            with_others,
+            f"rows outside the training part must not matter {case}",
         )
         reused = _fitted(subject, case.kind, case.train, is_train, extractor=case.extractor)
         _same_states(subject, reused, with_others, f"an extractor must remember nothing of earlier fits {case}")
@@ -230,7 +234,7 @@ def check_features_know_the_training_part_only(subject: Subject) -> None:
         beside = graph.run(other)
         for name in NAMES:
             law = f"a row must be transformed alike whatever rows are beside it {case}"
-            subject.require_equal(beside[name][:5], whole[name][:5], law, TOLERANCE)
+            subject.require_equal(beside[name][:5], whole[name][:5], law, ROUNDING)
 
 
 def check_features_are_deterministic(subject: Subject) -> None:
@@ -282,7 +286,9 @@ def check_features_blocks_match_the_output(subject: Subject) -> None:
             own = case.extractor.blocks(column.name, state)
             width = sum(block.width for block in own)
             shape = np.asarray(case.extractor.reference(case.train[column.name], state)).shape
-            subject.require(shape == (N_ROWS, width), f"`reference` gives {shape}, but the blocks say ({N_ROWS}, {width}) {case}.")
+            subject.require(
+                shape == (N_ROWS, width), f"`reference` gives {shape}, but the blocks say ({N_ROWS}, {width}) {case}."
+            )
 
 
 def _require_sound(case: Case, column: str, block: FeatureBlock) -> None:
@@ -316,4 +322,6 @@ def check_features_training_rows_fit_their_blocks(subject: Subject) -> None:
                 )
                 subject.require(bool(np.isfinite(rows).all()), "`fit_transform_rows` gives NaN or infinite values.")
                 again = case.extractor.fit_transform_rows(column, context, state)
-                subject.require(again is not None and np.array_equal(rows, again), "`fit_transform_rows` differs when called again.")
+                subject.require(
+                    again is not None and np.array_equal(rows, again), "`fit_transform_rows` differs when called again."
+                )

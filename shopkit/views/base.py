@@ -5,12 +5,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import ibis.expr.types as ir
 
 from shopkit.schema import Kind, Role
 from shopkit.sources.base import Tables
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -46,3 +49,8 @@ class View(ABC):
         Raises:
             DataError: a table or column that is missing or of another type.
         """
+
+    @classmethod
+    def example(cls, settings: Any) -> tuple[Self, Mapping[str, pd.DataFrame]] | None:
+        """A view and small raw tables that it makes some hundred examples of, for the conformance suite; None if it has none."""
+        return None

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Self
+
 import ibis
 
 from shopkit.sources.base import Tables
@@ -9,6 +13,9 @@ from shopkit.views.base import Examples, View
 from shopkit.views.history import as_examples, history
 from shopkit.views.purchases import EXAMPLE, MONEY_SCALE, Purchases, left_join
 from shopkit.views.settings import BasketValueSettings
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class BasketValueView(View):
@@ -42,3 +49,9 @@ class BasketValueView(View):
             f"{settings.every_days} days) and again in the {settings.horizon_days} days after it. The target is the value of the "
             "first basket after it.",
         )
+
+    @classmethod
+    def example(cls, settings: BasketValueSettings) -> tuple[Self, Mapping[str, pd.DataFrame]]:
+        from shopkit.views.example import shop
+
+        return cls(replace(settings, windows_days=[7, 28], active_days=28, n_departments=2)), shop()

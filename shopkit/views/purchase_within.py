@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Self
+
 from shopkit.errors import DataError, nearest
 from shopkit.sources.base import Tables
 from shopkit.views.base import Examples, View
 from shopkit.views.history import as_examples, history
 from shopkit.views.purchases import EXAMPLE, Purchases, left_join
 from shopkit.views.settings import PurchaseWithinSettings
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class PurchaseWithinView(View):
@@ -35,6 +42,12 @@ class PurchaseWithinView(View):
             summary=f"One row is a customer who bought in the {settings.active_days} days before a cut-off (a midnight, every "
             f"{settings.every_days} days). The target is whether they buy{where} in the {settings.horizon_days} days after it.",
         )
+
+    @classmethod
+    def example(cls, settings: PurchaseWithinSettings) -> tuple[Self, Mapping[str, pd.DataFrame]]:
+        from shopkit.views.example import shop
+
+        return cls(replace(settings, windows_days=[7, 28], active_days=28, n_departments=2)), shop()
 
     def _check_department(self, purchases: Purchases) -> None:
         wanted = self.settings.department

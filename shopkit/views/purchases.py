@@ -95,7 +95,8 @@ class Purchases:
     def cutoff(self, k: ir.IntegerValue) -> ir.TimestampValue:
         """The moment of cut-off k: a midnight, without a zone as the purchases are."""
         days = k * self.calendar.every_days + self.calendar.first_day
-        return (days.cast("int64") * 86_400).as_timestamp("s").cast("timestamp")
+        # By way of the date: what `as_timestamp` calls a plain timestamp has the zone UTC in DuckDB.
+        return (days.cast("int64") * 86_400).as_timestamp("s").cast("date").cast("timestamp")
 
     def at_cutoffs(self, table: ir.Table, first: ir.IntegerValue, last: ir.IntegerValue) -> ir.Table:
         """Each row once for every cut-off from day `first` to day `last` (both included), with its number `k`."""

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Self
+
 import ibis.expr.types as ir
 
 from shopkit.errors import DataError, nearest
@@ -9,6 +13,9 @@ from shopkit.schema import Role
 from shopkit.sources.base import Tables
 from shopkit.views.base import Examples, View
 from shopkit.views.settings import TableSettings
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class TableView(View):
@@ -51,6 +58,12 @@ class TableView(View):
             cutoff=settings.cutoff or None,
             summary=f"Each row of {settings.table} in {tables.origin}; the target is {settings.target}.",
         )
+
+    @classmethod
+    def example(cls, settings: TableSettings) -> tuple[Self, Mapping[str, pd.DataFrame]]:
+        from shopkit.views.example import visits
+
+        return cls(replace(settings, time="at")), {settings.table: visits()}
 
     def _check(self, table: ir.Table, name: str, role: str) -> None:
         if name not in table.columns:

@@ -18,10 +18,11 @@ Shopkit = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty current directory."""
+    """An empty current directory, and no plugins but those a test makes."""
     folder = tmp_path / "here"
     folder.mkdir()
     monkeypatch.chdir(folder)
+    monkeypatch.setenv("SHOPKIT_PLUGINS", "")
     return folder
 
 

@@ -22,7 +22,7 @@ def test_settings_with_type_default_and_meaning(shopkit: Shopkit, install: Insta
 
 def test_defaults_are_written_as_in_yaml(shopkit: Shopkit, install: Install) -> None:
     code = (
-        "from typing import Literal\nfrom dataclasses import field\n@dataclass\nclass Settings:\n    must: int\n    on: bool = True\n"
+        "from dataclasses import field\n@dataclass\nclass Settings:\n    must: int\n    on: bool = True\n"
         "    none: float | None = None\n    empty: str = ''\n    many: list[str] = field(default_factory=lambda: ['a', 'b'])\n"
         "    pairs: dict[str, int] = field(default_factory=lambda: {'a': 1})\n" + model("trees")
     )

@@ -29,7 +29,6 @@ SNAPSHOTS = Path(__file__).parent / "snapshots"
     ids=lambda value: value if isinstance(value, str) else " ".join(value) or "nothing",
 )
 def test_what_is_printed(name: str, arguments: list[str], shopkit: Shopkit, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SHOPKIT_PLUGINS", "")
     try:
         code, out, err = shopkit(*arguments)
     except SystemExit as end:  # argparse ends the process after --help
@@ -50,7 +49,10 @@ def test_version(flag: str, shopkit: Shopkit) -> None:
 def test_an_unknown_verb(shopkit: Shopkit) -> None:
     code, out, err = shopkit("rnu")
     assert (code, out) == (2, "")
-    assert err == "Error: There is no verb 'rnu'. Did you mean 'run'? Verbs: run, list, describe, predict, report, compare, doctor.\n"
+    assert (
+        err
+        == "Error: There is no verb 'rnu'. Did you mean 'run'? Verbs: run, list, describe, predict, report, compare, doctor.\n"
+    )
 
 
 def test_a_reader_that_goes_away_is_no_error(shopkit: Shopkit, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -137,9 +137,7 @@ def test_another_folder_and_file_to_start_from(shopkit: Shopkit, pipeline: Pipel
 def test_a_misspelt_option(shopkit: Shopkit) -> None:
     code, _, err = shopkit("run", "--multrun")
     assert code == 2
-    assert err == (
-        "Error: shopkit run: unrecognized arguments: --multrun. Did you mean '--multirun'? shopkit run --help shows the options.\n"
-    )
+    assert err.startswith("Error: shopkit run: unrecognized arguments: --multrun. Did you mean '--multirun'?")
 
 
 def complete(shopkit: Shopkit, monkeypatch: pytest.MonkeyPatch, line: str) -> list[str]:

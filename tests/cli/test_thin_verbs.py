@@ -46,12 +46,12 @@ def test_report_of_no_run(shopkit: Shopkit) -> None:
 
 
 def test_compare(shopkit: Shopkit, monkeypatch: pytest.MonkeyPatch) -> None:
-    def cell(text: str, best: bool) -> SimpleNamespace:
-        return SimpleNamespace(text=text, interval="[0, 1]", is_best=best)
+    def cell(text: str, interval: str, best: bool) -> SimpleNamespace:
+        return SimpleNamespace(text=text, interval=interval, is_best=best)
 
     comparison = SimpleNamespace(
         runs=("one", "two"),
-        metrics=[SimpleNamespace(title="AUROC", cells=(cell("0.9", True), cell("0.8", False)))],
+        metrics=[SimpleNamespace(title="AUROC", cells=(cell("0.9", "0.8 to 1.0", True), cell("0.8", "", False)))],
         differences=[("model.name", ("mlp", "linear"))],
         notes=("The test rows differ.",),
     )
@@ -60,7 +60,7 @@ def test_compare(shopkit: Shopkit, monkeypatch: pytest.MonkeyPatch) -> None:
     code, out, _ = shopkit("compare", "runs/one", "runs/two", "-o", "page.html")
     assert code == 0
     assert out == (
-        "Metric  one          two\nAUROC   0.9* [0, 1]  0.8 [0, 1]\n\n"
+        "Metric  one                two\nAUROC   0.9* (0.8 to 1.0)  0.8\n\n"
         "Setting     one  two\nmodel.name  mlp  linear\n\nNote: The test rows differ.\n\npage.html\n"
     )
 

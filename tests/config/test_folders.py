@@ -10,7 +10,9 @@ from shopkit.errors import ConfigError
 from shopkit.registry import load_registry
 
 
-def test_an_editable_install_finds_conf_beside_the_package_and_a_wheel_inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_editable_install_finds_conf_beside_the_package_and_a_wheel_inside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert (core_folder() / "config.yaml").is_file()
     package = tmp_path / "site-packages" / "shopkit"
     package.mkdir(parents=True)
@@ -28,7 +30,9 @@ def test_the_users_folder_comes_first(tmp_path: Path, monkeypatch: pytest.Monkey
     registry = load_registry("")
     assert find_folders(registry).user is None
     (tmp_path / "conf" / "experiment" / "mine").mkdir(parents=True)
-    (tmp_path / "conf" / "experiment" / "purchase_intent.yaml").write_text("# @package _global_\n# shopkit run\n#\n# Mine.\n# More.\n")
+    (tmp_path / "conf" / "experiment" / "purchase_intent.yaml").write_text(
+        "# @package _global_\n# shopkit run\n#\n# Mine.\n# More.\n"
+    )
     (tmp_path / "conf" / "experiment" / "mine" / "deep.yaml").touch()
     folders = find_folders(registry)
     assert list(folders) == [tmp_path / "conf", core_folder()]

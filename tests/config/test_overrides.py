@@ -14,9 +14,19 @@ def rewritten(*typed: str) -> list[str]:
 
 
 def test_values_are_forced_groups_are_chosen_and_hydra_keeps_its_own() -> None:
-    given = ("model=mlp", "+experiment=x", "++model=mlp", "model.lr=1", "+model.lr=1", "engine=spark", "hydra.verbose=true", "~model.lr")
+    given = (
+        "model=mlp",
+        "+experiment=x",
+        "++model=mlp",
+        "model.lr=1",
+        "+model.lr=1",
+        "engine=spark",
+        "hydra.verbose=true",
+        "~model.lr",
+    )
     assert rewritten(*given) == [
-        "model=mlp", "experiment=x", "model=mlp", "++model.lr=1", "++model.lr=1", "+engine=spark", "hydra.verbose=true", "~model.lr",
+        "model=mlp", "experiment=x", "model=mlp", "++model.lr=1", "++model.lr=1", "+engine=spark", "hydra.verbose=true",
+        "~model.lr",
     ]  # fmt: skip
     assert rewritten("hydra/launcher=basic", "model@other=mlp") == ["hydra/launcher=basic", "model@other=mlp"]
 
@@ -54,7 +64,9 @@ def test_which_settings_an_override_sets() -> None:
 
 
 def test_a_sweep_tries_every_value_once() -> None:
-    given = rewrite(["model=mlp,linear", "seed=1,2", "model.lr=choice(0.1,0.2)", "model.a=range(0,2)", "model.b=interval(0,1)"], GROUPS)
+    given = rewrite(
+        ["model=mlp,linear", "seed=1,2", "model.lr=choice(0.1,0.2)", "model.a=range(0,2)", "model.b=interval(0,1)"], GROUPS
+    )
     runs_of_sweep = expand(given)
     assert runs_of_sweep[0] == ["model=mlp", "++seed=1", "++model.lr=0.1", "++model.a=0"]
     assert len(runs_of_sweep) == 5

@@ -33,6 +33,16 @@ def registry() -> Registry:
         ["features.numers=x"],
         ["evaluation.bootstrap=3"],
         ["split=kfold", "split.folds=3"],
+        ["model.members=two"],
+        ["model.members=1.5"],
+        ["model.members=-0.5"],
+        ["model.members=True"],
+        ["+model.residual=1"],
+        ["model.hidden=3"],
+        ["model.activation=rellu"],
+        ["view.first_cutoff=2017"],
+        ["trainer.lr=fast"],
+        ["trainer=gpu", "trainer.precision=half"],
     ],
 )
 def test_it_says_the_same_sooner(overrides: list[str], registry: Registry) -> None:
@@ -50,6 +60,15 @@ def test_it_says_the_same_sooner(overrides: list[str], registry: Registry) -> No
         ["+experiment=purchase_intent", "model=linear", "model.l2=3"],
         ["model.dropout=0.3", "features.columns.a.b=quantile", "seed=3", "hydra.run.dir=x", "hydra/job_logging=default"],
         ["~model.dropout", "model=null", "model.name=x", "'model'=mlp"],
+        [
+            "model.dropout=null",
+            "model.dropout=nan",
+            "model.dropout=1e-3",
+            "model.dropout=0",
+            "model.members=[1]",
+            "model.members=1_0",
+        ],
+        ["source.time_zone=UTC", "source.units.price=3", "split.seed=x,y", "view.first_cutoff='2017'"],
         ["model='mlp'", "model.hidden[0]=3", "engine@package=x", "model=small"],
     ],
 )

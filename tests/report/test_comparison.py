@@ -51,7 +51,7 @@ def test_the_page_overlays_the_curves(make_run: MakeRun, tmp_path: Path) -> None
     path = tmp_path / "comparison.html"
     compare(runs, path)
     text = path.read_text(encoding="utf-8")
-    assert text.count('<svg class="chart"') == 3
+    assert text.count('<svg class="chart"') == 4
     assert "<h1>2 runs side by side</h1>" in text
     assert "http" not in text.replace("http-equiv", "")
 

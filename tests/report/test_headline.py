@@ -19,7 +19,7 @@ def of(run: Run) -> Headline:
 def test_a_ranking_is_told_by_what_the_top_of_the_list_catches(make_run: MakeRun) -> None:
     curve = {"share_of_rows": [0.0, 0.1, 0.3, 1.0], "share_of_positives": [0.0, 0.5, 0.7, 1.0], "lift": [None, 5, 2.3, 1]}
     top = of(make_run("binary", curves={"gains": curve}))
-    assert top.title == "The top 20\u00a0% of the list catch 60\u00a0% of all “bought”"
+    assert top.title == "The top 20\u00a0% of the list catch 60\u00a0% of all cases of “bought”"
     assert top.lead.startswith("That is 3.0 times what picking at random would catch, measured on 6,000 rows")
 
 
@@ -27,7 +27,7 @@ def test_where_positives_are_many_it_is_told_by_how_many_of_the_top_are_positive
     curve = {"share_of_rows": [0.0, 0.2, 1.0], "share_of_positives": [0.0, 0.32, 1.0], "lift": [None, 1.6, 1]}
     target = {"classes": ["kept", "returned"], "positive": "returned", "rate": {"test": 0.6}}
     top = of(make_run("binary", curves={"gains": curve}, target=target))
-    assert top.title == "Of the top 20\u00a0% of the list 96\u00a0% are “bought = returned”, of all 60\u00a0%"
+    assert top.title == "Of the top 20\u00a0% of the list 96\u00a0% are cases of “bought = returned”, of all 60\u00a0%"
     assert top.lead.startswith("1.6 times what picking at random would give")
 
 

@@ -16,6 +16,8 @@ from tests.views.shops import SMALL, settings
 
 DAY = pd.Timedelta(1, "D")
 WINDOWS = SMALL["windows_days"]
+PURCHASE = PurchaseWithinView(settings())
+VALUE = BasketValueView(BasketValueSettings(**SMALL))
 
 
 def rows(frames: dict[str, pd.DataFrame], view: PurchaseWithinView | BasketValueView) -> pd.DataFrame:
@@ -79,7 +81,7 @@ def slow_features(frames: dict[str, pd.DataFrame], customer: int, cutoff: pd.Tim
 
 def test_features_are_those_computed_by_hand():
     frames = shop()
-    found = rows(frames, PurchaseWithinView(settings()))
+    found = rows(frames, PURCHASE)
     assert len(found) > 60
     for _, row in found.sample(25, random_state=0).iterrows():
         for name, expected in slow_features(frames, row.household_id, row.cutoff).items():
@@ -105,7 +107,7 @@ def test_examples_are_the_active_customers_of_each_cutoff_and_the_label_is_what_
 
 def test_purchases_in_one_department():
     frames = shop()
-    anywhere = rows(frames, PurchaseWithinView(settings()))
+    anywhere = rows(frames, PURCHASE)
     fuel = rows(frames, PurchaseWithinView(settings(department="FUEL")))
     assert {"share_fuel", "days_since_fuel"} <= set(fuel.columns)
     assert (fuel.buys <= anywhere.buys).all()
@@ -114,15 +116,14 @@ def test_purchases_in_one_department():
 
 def test_the_value_of_the_next_basket():
     frames = shop()
-    view = BasketValueView(BasketValueSettings(**SMALL))
-    examples = view.examples(as_tables(frames))
-    found = rows(frames, view)
+    examples = VALUE.examples(as_tables(frames))
+    found = examples.table.to_pyarrow().to_pandas()
     orders = frames["transactions"]
     for _, row in found.sample(20, random_state=0).iterrows():
         after = orders[(orders.household_id == row.household_id) & (orders.transaction_timestamp >= row.cutoff)]
         first = after.sort_values(["transaction_timestamp", "basket_id"]).basket_id.iloc[0]
         assert row.basket_value == pytest.approx(after[after.basket_id == first].sales_value.sum())
-    everyone = rows(frames, PurchaseWithinView(settings()))
+    everyone = rows(frames, PURCHASE)
     left_out = {reason: count.to_pyarrow().as_py() for reason, count in examples.left_out.items()}
     assert left_out["no basket within the horizon"] == len(everyone) - len(found) == (everyone.buys == 0).sum()
 
@@ -165,28 +166,25 @@ def planted(frames: dict[str, pd.DataFrame], moment: pd.Timestamp) -> dict[str, 
 
 
 @pytest.mark.parametrize(
-    "view", [PurchaseWithinView(settings()), BasketValueView(BasketValueSettings(**SMALL))], ids=["purchase", "value"]
+    ("view", "place", "late"),
+    [(PURCHASE, 0, 0 * DAY), (PURCHASE, 0, 6.9 * DAY), (PURCHASE, -2, 0 * DAY), (VALUE, 1, pd.Timedelta(1, "s"))],
+    ids=["at the first cut-off", "a week after it", "at a later one", "basket value"],
 )
-@pytest.mark.parametrize("late", [pd.Timedelta(0), 6.9 * DAY])
-def test_what_is_planted_at_or_after_a_cutoff_changes_nothing_but_the_label(view, late):
-    frames = shop()
-    before = rows(frames, view)
-    label = "buys" if "buys" in before else "basket_value"
-    for cutoff in before.cutoff.unique()[[0, -2]]:
-        after = rows(planted(frames, cutoff + late), view)
-        joined = before[before.cutoff <= cutoff].merge(
-            after, on=["household_id", "cutoff"], suffixes=("", " planted"), how="left", indicator=True
-        )
-        assert (joined["_merge"] == "both").all()
-        for name in before.columns.drop(["household_id", "cutoff", label]):
-            pd.testing.assert_series_equal(joined[name], joined[f"{name} planted"], check_names=False, check_dtype=False)
-        at = joined[joined.cutoff == cutoff]
-        if label == "buys":
-            assert (at["buys planted"] == 1).all()
-            assert len(after) >= len(before)
-        # And it is seen by the next cut-off, so the planted rows do count.
-        later = after[after.cutoff == cutoff + 7 * DAY]
-        assert (later.largest_basket == 9_999.0).all()
+def test_what_is_planted_at_or_after_a_cutoff_changes_nothing_but_the_label(view, place, late):
+    before = rows(shop(), view)
+    cutoff = before.cutoff.unique()[place]
+    after = rows(planted(shop(), cutoff + late), view)
+    label = "buys" if view is PURCHASE else "basket_value"
+    joined = before[before.cutoff <= cutoff].merge(
+        after, on=["household_id", "cutoff"], suffixes=("", " planted"), how="left", indicator=True
+    )
+    assert (joined["_merge"] == "both").all()
+    for name in before.columns.drop(["household_id", "cutoff", label]):
+        pd.testing.assert_series_equal(joined[name], joined[f"{name} planted"], check_names=False, check_dtype=False)
+    # The planted rows are there: in the label, and in what the next cut-off knows.
+    if view is PURCHASE:
+        assert (joined["buys planted"][joined.cutoff == cutoff] == 1).all()
+    assert (after.largest_basket[after.cutoff == cutoff + 7 * DAY] == 9_999.0).all()
 
 
 # -- generality ---------------------------------------------------------------------------------------------------
@@ -197,12 +195,19 @@ def test_a_plain_table_of_orders_is_enough():
         columns={"household_id": "customer", "transaction_timestamp": "at", "sales_value": "paid", "basket_id": "order_id"}
     )[["customer", "at", "paid", "order_id"]]
     plain = PurchaseWithinSettings(
-        **SMALL, orders="data", customer="customer", time="at", amount="paid", basket="order_id", product="", quantity="", store="",
-        discounts=[], coupon_discounts=[], products="", customers="", campaigns="", redemptions="",
-    )  # fmt: skip
+        **SMALL,
+        orders="data",
+        customer="customer",
+        time="at",
+        amount="paid",
+        basket="order_id",
+        **dict.fromkeys(("product", "quantity", "store", "products", "customers", "campaigns", "redemptions"), ""),
+        discounts=[],
+        coupon_discounts=[],
+    )
     examples = PurchaseWithinView(plain).examples(as_tables(orders, units={"paid": "EUR"}))
     found = examples.table.to_pyarrow().to_pandas()
-    rich = rows(shop(), PurchaseWithinView(settings()))
+    rich = rows(shop(), PURCHASE)
     assert len(found) == len(rich)
     assert not [name for name in found if "share_" in name and name != "weekend_share"]
     assert examples.units["spend_7d"] == "EUR"
@@ -213,7 +218,7 @@ def test_a_plain_table_of_orders_is_enough():
 def test_a_customer_who_is_described_twice_makes_no_more_examples():
     frames = shop()
     twice = {**frames, "demographics": pd.concat([frames["demographics"]] * 2)}
-    pd.testing.assert_frame_equal(rows(twice, PurchaseWithinView(settings())), rows(frames, PurchaseWithinView(settings())))
+    pd.testing.assert_frame_equal(rows(twice, PURCHASE), rows(frames, PURCHASE))
 
 
 def test_examples_whose_horizon_is_not_over_are_counted():

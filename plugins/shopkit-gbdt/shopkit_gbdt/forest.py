@@ -14,6 +14,7 @@ class Forest:
 
     A split has one or more ascending `boundaries`: they cut the number line into intervals (−∞, b₁], (b₁, b₂], …, (bₖ, ∞) that
     go left and right in turn. A numeric split has one boundary; a set of categories has two for each run of neighbouring ids.
+    A tree's splits are neighbours, its root the first of them; so are its leaves.
     Children and roots are split indices, or `~leaf` where negative.
     """
 
@@ -61,6 +62,14 @@ class Forest:
         return np.where(np.isnan(values), self.nan_left[node], (interval % 2 == 0) == self.first_left[node])
 
     @property
+    def n_splits(self) -> np.ndarray:
+        """int64 (n_trees,): splits of each tree, which has one leaf more."""
+        ends = np.append(np.where(self.roots < 0, 0, self.roots), len(self.feature))
+        # A tree of one leaf has no root split: the tree before it ends where the next one with splits begins.
+        starts = np.minimum.accumulate(np.where(np.append(self.roots < 0, False), len(self.feature), ends)[::-1])[::-1]
+        return np.diff(starts)
+
+    @property
     def size(self) -> int:
         """Numbers learnt: boundaries and leaf values."""
         return len(self.boundaries) + len(self.leaves)
@@ -95,7 +104,7 @@ class Tree:
 
 
 def plant(trees: Iterable[Tree], base: np.ndarray) -> Forest:
-    """Trees as one forest. Splits that send every value the same way are kept: they have no boundary."""
+    """Trees as one forest."""
     splits: list[Split] = []
     leaves: list[np.ndarray] = [np.zeros(0)]
     left, right, roots, targets = [], [], [], []
@@ -138,7 +147,7 @@ def runs(members: np.ndarray) -> tuple[list[float], bool]:
     ([1.0], True)
     """
     if not len(members):
-        return [], False
+        return [float("inf")], False
     gaps = np.flatnonzero(np.diff(members) > 1)
     firsts = members[np.concatenate([[0], gaps + 1])]
     lasts = members[np.concatenate([gaps, [len(members) - 1]])]

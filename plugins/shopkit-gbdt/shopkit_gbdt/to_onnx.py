@@ -37,8 +37,49 @@ def to_onnx(forest: Forest, features: FeatureSpec) -> onnx.ModelProto:
         inputs["ids"] = spox.argument(spox.Tensor(np.int64, ("N", features.n_ids)))
     columns = [op.cast(value, to=np.float64) for value in inputs.values()]
     x = op.concat(columns, axis=1) if len(columns) == 2 else columns[0]
-    scores = ml.tree_ensemble_regressor(x, **_Writer(forest).attributes())
-    base = forest.base.astype(np.float32)
-    model = spox.build(inputs, {"scores": op.add(scores, op.const(base)) if base.any() else scores})
+    scores = ml.tree_ensemble_regressor(x, **_attributes(forest))
+    model = spox.build(inputs, {"scores": scores})
     model.ir_version = IR_VERSION
     return model
+
+
+def _attributes(forest: Forest) -> dict[str, Any]:
+    """The operator's attributes. Node ids: a test is the index of its boundary, a leaf follows after all boundaries."""
+    n_tests, n_leaves = len(forest.boundaries), len(forest.leaves)
+    n_boundaries = np.diff(forest.start)
+    split = np.repeat(np.arange(len(forest.feature)), n_boundaries)  # (n_tests,)
+    place = np.arange(n_tests) - forest.start[split]
+    goes_left = (place % 2 == 0) == forest.first_left[split]  # what the true branch means
+    left, right = (np.where(child >= 0, forest.start[np.maximum(child, 0)], n_tests + ~child) for child in (forest.left, forest.right))
+    when_true = np.where(goes_left, left[split], right[split])
+    is_last = place == n_boundaries[split] - 1
+    when_false = np.where(is_last, np.where(goes_left, right[split], left[split]), np.arange(n_tests) + 1)
+
+    n_splits = forest.n_splits
+    trees = np.arange(len(n_splits))
+    tree_of_leaf = np.repeat(trees, n_splits + 1)
+    tree = np.concatenate([np.repeat(trees, n_splits)[split], tree_of_leaf])
+    order = np.argsort(tree, kind="stable")  # a tree's root stands first among its nodes
+
+    def nodes(tests: np.ndarray) -> np.ndarray:
+        """Of every node in order; leaves have 0."""
+        return np.concatenate([tests, np.zeros(n_leaves, tests.dtype)])[order]
+
+    is_leaf = order >= n_tests
+    return {
+        "n_targets": len(forest.base),
+        "base_values_as_tensor": forest.base,
+        "nodes_treeids": tree[order].tolist(),
+        "nodes_nodeids": order.tolist(),
+        "nodes_modes": np.where(is_leaf, "LEAF", "BRANCH_LEQ").tolist(),
+        "nodes_featureids": nodes(forest.feature[split]).tolist(),
+        "nodes_values_as_tensor": nodes(forest.boundaries),
+        "nodes_truenodeids": nodes(when_true).tolist(),
+        "nodes_falsenodeids": nodes(when_false).tolist(),
+        # NaN takes the first true branch that leads where it should, or else the only false one.
+        "nodes_missing_value_tracks_true": nodes((goes_left == forest.nan_left[split]).astype(int)).tolist(),
+        "target_treeids": tree_of_leaf.tolist(),
+        "target_nodeids": (n_tests + np.arange(n_leaves)).tolist(),
+        "target_ids": forest.target[tree_of_leaf].tolist(),
+        "target_weights_as_tensor": forest.leaves,
+    }

@@ -1,0 +1,286 @@
+"""What every model promises, trained by gradients or an estimator."""
+
+from __future__ import annotations
+
+import copy
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+import torch
+
+from shopkit.features.base import FeatureSpec
+from shopkit.models.base import Arrays, Estimator, Model
+from shopkit.models.to_onnx import to_onnx
+from shopkit.runtime.artifact import open_session
+from shopkit.tasks.base import Task
+from shopkit.testing.checks import applies
+from shopkit.testing.data import arrays, feature_spec, rows_of
+from shopkit.testing.subject import NotApplicable, Subject
+from shopkit.training.scores import model_scores
+
+TASKS = ("binary", "multiclass", "regression")
+ROUNDING = 1e-4
+"""Of float32 sums taken in another order."""
+N_STEPS = 20
+LEARNING_RATE = 3e-3
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A model after a few steps, or a fitted estimator, in the words that both share."""
+
+    subject: Subject
+    task: Task
+    spec: FeatureSpec
+    train: Arrays
+    model: Model | Estimator
+
+    def __str__(self) -> str:
+        return f"with {self.spec.n_dense} numbers, {self.spec.n_ids} ids and {self.task.n_outputs} outputs"
+
+    def scores(self, features: dict[str, np.ndarray]) -> np.ndarray:
+        if isinstance(self.model, Estimator):
+            return self.model.scores(features)
+        return model_scores(self.model, features)
+
+    def to_onnx(self) -> onnx.ModelProto:
+        return self.model.to_onnx() if isinstance(self.model, Estimator) else to_onnx(self.model, self.spec)
+
+
+def _tasks(subject: Subject) -> list[str]:
+    asked = sorted(tag.removeprefix("task:") for tag in subject.tags if tag.startswith("task:"))
+    installed = [name for name in asked or TASKS if name in subject.registry.families["tasks"]]
+    if not installed:
+        raise NotApplicable(f"none of the tasks {', '.join(asked or TASKS)} is installed")
+    return installed
+
+
+def _task(subject: Subject, name: str) -> Task:
+    task: Task = subject.registry.build(subject.registry.choice("tasks", name))
+    return task
+
+
+def _prepared(subject: Subject, task_name: str, spec: FeatureSpec | None = None) -> tuple[Task, FeatureSpec, Arrays]:
+    task, spec = _task(subject, task_name), spec or feature_spec()
+    return task, spec, arrays(subject, spec, task)
+
+
+def _built(subject: Subject, task: Task, spec: FeatureSpec) -> Model:
+    torch.manual_seed(subject.seed)
+    model: Model = subject.build(spec, task.n_outputs)
+    model.start_from(torch.from_numpy(np.asarray(task.initial_bias(), np.float32)))
+    return model
+
+
+def _fitted(subject: Subject, task_name: str, spec: FeatureSpec | None = None) -> Fitted:
+    task, spec, train = _prepared(subject, task_name, spec)
+    if "estimator" in subject.tags:
+        estimator: Estimator = subject.build(spec, task)
+        estimator.fit(rows_of(train, slice(0, 300)), rows_of(train, slice(300, None)), subject.seed)
+        return Fitted(subject, task, spec, train, estimator)
+    model = _built(subject, task, spec)
+    _steps(model, task, train, 3)
+    return Fitted(subject, task, spec, train, model.eval())
+
+
+def _each(subject: Subject) -> Iterator[Fitted]:
+    for name in _tasks(subject):
+        yield _fitted(subject, name)
+
+
+def _steps(model: Model, task: Task, train: Arrays, n_steps: int) -> None:
+    optimizer = torch.optim.AdamW(model.parameter_groups(LEARNING_RATE, 0.0))
+    batch, target = train.tensors(), torch.from_numpy(train.target)
+    model.train()
+    for _ in range(n_steps):
+        optimizer.zero_grad()
+        task.loss(model(batch), target, None).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+
+
+def _loss(task: Task, scores: np.ndarray, target: np.ndarray) -> float:
+    return float(task.loss(torch.from_numpy(scores), torch.from_numpy(target), None))
+
+
+def check_models_scores_have_the_stated_shape(subject: Subject) -> None:
+    """Scores are float32 (N, n_outputs), finite, and the same when asked again."""
+    for fitted in _each(subject):
+        scores = fitted.scores(fitted.train.features)
+        shape = (len(fitted.train), fitted.task.n_outputs)
+        subject.require(
+            scores.shape == shape and scores.dtype == np.float32,
+            f"scores must be float32 {shape} {fitted}; they are {scores.dtype} {scores.shape}.",
+        )
+        subject.require(bool(np.isfinite(scores).all()), f"scores are NaN or infinite {fitted}.")
+        subject.require_equal(fitted.scores(fitted.train.features), scores, f"scores must be the same when asked again {fitted}")
+
+
+def check_models_batch_of_one(subject: Subject) -> None:
+    """One row is answered as it is among many."""
+    for fitted in _each(subject):
+        whole = fitted.scores(fitted.train.features)
+        one = fitted.scores(rows_of(fitted.train, slice(0, 1)).features)
+        subject.require_equal(one, whole[:1], f"a batch of one must give the scores it has among many {fitted}", ROUNDING)
+
+
+def check_models_rows_do_not_mix(subject: Subject) -> None:
+    """A row's scores do not depend on the other rows of its batch, nor on its place among them."""
+    for fitted in _each(subject):
+        whole = fitted.scores(fitted.train.features)
+        part = rows_of(fitted.train, slice(20, 50))
+        law = f"a row's scores must not depend on the other rows of its batch {fitted}"
+        subject.require_equal(fitted.scores(part.features), whole[20:50], law, ROUNDING)
+        turned = {name: values[::-1].copy() for name, values in fitted.train.features.items()}
+        law = f"a turned batch must give turned scores {fitted}"
+        subject.require_equal(fitted.scores(turned), whole[::-1], law, ROUNDING)
+
+
+def check_models_take_any_features(subject: Subject) -> None:
+    """A model works with numbers only and with ids only: a tensor of width 0 is left out."""
+    for dense, ids in ((True, False), (False, True)):
+        fitted = _fitted(subject, _tasks(subject)[0], feature_spec(dense, ids))
+        scores = fitted.scores(fitted.train.features)
+        subject.require(bool(np.isfinite(scores).all()), f"scores are NaN or infinite {fitted}.")
+        session = open_session(fitted.to_onnx().SerializeToString())
+        (answer,) = session.run(["scores"], fitted.train.features)
+        subject.require_equal(answer, scores, f"the graph must give the model's scores {fitted}", ROUNDING)
+
+
+def check_models_export_parity(subject: Subject) -> None:
+    """The ONNX graph gives the model's scores, for one row and for many, from inputs `dense` and `ids` and with standard
+    operators."""
+    for fitted in _each(subject) if "estimator" in subject.tags else [_fitted(subject, _tasks(subject)[-1])]:
+        model = fitted.to_onnx()
+        custom = sorted({node.domain for node in model.graph.node} - {"", "ai.onnx", "ai.onnx.ml"})
+        own = {function.domain for function in model.functions}
+        subject.require(set(custom) <= own, f"the graph uses operators outside the ONNX standard: {', '.join(custom)}.")
+        session = open_session(model.SerializeToString())
+        names = [value.name for value in session.get_inputs()]
+        subject.require(
+            set(names) <= set(fitted.train.features),
+            f"the graph's inputs must be `dense` and `ids`, as there are; they are {names}.",
+        )
+        outputs = [value.name for value in session.get_outputs()]
+        subject.require(outputs == ["scores"], f"the graph's only output must be `scores`; it has {outputs}.")
+        for n_rows in (1, 2, 257):
+            features = rows_of(fitted.train, slice(0, n_rows)).features
+            (answer,) = session.run(["scores"], {name: features[name] for name in names})
+            law = f"the graph must give the model's scores for {n_rows} rows {fitted}"
+            subject.require_equal(answer, fitted.scores(features), law, ROUNDING)
+
+
+@applies(without="estimator")
+def check_models_gradient_steps_lower_the_loss(subject: Subject) -> None:
+    """A few small gradient steps lower the loss on the rows they are taken on, and every gradient is finite."""
+    for name in _tasks(subject):
+        task, spec, train = _prepared(subject, name)
+        model = _built(subject, task, spec)
+        before = _loss(task, model_scores(model, train.features), train.target)
+        _steps(model, task, train, N_STEPS)
+        bad = [n for n, p in model.named_parameters() if p.grad is not None and not bool(p.grad.isfinite().all())]
+        subject.require(not bad, f"the gradient of {', '.join(bad[:3])} is NaN or infinite with task {name}.")
+        after = _loss(task, model_scores(model, train.features), train.target)
+        subject.require(
+            after < before,
+            f"{N_STEPS} small gradient steps must lower the loss with task {name}; it went from {before:.6g} to {after:.6g}.",
+        )
+
+
+@applies(without="estimator")
+def check_models_training_scores_fit_the_loss(subject: Subject) -> None:
+    """While training, scores are (batch, n_outputs), or (batch, members, n_outputs) for an ensemble."""
+    task, spec, train = _prepared(subject, _tasks(subject)[0])
+    model = _built(subject, task, spec).train()
+    shape = tuple(model(train.tensors()).shape)
+    subject.require(
+        len(shape) in (2, 3) and shape[0] == len(train) and shape[-1] == task.n_outputs,
+        f"training scores must be ({len(train)}, {task.n_outputs}) or ({len(train)}, members, {task.n_outputs}); they are {shape}.",
+    )
+
+
+@applies(without="estimator")
+def check_models_move_between_types_and_devices(subject: Subject) -> None:
+    """`.double()` computes in float64, and a GPU, where there is one, gives the CPU's scores."""
+    fitted = _fitted(subject, _tasks(subject)[0])
+    assert isinstance(fitted.model, Model)
+    expected, batch = fitted.scores(fitted.train.features), fitted.train.tensors()
+    doubled = copy.deepcopy(fitted.model).double()
+    with torch.no_grad():
+        scores = doubled({name: values.double() if name == "dense" else values for name, values in batch.items()})
+    subject.require(scores.dtype == torch.float64, f"after `.double()` scores must be float64; they are {scores.dtype}.")
+    law = "float64 scores must agree with the float32 ones"
+    subject.require_equal(scores.float().numpy(), expected, law, ROUNDING)
+    if torch.cuda.is_available():
+        there = copy.deepcopy(fitted.model).cuda()
+        with torch.no_grad():
+            scores = there({name: values.cuda() for name, values in batch.items()})
+        subject.require_equal(scores.cpu().numpy(), expected, "scores on the GPU must agree with the CPU's", 1e-3)
+
+
+@applies(without="estimator")
+def check_models_state_round_trip(subject: Subject) -> None:
+    """The `state_dict`, saved and read as plain tensors, makes a new model of the same settings answer alike."""
+    fitted = _fitted(subject, _tasks(subject)[0])
+    assert isinstance(fitted.model, Model)
+    stream = io.BytesIO()
+    torch.save(fitted.model.state_dict(), stream)
+    stream.seek(0)
+    torch.manual_seed(subject.seed + 1)
+    other: Model = subject.build(fitted.spec, fitted.task.n_outputs)
+    other.load_state_dict(torch.load(stream, weights_only=True))
+    law = "a new model with the same `state_dict` must give the same scores"
+    subject.require_equal(model_scores(other, fitted.train.features), fitted.scores(fitted.train.features), law)
+
+
+@applies("estimator")
+def check_estimators_learn(subject: Subject) -> None:
+    """A fitted estimator has a lower training loss than the best constant, and `fit` returns plain facts for the report."""
+    for name in _tasks(subject):
+        task, spec, train = _prepared(subject, name)
+        estimator: Estimator = subject.build(spec, task)
+        facts = estimator.fit(train, rows_of(train, slice(0, 100)), subject.seed)
+        _require_plain(subject, facts)
+        constant = np.tile(np.asarray(task.initial_bias(), np.float32), (len(train), 1))
+        best, got = _loss(task, constant, train.target), _loss(task, estimator.scores(train.features), train.target)
+        subject.require(
+            got < best, f"its training loss with task {name} is {got:.6g}, not below {best:.6g} of the best constant."
+        )
+
+
+def _require_plain(subject: Subject, facts: object) -> None:
+    try:
+        plain = isinstance(facts, dict) and json.loads(json.dumps(facts)) == facts
+    except (TypeError, ValueError):
+        plain = False
+    subject.require(plain, f"`fit` must return a dict of plain JSON data; it returned {facts!r:.200}.")
+
+
+@applies("estimator")
+def check_estimators_state_round_trip(subject: Subject) -> None:
+    """`state` holds plain arrays, and a new estimator that is given them by `load_state` answers and exports alike."""
+    for fitted in _each(subject):
+        assert isinstance(fitted.model, Estimator)
+        state = fitted.model.state()
+        odd = [key for key, values in state.items() if not isinstance(values, np.ndarray) or values.dtype == object]
+        subject.require(not odd, f"`state` must hold plain arrays, as it is stored without a pickle; {', '.join(odd)} are not.")
+        stream = io.BytesIO()
+        np.savez(stream, **state)  # type: ignore[arg-type]
+        stream.seek(0)
+        other: Estimator = subject.build(fitted.spec, fitted.task)
+        with np.load(stream, allow_pickle=False) as stored:
+            other.load_state(dict(stored))
+        law = f"a new estimator with the same state must give the same scores {fitted}"
+        subject.require_equal(other.scores(fitted.train.features), fitted.scores(fitted.train.features), law)
+        same = other.to_onnx().SerializeToString(deterministic=True) == fitted.to_onnx().SerializeToString(deterministic=True)
+        subject.require(same, f"a new estimator with the same state must export the same bytes {fitted}.")
+
+
+def check_models_are_deterministic(subject: Subject) -> None:
+    """The same rows and seed give the same scores to the last bit."""
+    first, second = (_fitted(subject, _tasks(subject)[0]) for _ in range(2))
+    law = "fitting twice with one seed must give the same scores"
+    subject.require_equal(second.scores(first.train.features), first.scores(first.train.features), law)
