@@ -14,11 +14,16 @@ from shopkit.schema import MISSING_TIME
 MISSING_ID, UNKNOWN_ID, FIRST_ID = 0, 1, 2
 
 
+def end_to_end(columns: Sequence[ndx.Array]) -> ndx.Array:
+    """C arrays (N,) → (C · N,)."""
+    return columns[0] if len(columns) == 1 else ndx.concat(list(columns))
+
+
 def stack(columns: Sequence[ndx.Array]) -> ndx.Array:
-    """C arrays (N,) → (N, C). Joined end to end first: three nodes however many columns there are."""
+    """C arrays (N,) → (N, C): three nodes, however many columns there are."""
     if len(columns) == 1:
         return ndx.reshape(columns[0], (-1, 1))
-    return ndx.reshape(ndx.concat(list(columns)), (len(columns), -1)).T
+    return ndx.reshape(end_to_end(columns), (len(columns), -1)).T
 
 
 def missing(x: ndx.Array) -> ndx.Array:
@@ -54,12 +59,6 @@ def look_up(column: ndx.Array, keys: np.ndarray, values: np.ndarray, default: fl
     if np.issubdtype(values.dtype, np.integer):
         return ndx.asarray(ml.label_encoder(x, keys_strings=names, values_int64s=values.tolist(), default_int64=int(default)))
     return ndx.asarray(ml.label_encoder(x, keys_strings=names, values_floats=values.tolist(), default_float=float(default)))
-
-
-def count_reached(x: ndx.Array, edges: np.ndarray) -> ndx.Array:
-    """How many of its column's edges each value has reached: (N, C) and edges (C, E), padded with +inf → (N, C) float32."""
-    reached = ndx.expand_dims(x, axis=2) >= like(x, edges)  # (N, C, E)
-    return ndx.sum(ndx.astype(reached, ndx.float32), axis=2)
 
 
 def impute(x: ndx.Array, values: Sequence[float]) -> ndx.Array:

@@ -147,8 +147,8 @@ def _binary(facts: Facts) -> tuple[str, str]:
     average = f" {percent(rate)} of these rows are {picked}." if is_number(rate) else ""
     if is_number(rate) and rate > TOP:
         # Where positives outnumber the places in the list, the share of them that it holds says little.
-        title = f"Of the top {TOP:.0%} of the list {share * rate / TOP:.0%} are {picked}, of all {rate:.0%}"
-        return title.replace("%", "\u00a0%"), f"{share / TOP:.1f} times what picking at random would give, measured on {tests}."
+        title = f"{share * rate / TOP:.0%} of the top {TOP:.0%} are {picked}, against {rate:.0%} overall"
+        return title.replace("%", "\u00a0%"), f"Rank by probability and start at the top. Measured on {tests}."
     title = f"The top {TOP:.0%} of the list catch {share:.0%} of all {picked}".replace("%", "\u00a0%")
     return title, f"That is {share / TOP:.1f} times what picking at random would catch, measured on {tests}.{average}"
 

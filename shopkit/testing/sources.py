@@ -6,6 +6,7 @@ import gc
 from zoneinfo import ZoneInfo
 
 import ibis
+import ibis.expr.datatypes as dt
 import ibis.expr.operations as ops
 import ibis.expr.types as ir
 from ibis.backends.sql.datatypes import DuckDBType
@@ -48,8 +49,13 @@ def require_schema(subject: Subject, what: str, table: ir.Table) -> None:
     found = {name: DuckDBType.from_string(dtype) for name, dtype, *_ in described}
     subject.require(stated.names == tuple(found), f"{what}: the stated columns are {stated.names}, the engine's {tuple(found)}.")
     for column, dtype in stated.items():
-        said, has = (one.copy(nullable=True) for one in (dtype, found[column]))
+        said, has = (_comparable(one) for one in (dtype, found[column]))
         subject.require(said == has, f"{what}, column '{column}': the stated type is {said}, the engine's {has}.")
+
+
+def _comparable(dtype: dt.DataType) -> dt.DataType:
+    """Without what an expression need not state: whether values may be missing, and how fine times are."""
+    return dtype.copy(nullable=True, scale=None) if isinstance(dtype, dt.Timestamp) else dtype.copy(nullable=True)
 
 
 def check_sources_describe_their_data(subject: Subject) -> None:

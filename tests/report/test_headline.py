@@ -27,8 +27,8 @@ def test_where_positives_are_many_it_is_told_by_how_many_of_the_top_are_positive
     curve = {"share_of_rows": [0.0, 0.2, 1.0], "share_of_positives": [0.0, 0.32, 1.0], "lift": [None, 1.6, 1]}
     target = {"classes": ["kept", "returned"], "positive": "returned", "rate": {"test": 0.6}}
     top = of(make_run("binary", curves={"gains": curve}, target=target))
-    assert top.title == "Of the top 20\u00a0% of the list 96\u00a0% are cases of “bought = returned”, of all 60\u00a0%"
-    assert top.lead.startswith("1.6 times what picking at random would give")
+    assert top.title == "96\u00a0% of the top 20\u00a0% are cases of “bought = returned”, against 60\u00a0% overall"
+    assert top.lead.startswith("Rank by probability and start at the top. Measured on 6,000 rows")
 
 
 def test_without_a_gains_curve_the_auroc_stands_in(make_run: MakeRun) -> None:

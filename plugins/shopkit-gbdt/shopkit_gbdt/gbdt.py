@@ -93,7 +93,9 @@ class Gbdt(Estimator):
             "verbose": -1,
         }
 
-    def _dataset(self, arrays: Arrays, objective: objectives.Objective | None, reference: lgb.Dataset | None = None) -> lgb.Dataset:
+    def _dataset(
+        self, arrays: Arrays, objective: objectives.Objective | None, reference: lgb.Dataset | None = None
+    ) -> lgb.Dataset:
         known = objective is not None
         return lgb.Dataset(
             side_by_side(arrays.features),

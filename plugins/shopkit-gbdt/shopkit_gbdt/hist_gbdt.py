@@ -124,9 +124,7 @@ class HistGbdt(Estimator):
         ]
         return Tree(splits, nodes["value"][is_leaf], target)
 
-    def _test(
-        self, node: np.void, bitsets: np.ndarray, categories: list[np.ndarray]
-    ) -> tuple[int, list[float], bool, bool]:
+    def _test(self, node: np.void, bitsets: np.ndarray, categories: list[np.ndarray]) -> tuple[int, list[float], bool, bool]:
         """Column of [dense, ids], boundaries, whether the lowest interval goes left, and whether NaN does."""
         column, missing_left = int(node["feature_idx"]), bool(node["missing_go_to_left"])
         n_dense, n_ids = self.features.n_dense, self.features.n_ids

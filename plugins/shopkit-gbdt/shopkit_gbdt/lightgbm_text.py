@@ -16,7 +16,8 @@ MISSING_ZERO, MISSING_NAN = 1, 2
 """Bits 2 and 3 of `decision_type`; 0 there means that the training part had no missing value: NaN is then read as 0."""
 
 ZERO = float(np.float32(1e-35))
-"""LightGBM's kZeroThreshold: what is as close to 0 is 0."""
+"""LightGBM's kZeroThreshold: a value as close to 0 is 0 (`RowPairFunctionFromDenseMatric`, src/c_api.cpp)."""
+BELOW_ZERO = float(np.nextafter(-ZERO, -np.inf))
 
 
 def read(text: str, base: np.ndarray) -> Forest:
@@ -49,14 +50,15 @@ def _tree(fields: dict[str, str], target: int) -> Tree:
 
 def _numeric(threshold: float, missing: int, default_left: bool) -> tuple[list[float], bool, bool]:
     """Boundaries, whether the lowest interval goes left, and whether NaN does."""
+    if abs(threshold) <= ZERO:  # cannot divide the values that are taken for 0
+        threshold = ZERO if threshold >= 0 else BELOW_ZERO
     if missing == MISSING_NAN:
         return [threshold], True, default_left
     if missing != MISSING_ZERO:
         return [threshold], True, threshold >= 0
-    below = float(np.nextafter(-ZERO, -np.inf))
-    edges = sorted({below, ZERO, threshold})
+    edges = sorted({BELOW_ZERO, ZERO, threshold})
     # An interval is told by its upper edge; above the highest all go right.
-    sides = [default_left if below < edge <= ZERO else edge <= threshold for edge in edges] + [False]
+    sides = [default_left if BELOW_ZERO < edge <= ZERO else edge <= threshold for edge in edges] + [False]
     return [edge for at, edge in enumerate(edges) if sides[at] != sides[at + 1]], True, default_left
 
 

@@ -50,7 +50,9 @@ def _attributes(forest: Forest) -> dict[str, Any]:
     split = np.repeat(np.arange(len(forest.feature)), n_boundaries)  # (n_tests,)
     place = np.arange(n_tests) - forest.start[split]
     goes_left = (place % 2 == 0) == forest.first_left[split]  # what the true branch means
-    left, right = (np.where(child >= 0, forest.start[np.maximum(child, 0)], n_tests + ~child) for child in (forest.left, forest.right))
+    left, right = (
+        np.where(child >= 0, forest.start[np.maximum(child, 0)], n_tests + ~child) for child in (forest.left, forest.right)
+    )
     when_true = np.where(goes_left, left[split], right[split])
     is_last = place == n_boundaries[split] - 1
     when_false = np.where(is_last, np.where(goes_left, right[split], left[split]), np.arange(n_tests) + 1)

@@ -48,7 +48,9 @@ def columns(n: int, features: FeatureSpec, rng: np.random.Generator, unknown: bo
         dense[holes] = np.nan
         found["dense"] = dense
     if features.n_ids:
-        ids = np.stack([np.minimum(rng.geometric(min(0.5, 4 / size), n) - 1, size - 1) for size in features.cardinalities], axis=1)
+        ids = np.stack(
+            [np.minimum(rng.geometric(min(0.5, 4 / size), n) - 1, size - 1) for size in features.cardinalities], axis=1
+        )
         found["ids"] = np.where((ids == 1) & ~np.array(unknown), 0, ids).astype(np.int64)
     return found
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+
 from shopkit_gbdt import forest as forests
 from shopkit_gbdt.forest import Split, Tree, plant, runs
 

@@ -10,6 +10,7 @@ import pytest
 from shopkit.config import compose
 from shopkit.errors import ConfigError
 from shopkit.registry import load_registry
+
 from shopkit_gbdt.settings import GbdtSettings, HistGbdtSettings
 
 

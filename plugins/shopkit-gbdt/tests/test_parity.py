@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from shopkit.errors import ConfigError
 from shopkit.models.base import Estimator
+
 from shopkit_gbdt.columns import side_by_side
 from shopkit_gbdt.gbdt import Gbdt
 from shopkit_gbdt.hist_gbdt import HistGbdt
@@ -90,16 +91,15 @@ def test_law_of_parity_for_lightgbm(
     seed: int, kind: str, n_dense: int, cardinalities: tuple[int, ...], n_leaves: int, min_leaf_rows: int, zero_as_missing: bool
 ) -> None:
     made = make(kind, n=300, n_dense=n_dense, cardinalities=cardinalities, seed=seed)
-    estimator = fitted(
-        "gbdt", made, n_trees=8, n_leaves=n_leaves, min_leaf_rows=min_leaf_rows, zero_as_missing=zero_as_missing
-    )
+    estimator = fitted("gbdt", made, n_trees=8, n_leaves=n_leaves, min_leaf_rows=min_leaf_rows, zero_as_missing=zero_as_missing)
     assert_parity(estimator, columns(200, made.features, np.random.default_rng(seed), unknown=True))
 
 
-def test_values_at_the_very_thresholds() -> None:
+@pytest.mark.parametrize("zero_as_missing", [False, True])
+def test_values_at_the_very_thresholds(zero_as_missing: bool) -> None:
     """x ≤ t is decided in float64: the float32 neighbours of each threshold go where LightGBM sends them."""
     made = make("regression", cardinalities=(), n_dense=2)
-    estimator = fitted("gbdt", made, n_trees=10)
+    estimator = fitted("gbdt", made, n_trees=10, zero_as_missing=zero_as_missing)
     edges = np.unique(estimator.forest.boundaries).astype(np.float32)
     around = np.concatenate([np.nextafter(edges, np.float32(-np.inf)), edges, np.nextafter(edges, np.float32(np.inf))])
     extreme = np.array([0, -0.0, 1e-35, -1e-35, 1e-38, 1e30, -1e30, np.inf, -np.inf, np.nan], np.float32)
