@@ -12,6 +12,12 @@ if TYPE_CHECKING:
     from shopkit.component import Component
     from shopkit.runs import Run
 
+API_VERSION = 1
+"""Version of the hooks and of the contracts in every `base.py`. It rises with each breaking change to them.
+
+A plugin states the one it is built for, `shopkit_api_version = 1` in its hook module; one that states none is taken as it is.
+"""
+
 hookspec = pluggy.HookspecMarker("shopkit")
 hookimpl = pluggy.HookimplMarker("shopkit")
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import importlib.util
 import os
 import re
+import sys
 import traceback
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -21,7 +23,8 @@ import pluggy
 from shopkit import hookspecs
 from shopkit.component import FAMILIES, GROUPS, Component
 from shopkit.errors import ConfigError, PluginError, nearest
-from shopkit.settings import build, types_of, unfit
+from shopkit.offered import Offered, collect
+from shopkit.settings import build
 
 ENTRY_POINT_GROUP = "shopkit"
 RESTRICT = "SHOPKIT_PLUGINS"
@@ -29,6 +32,9 @@ BUILTINS = "shopkit.builtins"
 
 FIRST_PARTY: dict[str, dict[str, str]] = {"models": {"gbdt": "shopkit-gbdt", "hist_gbdt": "shopkit-gbdt"}}
 """Family → component → the first-party plugin that has it, for the hint given when it is not installed."""
+
+HEAVY = frozenset({"torch", "pytorch_lightning", "pandas", "pyarrow", "duckdb", "ibis", "onnx", "onnxruntime", "sklearn"})
+"""What a hook module should not import: each makes every command slower by a tenth of a second to several."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +94,10 @@ class Registry:
     families: Mapping[str, Mapping[str, Registered]]
     """Family (or core group) → name → component."""
     failures: tuple[Failure, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What is wrong with plugins that work, each a sentence."""
+    contested: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """Family and component → the sentence about the two plugins that both have it."""
     config_paths: tuple[Path, ...] = ()
     """Folders of YAML that plugins bring."""
     plugins: tuple[Origin, ...] = ()
@@ -119,10 +129,13 @@ class Registry:
         """A component by name, with where it comes from.
 
         Raises:
-            ConfigError: there is none; names the nearest, all there are, and the plugin that would bring it.
+            ConfigError: there is none; names the nearest, all there are, and the plugin that would bring it. Or two plugins
+                have it.
         """
         family = self.family(family)
         known = self.families[family]
+        if (family, name) in self.contested:
+            raise ConfigError(self.contested[family, name])
         if name in known:
             return known[name]
         word = _word(family)
@@ -195,8 +208,11 @@ def load_registry(plugins: str | None = None) -> Registry:
         plugins: comma list of the distributions or entry points to load; None takes `$SHOPKIT_PLUGINS`, and loads all when
             that is not set. Built-ins always load.
 
+    A plugin that cannot be used (it does not import, breaks a rule, misspells a hook, takes a name that is taken, or was built for
+    another version of the hooks) is one of `failures`, and all others work.
+
     Raises:
-        PluginError: a misspelt hook, two plugins with one component name, or a name in `plugins` that is not installed.
+        PluginError: a name in `plugins` that is not installed.
     """
     if plugins is None:
         plugins = os.environ.get(RESTRICT)
@@ -235,6 +251,8 @@ class _Loader:
     manager: pluggy.PluginManager = field(default_factory=lambda: pluggy.PluginManager("shopkit"))
     families: dict[str, dict[str, Registered]] = field(default_factory=lambda: {family: {} for family in FAMILIES})
     failures: list[Failure] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    contested: dict[tuple[str, str], str] = field(default_factory=dict)
     config_paths: list[Path] = field(default_factory=list)
     origins: list[Origin] = field(default_factory=list)
 
@@ -244,54 +262,83 @@ class _Loader:
         self.manager.add_hookspecs(hookspecs)
         builtins = importlib.import_module(BUILTINS)
         origin = Origin("builtins", "shopkit", __version__)
-        self.manager.register(builtins, name=origin.plugin)
-        self._take(origin, _collect(builtins))
+        self._register(origin, builtins)
+        self._take(origin, collect(builtins))
         for group, components in builtins.CORE.items():
             self.families[group] = {component.name: Registered(component, *_fields(origin)) for component in components}
 
     def load(self, entry: importlib.metadata.EntryPoint) -> None:
         origin = _origin(entry)
+        light = HEAVY - sys.modules.keys()
         try:
             plugin = entry.load()
-            offered = _collect(plugin)
+            _check_version(getattr(plugin, "shopkit_api_version", hookspecs.API_VERSION))
+            offered = collect(plugin)
+            self._check_names(origin, offered)
+            self._register(origin, plugin)
         except PluginError as error:
             self._fail(origin, str(error), "")
-            return
         except (Exception, SystemExit) as error:
-            self._fail(origin, f"{type(error).__name__}: {error}", traceback.format_exc())
-            return
-        self._check_hooks(origin, plugin)
-        self._take(origin, offered)
+            self._fail(origin, _version_problem(entry) or f"{type(error).__name__}: {error}", traceback.format_exc())
+        else:
+            self._take(origin, offered)
+            if loaded := sorted(light & sys.modules.keys()):
+                self.notes.append(
+                    f"{origin.plugin} ({origin}): importing {entry.module} also imports {', '.join(loaded)}, which slows every "
+                    "command. Import it in the component's own module."
+                )
 
     def registry(self) -> Registry:
-        return Registry(self.manager.hook, self.families, tuple(self.failures), tuple(self.config_paths), tuple(self.origins))
+        return Registry(
+            self.manager.hook,
+            self.families,
+            tuple(self.failures),
+            tuple(self.notes),
+            self.contested,
+            tuple(self.config_paths),
+            tuple(self.origins),
+        )
 
-    def _check_hooks(self, origin: Origin, plugin: object) -> None:
+    def _register(self, origin: Origin, plugin: object) -> None:
+        """
+        Raises:
+            PluginError: a hook that does not exist, or with arguments it does not have.
+        """
         try:
             self.manager.register(plugin, name=f"{origin.distribution}:{origin.plugin}")
             self.manager.check_pending()
         except pluggy.PluginValidationError as error:
-            known = [name for name in vars(hookspecs) if name.startswith("shopkit_")]
+            if self.manager.is_registered(plugin):
+                self.manager.unregister(plugin)
+            known = [name for name, value in vars(hookspecs).items() if hasattr(value, "shopkit_spec")]
             found = re.search(r"unknown hook '(\w+)'", str(error))
             if found:
                 what = f"there is no hook '{found[1]}'.{nearest(found[1], known)} Hooks: {', '.join(known)}."
             else:
                 what = " ".join(str(error).split())
-            raise PluginError(
-                f"Plugin {origin.plugin} ({origin}): {what} To go on without it, name the plugins to load in {RESTRICT}."
-            ) from error
+            raise PluginError(what) from error
 
-    def _take(self, origin: Origin, offered: _Offered) -> None:
+    def _check_names(self, origin: Origin, offered: Offered) -> None:
+        """
+        Raises:
+            PluginError: another plugin has a component of the same name. A built-in stays; else neither can be chosen.
+        """
         for family, components in offered.components.items():
             for component in components:
                 other = self.families[family].get(component.name)
                 if other is not None:
-                    raise PluginError(
-                        f"Two plugins have a {GROUPS[family]} '{component.name}': {other.distribution} {other.version} "
+                    problem = (
+                        f"Two plugins have a {_word(family)} '{component.name}': {other.distribution} {other.version} "
                         f"({other.plugin}) and {origin} ({origin.plugin}). "
                         f"Uninstall one, or name the plugins to load in {RESTRICT}."
                     )
-                self.families[family][component.name] = Registered(component, *_fields(origin))
+                    if other.distribution != "shopkit":
+                        self.contested[family, component.name] = problem
+                    raise PluginError(problem)
+
+    def _take(self, origin: Origin, offered: Offered) -> None:
+        for family, components in offered.components.items():
+            self.families[family] |= {component.name: Registered(component, *_fields(origin)) for component in components}
         self.config_paths += offered.config_paths
         self.origins.append(origin)
 
@@ -299,51 +346,38 @@ class _Loader:
         self.failures.append(Failure(*_fields(origin), problem=problem, traceback=trace))
 
 
+def _check_version(stated: object) -> None:
+    """
+    Raises:
+        PluginError: the plugin was built for another version of the hooks.
+    """
+    from shopkit import __version__
+
+    if stated != hookspecs.API_VERSION:
+        older = isinstance(stated, int) and stated < hookspecs.API_VERSION
+        raise PluginError(
+            f"it is built for version {stated} of the hook API, and shopkit {__version__} has version {hookspecs.API_VERSION}. "
+            + (
+                "Install a newer version of the plugin."
+                if older
+                else "Install a newer shopkit, or an older version of the plugin."
+            )
+        )
+
+
+def _version_problem(entry: importlib.metadata.EntryPoint) -> str:
+    """The sentence about another hook API, if the source of a module that did not import states one; else nothing."""
+    try:
+        spec = importlib.util.find_spec(entry.module)
+        source = Path(spec.origin).read_text(encoding="utf-8") if spec and spec.origin else ""
+        stated = re.search(r"^shopkit_api_version\s*(?::\s*int\s*)?=\s*(\d+)", source, re.MULTILINE)
+        _check_version(int(stated[1]) if stated else hookspecs.API_VERSION)
+    except PluginError as error:
+        return str(error)
+    except (ImportError, ValueError, OSError):  # no source to read: the import's own error says more
+        pass
+    return ""
+
+
 def _fields(origin: Origin) -> tuple[str, str, str]:
     return origin.plugin, origin.distribution, origin.version
-
-
-@dataclass(frozen=True)
-class _Offered:
-    components: dict[str, list[Component]]
-    config_paths: list[Path]
-
-
-def _collect(plugin: object) -> _Offered:
-    """Call a plugin's own hooks and check what they return.
-
-    Raises:
-        PluginError: something that is not a usable component.
-    """
-    components: dict[str, list[Component]] = {}
-    for family in FAMILIES:
-        hook = _own_hook(plugin, f"shopkit_{family}")
-        components[family] = list(hook()) if hook else []
-        for component in components[family]:
-            _check_component(family, component)
-    hook = _own_hook(plugin, "shopkit_config_paths")
-    paths = [Path(path) for path in hook()] if hook else []
-    for path in paths:
-        if not path.is_dir():
-            raise PluginError(f"shopkit_config_paths names the folder {path}, which does not exist.")
-    return _Offered(components, paths)
-
-
-def _own_hook(plugin: object, name: str) -> Any:
-    hook = getattr(plugin, name, None)
-    # pluggy leaves this mark on a function decorated with `hookimpl`.
-    return hook if hasattr(hook, "shopkit_impl") else None
-
-
-def _check_component(family: str, component: object) -> None:
-    if not isinstance(component, Component):
-        raise PluginError(f"shopkit_{family} must return Components, got {type(component).__name__}.")
-    what = f"{GROUPS[family]} '{component.name}'"
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", component.name):
-        raise PluginError(f"{what}: a component's name is lower-case letters, digits and underscores.")
-    if not re.fullmatch(r"[\w.]+:\w+", component.target):
-        raise PluginError(f"{what}: its target '{component.target}' must read 'package.module:Class'.")
-    if reason := unfit(component.config):
-        raise PluginError(f"{what}: {reason}.")
-    if "name" in types_of(component.config):
-        raise PluginError(f"{what}: its settings {component.config.__name__} must not have a field 'name': that key names it.")

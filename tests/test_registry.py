@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
 import pytest
 
+from shopkit import __version__
 from shopkit.component import FAMILIES
 from shopkit.errors import ConfigError, PluginError
+from shopkit.hookspecs import API_VERSION
 from shopkit.registry import FIRST_PARTY, Choice, load_registry
 from tests.plugins import Install, install, model
 
@@ -143,35 +146,84 @@ def test_a_plugin_that_breaks_a_rule_is_listed_and_the_rest_works(install: Insta
     assert "mlp" in registry.families["models"]
 
 
-def test_a_misspelt_hook_is_an_error_at_load(install: Install) -> None:
+def test_a_misspelt_hook(install: Install) -> None:
     install("shopkit-trees", model("trees").replace("shopkit_models", "shopkit_modles"))
-    with pytest.raises(
-        PluginError, match=r"Plugin trees \(shopkit-trees 1\.2\): there is no hook 'shopkit_modles'\. Did you mean"
-    ) as error:
-        load_registry()
-    assert "'shopkit_models'? Hooks: shopkit_sources, " in str(error.value)
-    assert "SHOPKIT_PLUGINS" in str(error.value)
+    install("shopkit-wood", model("wood"))
+    registry = load_registry()
+    (failure,) = registry.failures
+    assert str(failure).startswith(
+        "trees (shopkit-trees 1.2): there is no hook 'shopkit_modles'. Did you mean 'shopkit_models'? Hooks: "
+    )
+    assert failure.problem.endswith("shopkit_config_paths, shopkit_run_started, shopkit_run_finished.")
+    assert "wood" in registry.families["models"]
 
 
 def test_a_hook_with_arguments_it_does_not_have(install: Install) -> None:
-    install("shopkit-trees", "@hookimpl\ndef shopkit_run_started(runs):\n    pass\n")
-    with pytest.raises(PluginError, match=r"Plugin trees \(shopkit-trees 1\.2\):.*runs"):
-        load_registry()
+    install("shopkit-trees", "seen = []\n@hookimpl\ndef shopkit_run_started(runs):\n    seen.append(runs)\n")
+    registry = load_registry()
+    assert "runs" in registry.failures[0].problem
+    registry.hook.shopkit_run_started(run="a run")
+    assert sys.modules["shopkit_trees"].seen == []
 
 
 def test_two_plugins_with_one_name(install: Install) -> None:
     install("shopkit-trees", model("trees"))
     install("shopkit-wood", model("trees"), version="0.3")
-    expected = r"Two plugins have a model 'trees': shopkit-trees 1\.2 \(trees\) and shopkit-wood 0\.3 \(wood\)\. Uninstall one"
-    with pytest.raises(PluginError, match=expected):
-        load_registry()
-    assert "trees" in load_registry("shopkit-wood").families["models"]
+    registry = load_registry()
+    expected = r"^Two plugins have a model 'trees': shopkit-trees 1\.2 \(trees\) and shopkit-wood 0\.3 \(wood\)\. Uninstall one"
+    with pytest.raises(ConfigError, match=expected):
+        registry.get("model", "trees")
+    assert [failure.distribution for failure in registry.failures] == ["shopkit-wood"]
+    assert registry.get("model", "mlp").name == "mlp"
+    assert load_registry("shopkit-wood").get("model", "trees").name == "trees"
 
 
 def test_a_plugin_cannot_take_the_name_of_a_builtin(install: Install) -> None:
     install("shopkit-trees", model("mlp"))
-    with pytest.raises(PluginError, match=r"Two plugins have a model 'mlp': shopkit .* and shopkit-trees 1\.2"):
-        load_registry()
+    registry = load_registry()
+    assert re.match(r"Two plugins have a model 'mlp': shopkit .* and shopkit-trees 1\.2", registry.failures[0].problem)
+    assert registry.find("model", "mlp").distribution == "shopkit"
+
+
+def test_a_plugin_that_comes_twice(install: Install) -> None:
+    folder = install("shopkit-trees", model("trees"))
+    (folder / "shopkit_trees-1.2.dist-info" / "entry_points.txt").write_text("[shopkit]\na = shopkit_trees\nb = shopkit_trees\n")
+    assert [failure.plugin for failure in load_registry().failures] == ["b"]
+
+
+def test_this_version_of_the_hooks(install: Install) -> None:
+    install("shopkit-trees", f"shopkit_api_version = {API_VERSION}" + model("trees"))
+    assert "trees" in load_registry().families["models"]
+
+
+@pytest.mark.parametrize("broken", ["", "import no_such_library\n"])
+@pytest.mark.parametrize(
+    ("version", "advice"),
+    [
+        (API_VERSION - 1, "Install a newer version of the plugin."),
+        (API_VERSION + 1, "Install a newer shopkit, or an older version of the plugin."),
+    ],
+)
+def test_another_version_of_the_hooks(install: Install, version: int, advice: str, broken: str) -> None:
+    install("shopkit-trees", broken + f"shopkit_api_version = {version}" + model("trees"))
+    registry = load_registry()
+    (failure,) = registry.failures
+    assert failure.problem == (
+        f"it is built for version {version} of the hook API, and shopkit {__version__} has version {API_VERSION}. {advice}"
+    )
+    assert registry.families["models"].keys() == {"linear", "mlp"}
+
+
+def test_a_heavy_hook_module_is_noted(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "sklearn", raising=False)
+    install("shopkit-trees", "import sys\nsys.modules['sklearn'] = sys\n" + model("trees"))
+    registry = load_registry()
+    monkeypatch.delitem(sys.modules, "sklearn")
+    assert "trees" in registry.families["models"]
+    assert registry.notes == (
+        "trees (shopkit-trees 1.2): importing shopkit_trees also imports sklearn, which slows every command. "
+        "Import it in the component's own module.",
+    )
 
 
 def test_the_environment_restricts_what_loads(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:

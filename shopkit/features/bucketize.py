@@ -57,7 +57,7 @@ class Bucketize(Extractor):
         return Encoded(dense=ndx.astype(inside, ndx.float32))
 
     def _ids(self, columns: Sequence[ndx.Array], states: Sequence[State]) -> ndx.Array:
-        # The id is the number of edges reached. Every number reaches −inf, twice, and NaN does not: missing is 0, the lowest bin 2.
+        # The id is the number of edges reached. Every number reaches −inf, twice; NaN does not: missing is 0, the first bin 2.
         edges = np.full((len(states), traced.FIRST_ID + max(len(state["edges"]) for state in states)), np.inf)
         edges[:, : traced.FIRST_ID] = -np.inf
         for at, state in enumerate(states):

@@ -20,10 +20,10 @@ class LinearSettings:
     l2: float | Literal["auto"] = "auto"
     """Strength of the L2 penalty on the weights (not the bias): the inverse of scikit-learn's `C`; 0 is none. `auto` tries 100,
     10 and 1, and keeps what validates best."""
-    max_iterations: int = 500
-    """L-BFGS iterations at most."""
-    tolerance: float = 1e-6
-    """Stops when no component of the gradient of the mean loss is larger."""
+    max_iterations: int = 200
+    """L-BFGS iterations at most, for each strength."""
+    tolerance: float = 1e-5
+    """Stops when no component of the gradient of the mean loss, along columns of variance 1, is larger."""
 
     def __post_init__(self) -> None:
         if self.l2 != "auto":

@@ -21,8 +21,8 @@ Plain = Mapping[str, Any]
 MEASURED_STAGES = ("examples", "split", "features", "train", "export", "evaluate")
 """The stages before the report, in order."""
 
-_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 _SECRET_KEY = re.compile(r"password|secret|token|api_?key", re.IGNORECASE)
+_CREDENTIALS = re.compile(rf"(?<=://)[^/@\s]+(?=@)|(?<=[?&;])(?:{_SECRET_KEY.pattern})=[^&;\s]+", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ def _without_secrets(value: Any, key: str = "") -> Any:
         return [_without_secrets(item, key) for item in value]
     if value and _SECRET_KEY.search(key) and isinstance(value, str):
         return "•••"
-    return _CREDENTIALS.sub("•••@", value) if isinstance(value, str) else value
+    return _CREDENTIALS.sub("•••", value) if isinstance(value, str) else value
 
 
 def _description(path: Path) -> Description | None:

@@ -156,14 +156,15 @@ def roc(curves: Plain) -> Figure | None:
     chart = Chart("ROC curve", shares("false positive rate"), shares("true positive rate")).diagonal((0, 0), (1, 1))
     by_class = curve.get("by_class")
     if by_class:
-        shown = list(by_class.items())[:6]
+        sizes = {row.get("class"): row.get("n", 0) for row in curves.get("by_class") or []}
+        shown = sorted(by_class.items(), key=lambda item: -sizes.get(item[0], 0))[:6]
         keys = []
         for i, (name, one) in enumerate(shown):
             data = _series(one, "false_positive_rate", "true_positive_rate")
             if data:
                 chart.line(_points(*data), i, title=name)
                 keys.append(Key(i, f"{name} ({decimal(one.get('area'))})"))
-        more = f" The first {len(shown)} of {len(by_class)} classes." if len(by_class) > len(shown) else ""
+        more = f" The {len(shown)} largest of {len(by_class)} classes." if len(by_class) > len(shown) else ""
         return figure("ROC by class", f"Each class against all others, with the area under its curve.{more}", chart, *keys)
     data = _series(curve, "false_positive_rate", "true_positive_rate")
     if not data:

@@ -25,6 +25,9 @@ QUESTION = ("source", "view", "split")
 SHOWN = ("path", "url", "department")
 """Settings of theirs that are shown beside the numbers; the others are names of columns and the like."""
 
+MOST_ROWS = 300
+"""Rows of a table with a line a column; with more the page would grow too large to send."""
+
 BREAK_FROM = 22
 """Characters from which a column's name may be broken over two lines."""
 
@@ -65,6 +68,7 @@ def _context(facts: Facts, summaries: Mapping[str, Summary]) -> dict[str, Any]:
     context = {
         "facts": facts,
         "kind": facts.kind,
+        "most_rows": MOST_ROWS,
         "unit": unit,
         "target": target,
         "headline": top,

@@ -23,6 +23,9 @@ from shopkit.schema import PARTS
 Plain = Mapping[str, Any]
 Row = dict[str, Any]
 
+MOST_CLASSES = 25
+"""Classes in a confusion matrix; with more, the rarest are joined as others."""
+
 
 @dataclass(frozen=True)
 class Track:
@@ -128,16 +131,26 @@ def baselines_table(metrics: Plain, unit: str) -> list[Row]:
 
 
 def confusion(metrics: Plain) -> Row | None:
-    """Counts by actual and predicted class, each with its share of the actual class."""
+    """Counts by actual and predicted class, each with its share of the actual class; rare classes beyond the first are joined."""
     data = (metrics.get("curves") or {}).get("confusion") or {}
     classes, counts = data.get("classes") or [], data.get("counts") or []
     if not classes or len(classes) != len(counts):
         return None
+    if len(classes) > MOST_CLASSES:
+        classes, counts = _joined(classes, counts)
     rows = []
     for name, line in zip(classes, counts, strict=True):
         total = sum(line)
         rows.append({"actual": name, "total": total, "cells": [(n, n / total if total else 0.0) for n in line]})
     return {"classes": classes, "rows": rows, "threshold": data.get("threshold")}
+
+
+def _joined(classes: Sequence[str], counts: Sequence[Sequence[int]]) -> tuple[list[str], list[list[int]]]:
+    """The classes with the most rows, in their order, and all others as one."""
+    largest = sorted(range(len(classes)), key=lambda i: -sum(counts[i]))[: MOST_CLASSES - 1]
+    groups = [[i] for i in sorted(largest)] + [[i for i in range(len(classes)) if i not in largest]]
+    names = [classes[group[0]] for group in groups[:-1]] + [f"{len(groups[-1])} others"]
+    return names, [[sum(counts[i][j] for i in actual for j in predicted) for predicted in groups] for actual in groups]
 
 
 def importance(metrics: Plain, unit: str) -> Row | None:

@@ -1,7 +1,7 @@
 """The conformance suite: does a component keep its family's contract?
 
-Each law is a plain function `check_…(subject)` in the module of its family, and its docstring says what it holds. Three ways to run
-the laws that a plugin's components are under:
+Each law is a plain function `check_…(subject)` in the module of its family, and its docstring says what it holds. Three ways to
+run the laws that a plugin's components are under:
 
     test_conformance = conformance("shopkit-gbdt")       # one line in the plugin's tests, a test for each component and law
     pytest --shopkit-plugin shopkit-gbdt                 # no line at all
@@ -13,7 +13,7 @@ Which checks a component gets follows from its family and tags:
 |---|---|
 | `estimator` | a model with `fit` and `to_onnx`; otherwise a model trained by gradients |
 | `features:codes` | the model is also given missing numbers (NaN) |
-| `task:<name>` | the model is examined with these tasks only; without such a tag with `binary`, `multiclass` and `regression` |
+| `task:<name>` | the model is tried with these tasks only; without it with `binary`, `multiclass` and `regression` |
 | `onnx:custom` | an extractor may use operators outside the ONNX standard |
 
 A component that the default settings alone do not bring to work says how in `example` (sources, views) or `example_target` (tasks):

@@ -19,6 +19,8 @@ from shopkit.testing.subject import ConformanceError, NotApplicable, Plugin, Sub
 Status = Literal["passed", "failed", "skipped", "known failure", "unexpected pass"]
 F = TypeVar("F", bound=Callable[..., None])
 _MARK = "shopkit_applies"
+SENTENCE = 20
+"""Characters that a message with a reason has at least."""
 
 
 def applies(tags: str = "", without: str = "") -> Callable[[F], F]:
@@ -241,7 +243,7 @@ def refused(subject: Subject, action: Callable[[], object], what: str) -> None:
         action()
     except ShopkitError as error:
         subject.require(
-            len(str(error)) > 20, f"{what} is refused with the message {str(error)!r}; say what is wrong and what to do."
+            len(str(error)) >= SENTENCE, f"{what} is refused with the message {str(error)!r}; say what is wrong and what to do."
         )
         return
     except Exception as error:

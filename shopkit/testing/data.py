@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from shopkit.errors import ShopkitError
 from shopkit.features.base import FeatureBlock, FeatureSpec
 from shopkit.models.base import Arrays
 from shopkit.schema import MISSING_TIME, Kind
@@ -65,11 +66,13 @@ def target_of(subject: Subject, task: Task, n_rows: int = N_ROWS) -> np.ndarray:
     for values in offered:
         try:
             task.fit_target(values)
-        except Exception as error:
-            refusals.append(f"{type(error).__name__}: {error}")
+        except ShopkitError as error:
+            refusals.append(str(error))
         else:
             return values
-    subject.fail("`fit_target` takes none of the example targets; override `example_target`. It said: " + " | ".join(refusals))
+    return subject.fail(
+        "`fit_target` takes none of the example targets; override `example_target`. It said: " + " | ".join(refusals)
+    )
 
 
 def feature_spec(dense: bool = True, ids: bool = True) -> FeatureSpec:

@@ -18,7 +18,7 @@ from shopkit.runtime.artifact import open_session
 from shopkit.schema import INPUT_PREFIX, MISSING_TIME, Column, Schema
 from shopkit.tasks.base import Task
 from shopkit.testing.data import raw_column
-from shopkit.testing.subject import NotApplicable, Subject
+from shopkit.testing.subject import NotApplicable, Subject, as_objects
 
 TOLERANCE = 1e-4
 COLUMNS = (Column("price", "number"), Column("at", "time"), Column("color", "string"))
@@ -95,8 +95,7 @@ def check_exporters_file_answers_as_the_model(subject: Subject) -> None:
         answers = predictor.run({predictor.description.inputs[name]: values for name, values in raw.items()})
         for name, values in expected.items():
             law = f"the file must answer '{name}' of {len(values)} rows as the fitted model does"
-            plain = (array.astype(object) if array.dtype.kind in "OUT" else array for array in (answers[name], values))
-            subject.require_equal(*plain, law, TOLERANCE)
+            subject.require_equal(as_objects(answers[name]), as_objects(values), law, TOLERANCE)
 
 
 def check_exporters_refuse_a_file_that_differs(subject: Subject) -> None:

@@ -1,4 +1,4 @@
-"""What every feature extractor promises. Two columns are stacked throughout, as a graph of one column hides mistakes of stacking."""
+"""What every feature extractor promises. Two columns are stacked throughout: a graph of one hides mistakes of stacking."""
 
 from __future__ import annotations
 
@@ -302,7 +302,7 @@ def _require_sound(case: Case, column: str, block: FeatureBlock) -> None:
     require(block.tensor in TENSORS, f"a block's tensor must be `dense` or `ids`; it is {block.tensor!r}.")
     require(
         block.cardinality >= 2 if block.tensor == "ids" else block.cardinality == 0,
-        f"cardinality must be at least 2 for `ids` (0 is missing, 1 is unknown) and 0 for `dense`; it is {block.cardinality} {case}.",
+        f"cardinality must be at least 2 for `ids` (0 is missing, 1 is unknown) and 0 for `dense`; it is {block.cardinality}.",
     )
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 import torch
 
+from shopkit.errors import ShopkitError
 from shopkit.features.base import FeatureSpec
 from shopkit.models.base import Arrays, Estimator, Model
 from shopkit.models.to_onnx import to_onnx
@@ -19,7 +20,7 @@ from shopkit.runtime.artifact import open_session
 from shopkit.tasks.base import Task
 from shopkit.testing.checks import applies
 from shopkit.testing.data import arrays, feature_spec, rows_of
-from shopkit.testing.subject import NotApplicable, Subject
+from shopkit.testing.subject import ConformanceError, NotApplicable, Subject
 from shopkit.training.scores import model_scores
 
 TASKS = ("binary", "multiclass", "regression")
@@ -140,9 +141,14 @@ def check_models_rows_do_not_mix(subject: Subject) -> None:
 
 
 def check_models_take_any_features(subject: Subject) -> None:
-    """A model works with numbers only and with ids only: a tensor of width 0 is left out."""
+    """A model works with numbers only and with ids only (a tensor of width 0 is left out), or refuses with a clear error."""
     for dense, ids in ((True, False), (False, True)):
-        fitted = _fitted(subject, _tasks(subject)[0], feature_spec(dense, ids))
+        try:
+            fitted = _fitted(subject, _tasks(subject)[0], feature_spec(dense, ids))
+        except ConformanceError:
+            raise
+        except ShopkitError:
+            continue
         scores = fitted.scores(fitted.train.features)
         subject.require(bool(np.isfinite(scores).all()), f"scores are NaN or infinite {fitted}.")
         session = open_session(fitted.to_onnx().SerializeToString())
@@ -196,9 +202,10 @@ def check_models_training_scores_fit_the_loss(subject: Subject) -> None:
     task, spec, train = _prepared(subject, _tasks(subject)[0])
     model = _built(subject, task, spec).train()
     shape = tuple(model(train.tensors()).shape)
+    n_rows, n_outputs = len(train), task.n_outputs
     subject.require(
-        len(shape) in (2, 3) and shape[0] == len(train) and shape[-1] == task.n_outputs,
-        f"training scores must be ({len(train)}, {task.n_outputs}) or ({len(train)}, members, {task.n_outputs}); they are {shape}.",
+        len(shape) in (2, 3) and (shape[0], shape[-1]) == (n_rows, n_outputs),
+        f"training scores must be ({n_rows}, {n_outputs}) or ({n_rows}, members, {n_outputs}); they are {shape}.",
     )
 
 

@@ -42,8 +42,8 @@ def check_plugin_hooks_import_nothing_heavy(plugin: Plugin) -> None:
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
     if ran.returncode:
         plugin.fail(f"its hook module {plugin.module} does not import: {ran.stderr.strip().splitlines()[-1]}")
-    if loaded := ran.stdout.split():
+    if loaded := ran.stdout.splitlines()[-1].split():
         plugin.fail(
-            f"importing its hook module {plugin.module} also imports {', '.join(loaded)}, which makes every command slow to start. "
+            f"importing its hook module {plugin.module} also imports {', '.join(loaded)}, which makes every command slow. "
             "Import it in the component's own module, which a run loads by its target."
         )

@@ -38,7 +38,7 @@ def conformance(
     def test_conformance(case: Case, tmp_path: Path) -> None:
         _run(case, tmp_path)
 
-    return test_conformance  # type: ignore[no-any-return]
+    return test_conformance
 
 
 def _marks(case: Case) -> list[pytest.MarkDecorator]:
@@ -69,24 +69,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-def pytest_collection(session: pytest.Session) -> None:
-    if session.config.getoption(OPTION):
-        # Without a path of its own, the command means the plugin, not whatever tests lie here.
-        asked = [argument for argument in session.config.invocation_params.args if not str(argument).startswith("-")]
-        session.config.stash[_ALONE] = not [path for path in asked if Path(str(path).partition("::")[0]).exists()]
-
-
-_ALONE = pytest.StashKey[bool]()
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption(OPTION) and config.args_source != pytest.Config.ArgsSource.ARGS:
+        # No path was given: the plugin is meant, not whatever tests lie here.
+        config.args = []
 
 
 def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
-    names = config.getoption(OPTION)
-    if not names:
-        return
-    if config.stash.get(_ALONE, False):
-        config.hook.pytest_deselected(items=items[:])
-        items.clear()
-    for name in names:
+    for name in config.getoption(OPTION):
         items.extend(Conformance.from_parent(session, name=name, nodeid=f"shopkit::{name}").collect())
 
 

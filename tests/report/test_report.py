@@ -142,10 +142,14 @@ def test_neither_passwords_nor_single_customers_are_printed(make_run: MakeRun) -
 
 def test_a_password_setting_is_blotted_out(make_run: MakeRun) -> None:
     run = make_run("binary")
-    run.config_path.write_text("name: x\nsource: {name: shop, api_key: abc123, nested: [{password: swordfish}]}\n")
+    run.config_path.write_text(
+        "name: x\nsource: {name: shop, api_key: abc123, nested: [{password: swordfish}], url: 'pg://host/db?password=opensesame&ssl=1'}\n"
+    )
     text, _ = page_of(run)
     assert "abc123" not in text
     assert "swordfish" not in text
+    assert "opensesame" not in text
+    assert "ssl=1" in text
     assert "•••" in text
 
 
@@ -200,6 +204,17 @@ def test_a_task_of_a_plugin_gets_the_parts_that_suit_every_task(make_run: MakeRu
     _, page = page_of(run)
     assert "How good it is" in page.headings
     assert "Whom to pick" not in page.headings
+
+
+def test_many_columns_and_classes_still_make_a_small_page(make_run: MakeRun) -> None:
+    columns = tuple(Column(f"spend_in_department_{i:03}_of_the_last_28_days", "number") for i in range(310))
+    classes = tuple(f"department {i:03}" for i in range(60))
+    run = make_run("multiclass", columns=(*columns, Column("id", "string", "key")), classes=classes)
+    text, page = page_of(run)
+    assert len(text.encode()) < 1_500_000
+    assert "36 others" in page.text
+    assert page.text.count("The first 300 of 310.") == 3
+    assert "The 6 largest of 60 classes" in page.text
 
 
 def test_a_run_without_metrics_is_refused(make_run: MakeRun) -> None:

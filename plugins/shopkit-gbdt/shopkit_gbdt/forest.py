@@ -59,7 +59,8 @@ class Forest:
     def _goes_left(self, node: int, values: np.ndarray) -> np.ndarray:
         boundaries = self.boundaries[self.start[node] : self.start[node + 1]]
         interval = np.searchsorted(boundaries, values)
-        return np.where(np.isnan(values), self.nan_left[node], (interval % 2 == 0) == self.first_left[node])
+        by_interval = (interval % 2 == 0) == self.first_left[node]
+        return np.asarray(np.where(np.isnan(values), self.nan_left[node], by_interval))
 
     @property
     def n_splits(self) -> np.ndarray:

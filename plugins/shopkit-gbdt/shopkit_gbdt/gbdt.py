@@ -11,10 +11,11 @@ from shopkit.features.base import FeatureSpec
 from shopkit.models.base import Arrays, Estimator
 from shopkit.tasks.base import Task
 
-from shopkit_gbdt import lightgbm_text, objectives
+from shopkit_gbdt import lightgbm_text
 from shopkit_gbdt.columns import side_by_side
 from shopkit_gbdt.forest import Forest
 from shopkit_gbdt.monitor import Monitor
+from shopkit_gbdt.objectives import Objective, derivatives, known
 from shopkit_gbdt.settings import GbdtSettings
 from shopkit_gbdt.to_onnx import to_onnx
 
@@ -35,7 +36,7 @@ class Gbdt(Estimator):
 
     def fit(self, train: Arrays, validation: Arrays, seed: int) -> dict[str, Any]:
         """Facts: `iterations` grown, `best_iteration` (trees kept, for each output), `validation_<monitor>`, `n_parameters`."""
-        objective = objectives.known(self.task)
+        objective = known(self.task)
         parameters = self._parameters(seed)
         if objective is None:
             self.bias = np.asarray(self.task.initial_bias(), np.float64)
@@ -61,7 +62,7 @@ class Gbdt(Estimator):
         booster = lgb.train(parameters, grown, self.settings.n_trees, callbacks=callbacks, **sets)
         kept = booster.best_iteration if booster.best_iteration > 0 else booster.current_iteration()
         self.booster = lgb.Booster(model_str=booster.model_to_string(num_iteration=kept))
-        facts = {"iterations": kept, "best_iteration": kept, "n_parameters": self.forest.size}
+        facts: dict[str, Any] = {"iterations": kept, "best_iteration": kept, "n_parameters": self.forest.size}
         for name, values in record.get("validation", {}).items():
             facts |= {"iterations": len(values), f"validation_{name}": float(values[kept - 1])}
         return facts
@@ -93,22 +94,19 @@ class Gbdt(Estimator):
             "verbose": -1,
         }
 
-    def _dataset(
-        self, arrays: Arrays, objective: objectives.Objective | None, reference: lgb.Dataset | None = None
-    ) -> lgb.Dataset:
-        known = objective is not None
-        return lgb.Dataset(
-            side_by_side(arrays.features),
-            label=objective.label(arrays.target) if known else arrays.target,
-            weight=objective.weight(arrays) if known else None,
-            init_score=None if known else np.tile(self.bias, (len(arrays), 1)).squeeze(),
-            categorical_feature=list(range(self.features.n_dense, self.features.n_dense + self.features.n_ids)),
-            reference=reference,
-        )
+    def _dataset(self, arrays: Arrays, objective: Objective | None, reference: lgb.Dataset | None = None) -> lgb.Dataset:
+        given: dict[str, Any]
+        if objective is None:
+            # Weights are in the derivatives already.
+            given = {"label": arrays.target, "init_score": np.tile(self.bias, (len(arrays), 1)).squeeze()}
+        else:
+            given = {"label": objective.label(arrays.target), "weight": objective.weight(arrays)}
+        categorical = list(range(self.features.n_dense, self.features.n_dense + self.features.n_ids))
+        return lgb.Dataset(side_by_side(arrays.features), categorical_feature=categorical, reference=reference, **given)
 
     def _slopes(self, train: Arrays) -> Any:
         def slopes(predictions: np.ndarray, _: lgb.Dataset) -> tuple[np.ndarray, np.ndarray]:
-            gradient, curvature = objectives.derivatives(self.task, predictions.reshape(len(train), -1), train)
+            gradient, curvature = derivatives(self.task, predictions.reshape(len(train), -1), train)
             return (gradient, curvature) if predictions.ndim == 2 else (gradient[:, 0], curvature[:, 0])
 
         return slopes
@@ -122,7 +120,7 @@ class Gbdt(Estimator):
         x = side_by_side(features)
         if not len(x):
             return np.zeros((0, self.task.n_outputs), np.float32)
-        raw = self.booster.predict(x, raw_score=True, num_threads=self.settings.n_threads)
+        raw = np.asarray(self.booster.predict(x, raw_score=True, num_threads=self.settings.n_threads))
         return np.asarray(raw.reshape(len(x), -1) + self.bias, np.float32)
 
     def to_onnx(self) -> onnx.ModelProto:

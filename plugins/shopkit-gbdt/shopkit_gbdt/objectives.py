@@ -37,7 +37,7 @@ class Objective:
         if len(set(self.class_weights)) <= 1:
             return weight
         of_class = np.array(self.class_weights)[arrays.target.astype(np.int64)]
-        return of_class if weight is None else weight * of_class
+        return np.asarray(of_class if weight is None else weight * of_class)
 
 
 def known(task: Task) -> Objective | None:

@@ -1,0 +1,1 @@
+"""A JSON-lines run log for shopkit."""
