@@ -208,8 +208,8 @@ def load_registry(plugins: str | None = None) -> Registry:
         plugins: comma list of the distributions or entry points to load; None takes `$SHOPKIT_PLUGINS`, and loads all when
             that is not set. Built-ins always load.
 
-    A plugin that cannot be used (it does not import, breaks a rule, misspells a hook, takes a name that is taken, or was built for
-    another version of the hooks) is one of `failures`, and all others work.
+    A plugin that cannot be used is one of `failures`, and all others work: it does not import, breaks a rule, misspells a hook,
+    takes a name that is taken, or was built for another version of the hooks.
 
     Raises:
         PluginError: a name in `plugins` that is not installed.
@@ -354,7 +354,8 @@ def _check_version(stated: object) -> None:
     from shopkit import __version__
 
     if stated != hookspecs.API_VERSION:
-        older = isinstance(stated, int) and stated < hookspecs.API_VERSION
+        is_older = isinstance(stated, int) and stated < hookspecs.API_VERSION
+        advice = "a newer version of the plugin" if is_older else "a newer shopkit, or an older version of the plugin"
         raise PluginError(
             f"it is built for version {stated} of the hook API, and shopkit {__version__} has version {hookspecs.API_VERSION}. "
             + (

@@ -13,6 +13,9 @@ VERBS: dict[str, str] = {
     "predict": "Score a CSV or Parquet file of any size with an exported file",
     "report": "Write the report of a run again",
     "compare": "Set runs side by side: metrics with intervals, and what differs",
+    "init": "Look at a table of your own, and write the experiment file for it",
+    "new": "Make the package of a plugin: shopkit new plugin NAME --family models",
+    "plugins": "Show the plugins that are installed, check one, say what is wrong: list, check, doctor",
     "doctor": "Check the installation: versions, devices, providers, what is missing for what",
 }
 

@@ -28,11 +28,13 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def print_failures(registry: Registry) -> None:
-    """The plugins that could not be used, each with its one sentence."""
+    """The plugins that could not be used, and what is wrong with others, each with its one sentence."""
     if registry.failures:
-        print("\nPlugins that failed to load (shopkit doctor shows where):")
+        print("\nPlugins that failed to load (shopkit plugins doctor shows where):")
         for failure in registry.failures:
             print(f"  {failure}")
+    for note in registry.notes:
+        print(f"\nNote: {note}")
 
 
 def _choice(family: str, name: str) -> str:

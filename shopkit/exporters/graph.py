@@ -14,7 +14,7 @@ from onnx import numpy_helper
 
 from shopkit.errors import ExportError
 from shopkit.exporters.base import Fitted
-from shopkit.exporters.fold import fold_affine
+from shopkit.exporters.fold import drop_identities, fold_affine
 from shopkit.runtime.artifact import FORMAT_VERSION, METADATA_KEY
 from shopkit.schema import INPUT_PREFIX, Column
 
@@ -49,6 +49,7 @@ def compose(fitted: Fitted) -> onnx.ModelProto:
     model = spox.build(arguments, {output.name: decided[output.name].unwrap_spox() for output in task.outputs})
     names = _rename_inputs(model.graph)
     fold_affine(model.graph)
+    drop_identities(model.graph)
     facts = {
         **fitted.metadata,
         "format_version": FORMAT_VERSION,

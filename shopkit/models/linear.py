@@ -206,12 +206,12 @@ class Moments:
     def factor(self, penalty: float) -> Tensor:
         """Lower Cholesky factor (n_dense, n_dense) of about the loss's curvature along the scaled columns."""
         curvature = CURVATURE * self.correlation + torch.diag(penalty / self.spread[:, 0] ** 2 + SMALLEST_CURVATURE)
-        return torch.linalg.cholesky(curvature)
+        factor: Tensor = torch.linalg.cholesky(curvature)
+        return factor
 
     def table_scale(self, penalty: float) -> Tensor:
         """(n_categories, 1)."""
-        curvature: Tensor = CURVATURE * self.frequency + penalty + SMALLEST_CURVATURE
-        return curvature.rsqrt()
+        return (CURVATURE * self.frequency + penalty + SMALLEST_CURVATURE).rsqrt()
 
 
 def _chunks(features: dict[str, np.ndarray]) -> Iterator[dict[str, Tensor]]:

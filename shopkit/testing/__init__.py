@@ -13,11 +13,11 @@ Which checks a component gets follows from its family and tags:
 |---|---|
 | `estimator` | a model with `fit` and `to_onnx`; otherwise a model trained by gradients |
 | `features:codes` | the model is also given missing numbers (NaN) |
-| `task:<name>` | the model is tried with these tasks only; without it with `binary`, `multiclass` and `regression` |
+| `task:<name>` | the model is tried with these tasks only; else with `binary`, `multiclass` and `regression` |
 | `onnx:custom` | an extractor may use operators outside the ONNX standard |
 
-A component that the default settings alone do not bring to work says how in `example` (sources, views) or `example_target` (tasks):
-see the base classes. Importing this module loads nothing heavy.
+A component that default settings alone do not bring to work says how in `example` (sources, views) or `example_target` (tasks),
+described in the base classes. Importing this module loads nothing heavy.
 """
 
 from __future__ import annotations

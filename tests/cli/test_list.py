@@ -30,7 +30,7 @@ def test_failed_plugins_stand_below(shopkit: Shopkit, install: Install) -> None:
     code, out, _ = shopkit("list", "models")
     assert code == 0
     assert out.endswith(
-        "\nPlugins that failed to load (shopkit doctor shows where):\n"
+        "\nPlugins that failed to load (shopkit plugins doctor shows where):\n"
         "  broken (shopkit-broken 1.2): ModuleNotFoundError: No module named 'no_such_library'\n"
     )
 

@@ -7,7 +7,7 @@ import spox
 import spox.opset.ai.onnx.v21 as op
 from spox import Var
 
-from shopkit.exporters.fold import fold_affine
+from shopkit.exporters.fold import drop_identities, fold_affine
 from shopkit.runtime.artifact import open_session
 
 RNG = np.random.default_rng(0)
@@ -65,3 +65,21 @@ def test_scores_that_something_else_reads_stay() -> None:
     fold_affine(model.graph)
     for got, expected in zip(answers(model), before, strict=True):
         np.testing.assert_array_equal(got, expected)
+
+
+def test_an_output_is_named_where_it_is_made() -> None:
+    model = graph(lambda scores: op.identity(op.sigmoid(scores)), branch=True)
+    before = answers(model)
+    drop_identities(model.graph)
+    assert "Identity" not in operators(model)
+    onnx.checker.check_model(model, full_check=True)
+    for got, expected in zip(answers(model), before, strict=True):
+        np.testing.assert_array_equal(got, expected)
+
+
+def test_an_input_that_is_an_output_stays() -> None:
+    x = spox.argument(spox.Tensor(np.float32, ("N", 3)))
+    model = spox.build({"x": x}, {"y": op.identity(x), "z": op.identity(x)})
+    drop_identities(model.graph)
+    onnx.checker.check_model(model, full_check=True)
+    assert len(answers(model)) == 2

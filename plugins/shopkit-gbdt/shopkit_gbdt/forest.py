@@ -12,20 +12,22 @@ import numpy as np
 class Forest:
     """An additive ensemble of binary trees over columns [dense, ids].
 
-    A split has one or more ascending `boundaries`: they cut the number line into intervals (−∞, b₁], (b₁, b₂], …, (bₖ, ∞) that
-    go left and right in turn. A numeric split has one boundary; a set of categories has two for each run of neighbouring ids.
-    A tree's splits are neighbours, its root the first of them; so are its leaves.
-    Children and roots are split indices, or `~leaf` where negative.
+    A split is a chain of one or more tests, x ≤ value or x = value, of which the first that holds decides; if none holds, x goes
+    the other way than by the last. A numeric split is one test. A set of categories has a test for each category by itself, and
+    two for each run of neighbouring ids. Children and roots are split indices, or `~leaf` where negative. A tree's splits are
+    neighbours, its root the first of them; so are its leaves.
     """
 
     feature: np.ndarray
     """int64 (n_splits,): column read."""
     start: np.ndarray
-    """int64 (n_splits + 1,): split i has boundaries[start[i]:start[i + 1]]."""
-    boundaries: np.ndarray
-    """float64 (n_boundaries,)."""
-    first_left: np.ndarray
-    """bool (n_splits,): whether the lowest interval goes left."""
+    """int64 (n_splits + 1,): split i has the tests start[i]:start[i + 1]."""
+    value: np.ndarray
+    """float64 (n_tests,)."""
+    is_equality: np.ndarray
+    """bool (n_tests,): x = value, not x ≤ value."""
+    true_left: np.ndarray
+    """bool (n_tests,): whether a value for which the test holds goes left."""
     nan_left: np.ndarray
     """bool (n_splits,): whether a missing number goes left."""
     left: np.ndarray
@@ -56,11 +58,12 @@ class Forest:
                     pending += [(int(self.left[node]), rows[goes_left]), (int(self.right[node]), rows[~goes_left])]
         return found
 
-    def _goes_left(self, node: int, values: np.ndarray) -> np.ndarray:
-        boundaries = self.boundaries[self.start[node] : self.start[node + 1]]
-        interval = np.searchsorted(boundaries, values)
-        by_interval = (interval % 2 == 0) == self.first_left[node]
-        return np.asarray(np.where(np.isnan(values), self.nan_left[node], by_interval))
+    def _goes_left(self, split: int, x: np.ndarray) -> np.ndarray:
+        tests = slice(self.start[split], self.start[split + 1])
+        holds = np.where(self.is_equality[tests], x[:, None] == self.value[tests], x[:, None] <= self.value[tests])
+        true_left = self.true_left[tests]
+        by_tests = np.where(holds.any(axis=1), true_left[holds.argmax(axis=1)], ~true_left[-1])
+        return np.asarray(np.where(np.isnan(x), self.nan_left[split], by_tests))
 
     @property
     def n_splits(self) -> np.ndarray:
@@ -72,8 +75,8 @@ class Forest:
 
     @property
     def size(self) -> int:
-        """Numbers learnt: boundaries and leaf values."""
-        return len(self.boundaries) + len(self.leaves)
+        """Numbers learnt: those compared with, and leaf values."""
+        return len(self.value) + len(self.leaves)
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         return {field.name: getattr(self, field.name) for field in fields(self)}
@@ -84,12 +87,48 @@ class Forest:
 
 
 @dataclass(frozen=True)
+class Chain:
+    """The tests of one split, as in `Forest`."""
+
+    values: list[float]
+    is_equality: list[bool]
+    true_left: list[bool]
+
+    @classmethod
+    def of_intervals(cls, boundaries: list[float]) -> Chain:
+        """(−∞, b₁] left, (b₁, b₂] right, …, in turn."""
+        return cls(boundaries, [False] * len(boundaries), [at % 2 == 0 for at in range(len(boundaries))])
+
+    @classmethod
+    def of_members(cls, members: np.ndarray) -> Chain:
+        """Ascending ids from 0 that go left; the others go right.
+
+        >>> Chain.of_members(np.array([0, 1, 4, 7, 8]))
+        Chain(values=[1.0, 4.0, 6.0, 8.0], is_equality=[False, True, False, False], true_left=[True, True, False, True])
+        """
+        chain = cls([], [], [])
+        for run in np.split(members, np.flatnonzero(np.diff(members) > 1) + 1):
+            if len(run) == 1:
+                chain._add(float(run[0]), True, True)
+                continue
+            if len(run) and run[0] > 0:
+                chain._add(float(run[0] - 1), False, False)
+            # No member at all: everything is ≤ ∞ and goes right.
+            chain._add(float(run[-1]) if len(run) else np.inf, False, len(run) > 0)
+        return chain
+
+    def _add(self, value: float, is_equality: bool, true_left: bool) -> None:
+        self.values.append(value)
+        self.is_equality.append(is_equality)
+        self.true_left.append(true_left)
+
+
+@dataclass(frozen=True)
 class Split:
     """One split while a forest is being put together; children as in `Forest`, within their own tree."""
 
     feature: int
-    boundaries: list[float]
-    first_left: bool
+    tests: Chain
     nan_left: bool
     left: int
     right: int
@@ -123,12 +162,13 @@ def plant(trees: Iterable[Tree], base: np.ndarray) -> Forest:
         splits += tree.splits
         leaves.append(tree.leaves)
         n_leaves += len(tree.leaves)
-    counts = [len(split.boundaries) for split in splits]
+    chains = [split.tests for split in splits]
     return Forest(
         feature=np.array([split.feature for split in splits], np.int64),
-        start=np.cumsum([0, *counts], dtype=np.int64),
-        boundaries=np.array([boundary for split in splits for boundary in split.boundaries], np.float64),
-        first_left=np.array([split.first_left for split in splits], bool),
+        start=np.cumsum([0, *(len(chain.values) for chain in chains)], dtype=np.int64),
+        value=np.array([value for chain in chains for value in chain.values], np.float64),
+        is_equality=np.array([flag for chain in chains for flag in chain.is_equality], bool),
+        true_left=np.array([flag for chain in chains for flag in chain.true_left], bool),
         nan_left=np.array([split.nan_left for split in splits], bool),
         left=np.array(left, np.int64),
         right=np.array(right, np.int64),
@@ -137,21 +177,3 @@ def plant(trees: Iterable[Tree], base: np.ndarray) -> Forest:
         target=np.array(targets, np.int64),
         base=np.asarray(base, np.float64),
     )
-
-
-def runs(members: np.ndarray) -> tuple[list[float], bool]:
-    """Ascending ids that go left → boundaries, and whether the lowest interval goes left.
-
-    >>> runs(np.array([3, 4, 5, 9]))
-    ([2.0, 5.0, 8.0, 9.0], False)
-    >>> runs(np.array([0, 1]))
-    ([1.0], True)
-    """
-    if not len(members):
-        return [float("inf")], False
-    gaps = np.flatnonzero(np.diff(members) > 1)
-    firsts = members[np.concatenate([[0], gaps + 1])]
-    lasts = members[np.concatenate([gaps, [len(members) - 1]])]
-    boundaries = np.stack([firsts - 1, lasts], axis=1).ravel().astype(float).tolist()
-    from_zero = bool(firsts[0] == 0)
-    return boundaries[from_zero:], from_zero

@@ -15,7 +15,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 
 from shopkit_gbdt import objectives
 from shopkit_gbdt.columns import side_by_side
-from shopkit_gbdt.forest import Forest, Split, Tree, plant, runs
+from shopkit_gbdt.forest import Chain, Forest, Split, Tree, plant
 from shopkit_gbdt.monitor import Monitor
 from shopkit_gbdt.settings import HistGbdtSettings
 from shopkit_gbdt.to_onnx import to_onnx
@@ -124,19 +124,18 @@ class HistGbdt(Estimator):
         ]
         return Tree(splits, nodes["value"][is_leaf], target)
 
-    def _test(self, node: np.void, bitsets: np.ndarray, categories: list[np.ndarray]) -> tuple[int, list[float], bool, bool]:
-        """Column of [dense, ids], boundaries, whether the lowest interval goes left, and whether NaN does."""
+    def _test(self, node: np.void, bitsets: np.ndarray, categories: list[np.ndarray]) -> tuple[int, Chain, bool]:
+        """Column of [dense, ids], tests, and whether NaN goes left."""
         column, missing_left = int(node["feature_idx"]), bool(node["missing_go_to_left"])
         n_dense, n_ids = self.features.n_dense, self.features.n_ids
         if not node["is_categorical"]:
-            return column - n_ids, [float(node["num_threshold"])], True, missing_left
+            return column - n_ids, Chain.of_intervals([float(node["num_threshold"])]), missing_left
         seen = categories[column]
         words = bitsets[node["bitset_idx"]].astype("<u4")
         goes_left = np.full(self.features.cardinalities[column], missing_left)  # what no training row has is missing
         goes_left[seen] = np.unpackbits(words.view(np.uint8), bitorder="little")[: len(seen)].astype(bool)
         goes_left = goes_left[self._common(np.arange(len(goes_left)))]
-        boundaries, first_left = runs(np.flatnonzero(goes_left))
-        return n_dense + column, boundaries, first_left, False
+        return n_dense + column, Chain.of_members(np.flatnonzero(goes_left)), False
 
     def scores(self, features: dict[str, np.ndarray]) -> np.ndarray:
         return np.asarray(self.forest.scores(side_by_side(features)), np.float32)

@@ -9,7 +9,7 @@ import re
 
 import numpy as np
 
-from shopkit_gbdt.forest import Forest, Split, Tree, plant, runs
+from shopkit_gbdt.forest import Chain, Forest, Split, Tree, plant
 
 CATEGORICAL, DEFAULT_LEFT = 1, 2
 MISSING_ZERO, MISSING_NAN = 1, 2
@@ -40,26 +40,26 @@ def _tree(fields: dict[str, str], target: int) -> Tree:
     splits = []
     for feature, decision, left, right, threshold in zip(*columns, array("threshold", np.float64).tolist(), strict=True):
         if decision & CATEGORICAL:
-            boundaries, first_left = runs(categories[int(threshold)])
-            nan_left = False
+            tests, nan_left = Chain.of_members(categories[int(threshold)]), False
         else:
-            boundaries, first_left, nan_left = _numeric(threshold, decision >> 2, bool(decision & DEFAULT_LEFT))
-        splits.append(Split(feature, boundaries, first_left, nan_left, left, right))
+            boundaries, nan_left = _numeric(threshold, decision >> 2, bool(decision & DEFAULT_LEFT))
+            tests = Chain.of_intervals(boundaries)
+        splits.append(Split(feature, tests, nan_left, left, right))
     return Tree(splits, array("leaf_value", np.float64), target)
 
 
-def _numeric(threshold: float, missing: int, default_left: bool) -> tuple[list[float], bool, bool]:
-    """Boundaries, whether the lowest interval goes left, and whether NaN does."""
+def _numeric(threshold: float, missing: int, default_left: bool) -> tuple[list[float], bool]:
+    """Boundaries of the intervals that go left and right in turn, and whether NaN goes left."""
     if abs(threshold) <= ZERO:  # cannot divide the values that are taken for 0
         threshold = ZERO if threshold >= 0 else BELOW_ZERO
     if missing == MISSING_NAN:
-        return [threshold], True, default_left
+        return [threshold], default_left
     if missing != MISSING_ZERO:
-        return [threshold], True, threshold >= 0
+        return [threshold], threshold >= 0
     edges = sorted({BELOW_ZERO, ZERO, threshold})
     # An interval is told by its upper edge; above the highest all go right.
     sides = [default_left if BELOW_ZERO < edge <= ZERO else edge <= threshold for edge in edges] + [False]
-    return [edge for at, edge in enumerate(edges) if sides[at] != sides[at + 1]], True, default_left
+    return [edge for at, edge in enumerate(edges) if sides[at] != sides[at + 1]], default_left
 
 
 class _CategorySets:

@@ -100,7 +100,7 @@ def test_values_at_the_very_thresholds(zero_as_missing: bool) -> None:
     """x ≤ t is decided in float64: the float32 neighbours of each threshold go where LightGBM sends them."""
     made = make("regression", cardinalities=(), n_dense=2)
     estimator = fitted("gbdt", made, n_trees=10, zero_as_missing=zero_as_missing)
-    edges = np.unique(estimator.forest.boundaries).astype(np.float32)
+    edges = np.unique(estimator.forest.value).astype(np.float32)
     around = np.concatenate([np.nextafter(edges, np.float32(-np.inf)), edges, np.nextafter(edges, np.float32(np.inf))])
     extreme = np.array([0, -0.0, 1e-35, -1e-35, 1e-38, 1e30, -1e30, np.inf, -np.inf, np.nan], np.float32)
     values = np.concatenate([around, extreme])
