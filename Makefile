@@ -11,6 +11,7 @@ BIN := $(VENV)/bin
 RUNTIME := $(shell if nvidia-smi -L >/dev/null 2>&1; then echo gpu; else echo cpu; fi)
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install --constraint constraints.txt
 JOBS ?= 2
+PLUGINS := $(patsubst %/pyproject.toml,-e %,$(wildcard plugins/*/pyproject.toml))
 
 help: ## say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -22,6 +23,7 @@ demo: $(VENV)/.demo ## set up, then train on 1.47 million real transactions and 
 test: $(VENV)/.dev ## set up, then run the default tests
 	@echo "== running the tests on $(JOBS) processes"
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal -m "not slow and not spark"
+	@for plugin in plugins/*/; do echo "== $$plugin"; (cd $$plugin && OMP_NUM_THREADS=1 $(CURDIR)/$(BIN)/python -m pytest -q) || exit 1; done
 
 test-slow: $(VENV)/.spark ## the long tests: Spark (needs Java 17), kills, full runs
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m "slow or spark"
@@ -44,18 +46,18 @@ $(VENV)/.created:
 	@$(PYTHON) -m venv $(VENV)
 	@touch $@
 
-$(VENV)/.demo: $(VENV)/.created pyproject.toml constraints.txt
+$(VENV)/.demo: $(VENV)/.created pyproject.toml constraints.txt $(wildcard plugins/*/pyproject.toml)
 	@echo "== installing shopkit with ONNX Runtime for the $(RUNTIME) (a few minutes the first time, nothing the next)"
 	@$(PIP) torch
-	@$(PIP) -e ".[$(RUNTIME),train,demo]"
+	@$(PIP) -e ".[$(RUNTIME),train,demo]" -e plugins/shopkit-gbdt
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.demo
 	@echo "== installing what the tests need"
-	@$(PIP) -e ".[$(RUNTIME),train,demo,tensorboard,dev]"
+	@$(PIP) -e ".[$(RUNTIME),train,demo,tensorboard,dev]" $(PLUGINS)
 	@touch $@
 
 $(VENV)/.spark: $(VENV)/.dev
 	@echo "== installing PySpark"
-	@$(PIP) -e ".[$(RUNTIME),train,demo,tensorboard,dev,spark]"
+	@$(PIP) -e ".[$(RUNTIME),train,demo,tensorboard,dev,spark]" $(PLUGINS)
 	@touch $@

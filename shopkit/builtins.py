@@ -43,6 +43,12 @@ def shopkit_sources() -> list[Component]:
             "shopkit.sources.dataframe:DataFrameSource",
             "pandas DataFrames handed over from Python",
         ),
+        Component(
+            "example",
+            sources.ExampleSettings,
+            "shopkit.sources.example:ExampleSource",
+            "A small made-up shop, for trying things out",
+        ),
     ]
 
 

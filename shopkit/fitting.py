@@ -155,7 +155,7 @@ def fit_model(
     if "estimator" in registry.get(choice.family, choice.name).tags:
         estimator: Estimator = registry.build(choice, features.spec, task)
         result = training.fit_estimator(estimator, train, validation, folder=folder, seed=seed, resume=True)
-        size = sum(values.size for values in estimator.state().values())
+        size = result.facts.get("n_parameters", sum(values.size for values in estimator.state().values()))
         return FittedModel(estimator.scores, estimator.to_onnx, result, size)
     torch.manual_seed(seed)
     model: Model = registry.build(choice, features.spec, task.n_outputs)

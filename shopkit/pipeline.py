@@ -68,7 +68,7 @@ def execute(
         tables = source.open()
     except OSError as error:
         raise DataError(f"source {experiment.source.name}: {error}") from error
-    versions = provenance.versions(_plugin_versions(registry, experiment))
+    versions = provenance.versions(_plugins(registry, experiment))
     identity = provenance.identity(experiment.raw, tables.fingerprint, versions)
     if experiment.resume and (found := provenance.find_run(folder, identity)) is not None:
         _discard_unused(folder)
@@ -89,10 +89,13 @@ def execute(
             raise
 
 
-def _plugin_versions(registry: Registry, experiment: Experiment) -> dict[str, str]:
-    choices = (experiment.source, experiment.view, experiment.model, experiment.task, experiment.exporter)
-    found = [registry.find(choice.family, choice.name) for choice in choices]
-    return {entry.distribution: entry.version for entry in found}
+def _plugins(registry: Registry, experiment: Experiment) -> list[str]:
+    """The distributions, besides shopkit's own, whose components take part."""
+    choices = [experiment.source, experiment.view, experiment.model, experiment.task, experiment.exporter]
+    found = [registry.find(choice.family, choice.name).distribution for choice in choices]
+    installed = {entry.component.name: entry.distribution for entry in registry.components("models")}
+    found += [installed[name] for name in experiment.evaluation.baselines if name in installed]
+    return sorted(set(found) - {"shopkit"})
 
 
 def _discard_unused(folder: Path) -> None:

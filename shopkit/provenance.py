@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -38,19 +39,23 @@ SEALED = (
     "metrics.json",
 )
 IDENTITY = "identity.json"
+_NAME = re.compile(r"[\w.-]+")
 _NOT_IDENTITY = ("resume", "logger", "name")
 """Config keys that do not change what a run computes."""
 
 
-def versions(plugins: Mapping[str, str]) -> dict[str, str]:
-    """Installed version of each library that a result depends on, and of the plugins used."""
+def versions(distributions: Iterable[str]) -> dict[str, str]:
+    """Installed version of each library that a result depends on, of the plugins used, and of what those require."""
+    names = [*LIBRARIES]
+    for name in distributions:
+        names += [name, *(_NAME.match(requirement)[0] for requirement in metadata.requires(name) or ())]  # type: ignore[index]
     found = {"python": platform.python_version()}
-    for name in LIBRARIES:
+    for name in dict.fromkeys(names):
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return {**found, **plugins}
+    return found
 
 
 def identity(config: Mapping[str, Any], fingerprint: str, library_versions: Mapping[str, str]) -> str:

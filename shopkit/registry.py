@@ -358,11 +358,7 @@ def _check_version(stated: object) -> None:
         advice = "a newer version of the plugin" if is_older else "a newer shopkit, or an older version of the plugin"
         raise PluginError(
             f"it is built for version {stated} of the hook API, and shopkit {__version__} has version {hookspecs.API_VERSION}. "
-            + (
-                "Install a newer version of the plugin."
-                if older
-                else "Install a newer shopkit, or an older version of the plugin."
-            )
+            f"Install {advice}."
         )
 
 

@@ -61,11 +61,15 @@ def offers(registry: Registry, origin: Origin) -> str:
         if own:
             found[family] = own
     registered = f"{origin.distribution}:{origin.plugin}"
-    hooks = [hook for hook in LIFE_CYCLE if any(i.plugin_name == registered for i in getattr(registry.hook, hook).get_hookimpls())]
-    if hooks:
-        found["hooks"] = [hook.removeprefix("shopkit_") for hook in hooks]
-    impls = registry.hook.shopkit_config_paths.get_hookimpls()
-    folders = [folder for impl in impls if impl.plugin_name == registered for folder in impl.function()]
+    own_hooks = {
+        hook: implementation.function
+        for hook in (*LIFE_CYCLE, "shopkit_config_paths")
+        for implementation in getattr(registry.hook, hook).get_hookimpls()
+        if implementation.plugin_name == registered
+    }
+    folders = own_hooks.pop("shopkit_config_paths", list)()
+    if own_hooks:
+        found["hooks"] = [hook.removeprefix("shopkit_") for hook in own_hooks]
     if experiments := sorted(path.stem for folder in folders for path in (folder / "experiment").glob("*.yaml")):
         found["experiments"] = experiments
     return "; ".join(f"{what}: {', '.join(names)}" for what, names in found.items()) or "nothing"

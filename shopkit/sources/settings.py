@@ -105,3 +105,22 @@ class DataFrameSettings:
 
     def __post_init__(self) -> None:
         check_time_zone(self.time_zone)
+
+
+@dataclass
+class ExampleSettings:
+    """A small made-up shop: visits of its site, and orders."""
+
+    n_visits: int = 800
+    """Rows of `visits`."""
+    n_customers: int = 80
+    """Customers who have `orders`."""
+    seed: int = 0
+    """Of the random numbers that the shop is made of."""
+
+    def __post_init__(self) -> None:
+        for name in ("n_visits", "n_customers"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"source.{name} is {getattr(self, name)}; it must be at least 1.")
+        if self.seed < 0:
+            raise ConfigError(f"source.seed is {self.seed}; it must be at least 0.")
