@@ -17,7 +17,7 @@ from shopkit.errors import DataError
 from shopkit.runs import replacing
 from shopkit.runtime.canonical import canonicalise
 from shopkit.schema import MISSING_TIME, Column, Kind, Role, Schema
-from shopkit.sources.engine import fetch, literal, quote
+from shopkit.sources.engine import BELIEVE_NO_STATISTICS, fetch, literal, quote
 from shopkit.views.base import Examples
 from shopkit.views.infer import RawColumn, infer_schema, raw_columns
 
@@ -60,6 +60,7 @@ def materialise(
     """
     given: dict[str, Role] = {**examples.roles, **(roles or {})}
     with TemporaryDirectory(prefix="shopkit-") as folder, duckdb.connect() as engine:
+        engine.execute(BELIEVE_NO_STATISTICS)
         fetch(engine, f"SET temp_directory = {literal(folder)}; SET TimeZone = 'UTC'")
         raw = Path(folder) / "raw.parquet"
         _run_view(examples.table, raw)
