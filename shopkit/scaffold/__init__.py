@@ -22,7 +22,6 @@ from shopkit.registry import Registry
 
 PREFIX = "shopkit-"
 _NAME = re.compile(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*")
-_VISIT = '{"pages": 3.0, "channel": "mail"}'
 
 
 @dataclass(frozen=True)
@@ -35,8 +34,6 @@ class Kind:
     """Of the class's name."""
     contract: str
     tags: tuple[str, ...] = ()
-    example_row: str = _VISIT
-    """A row that the experiment's exported file is asked in the generated test; what is left out is missing."""
 
 
 KINDS = {
@@ -45,13 +42,7 @@ KINDS = {
     ),
     "features": Kind("extractor", "A number between its low and high quantile", "Extractor", "shopkit.features.base.Extractor"),
     "sources": Kind("source", "Visits of a shop's site, from a CSV", "Source", "shopkit.sources.base.Source"),
-    "views": Kind(
-        "view",
-        "Will this customer order again soon, as of each week",
-        "View",
-        "shopkit.views.base.View",
-        example_row='{"n_orders": 3.0, "recency_days": 2.5}',
-    ),
+    "views": Kind("view", "Will this customer order again soon, as of each week", "View", "shopkit.views.base.View"),
     "tasks": Kind("task", "How much at most, with a given probability", "Task", "shopkit.tasks.base.Task"),
     "exporters": Kind(
         "exporter", "model.onnx, and a JSON that says what goes in and out", "Exporter", "shopkit.exporters.base.Exporter"
@@ -116,7 +107,6 @@ def _names(short: str, family: str) -> dict[str, Any]:
         "summary": kind.summary,
         "contract": kind.contract,
         "tags": "{" + ", ".join(f'"{tag}"' for tag in kind.tags) + "}" if kind.tags else "",
-        "example_row": kind.example_row,
         "api_version": API_VERSION,
         "shopkit_version": __version__,
     }

@@ -69,16 +69,20 @@ class Learner(pl.LightningModule):
         self.batches.epoch = self.state.epoch
         torch.manual_seed(epoch_seed(self.seed, self.state.epoch, self.global_rank))
         self.losses: list[Tensor] = []
+        """The losses of each chunk's steps."""
 
     def training_step(self, chunk: dict[str, Tensor], index: int) -> None:
         batches = {name: torch.split(values, self.batches.rows) for name, values in chunk.items()}
         targets = batches.pop("target")
         weights = batches.pop("weight", (None,) * len(targets))
-        step = self.state.epoch * self.batches.steps + len(self.losses)
+        first = index * self.batches.steps_per_chunk
+        losses = []
         for i, (target, weight) in enumerate(zip(targets, weights, strict=True)):
             features = {name: parts[i] for name, parts in batches.items()}
-            self.losses.append(self._optimize(features, target, weight, step + i))
-        self._refuse_non_finite()
+            step = self.state.epoch * self.batches.steps + first + i
+            losses.append(self._optimize(features, target, weight, step))
+        self.losses.append(torch.stack(losses))
+        self._refuse_non_finite(self.losses[-1], first)
 
     def _optimize(self, features: dict[str, Tensor], target: Tensor, weight: Tensor | None, step: int) -> Tensor:
         optimizer, settings = self.trainer.optimizers[0], self.trainer_settings
@@ -95,13 +99,12 @@ class Learner(pl.LightningModule):
             self.average.update()
         return loss.detach()
 
-    def _refuse_non_finite(self) -> None:
+    def _refuse_non_finite(self, losses: Tensor, first: int) -> None:
         # Once for each chunk, as looking at a loss waits for the device.
-        losses = torch.stack(self.losses)
         if not bool(losses.isfinite().all()):
             step = int(losses.isfinite().long().argmin())
             raise RunError(
-                f"The training loss became {float(losses[step])} in epoch {self.state.epoch + 1}, step {step + 1}. "
+                f"The training loss became {float(losses[step])} in epoch {self.state.epoch + 1}, step {first + step + 1}. "
                 f"Lower trainer.lr (it is {self.trainer_settings.lr:g}), set trainer.gradient_clip=1, and look for features "
                 "that are not scaled (identity) or not finite."
             )
@@ -112,7 +115,7 @@ class Learner(pl.LightningModule):
             row = {
                 "epoch": self.state.epoch,
                 "lr": float(self.trainer.optimizers[0].param_groups[0]["lr"]),
-                "train_loss": float(torch.stack(self.losses).mean()),
+                "train_loss": float(torch.cat(self.losses).mean()),
                 **self._validate(),
             }
             self._remember(row)
