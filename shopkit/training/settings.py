@@ -30,8 +30,8 @@ class TrainerSettings:
     """Validate and keep a moving average of the weights, with this decay for each step; 0 takes the weights as they are."""
     gradient_clip: float = 0.0
     """Largest norm of the gradient; 0 is off."""
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
-    """`bf16-mixed` and `16-mixed` compute in half precision on hardware that has it."""
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    """`bf16-mixed` computes in bfloat16 where that is safe, for hardware that is faster at it."""
     accelerator: str = "auto"
     """`auto` takes a GPU where there is one; or `cpu`, `gpu`, `mps`, …"""
     devices: int = 1
