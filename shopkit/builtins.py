@@ -68,6 +68,12 @@ def shopkit_views() -> list[Component]:
             "shopkit.views.basket_value:BasketValueView",
             "What this customer's next basket will be worth, as of weekly cut-offs",
         ),
+        Component(
+            "customer_history",
+            views.CustomerHistorySettings,
+            "shopkit.views.customer_history:CustomerHistoryView",
+            "Will this customer buy within the next days, from the sequence of past baskets",
+        ),
     ]
 
 
@@ -135,6 +141,13 @@ def shopkit_models() -> list[Component]:
         ),
         Component(
             "mlp", models.MLPSettings, "shopkit.models.mlp:MLP", "Multi-layer perceptron, an efficient ensemble (after TabM)"
+        ),
+        Component(
+            "lstm",
+            models.LSTMSettings,
+            "shopkit.models.lstm:LSTM",
+            "LSTM or GRU over sequences, joined with plain columns",
+            frozenset({"features:sequences"}),
         ),
     ]
 

@@ -23,7 +23,8 @@ from shopkit.models.to_onnx import to_onnx
 from shopkit.registry import Choice, Registry
 from shopkit.runs import read_json, replacing, write_json
 from shopkit.runtime.artifact import open_session
-from shopkit.schema import INPUT_PREFIX, PARTS, Schema
+from shopkit.runtime.sequences import graph_feed
+from shopkit.schema import INPUT_PREFIX, LENGTHS, LENGTHS_INPUT, PARTS, Schema
 from shopkit.tasks.base import Task
 from shopkit.training import fit as training
 from shopkit.training.scores import model_scores
@@ -68,23 +69,22 @@ class Features:
     def arrays(self, examples: Examples, part: str) -> Arrays:
         """Features, target and weight of one part."""
         rows = examples.rows(part)
-        paths = {tensor: self.folder / f"{part}_{tensor}.npy" for tensor, width in self._widths().items() if width}
+        tensors = [*self.spec.widths, *([LENGTHS] if self.spec.has_sequences else [])]
+        paths = {tensor: self.folder / f"{part}_{tensor}.npy" for tensor in tensors}
         in_memory = sum(path.stat().st_size for path in paths.values()) <= IN_MEMORY_BYTES
         features = {tensor: np.load(path, mmap_mode=None if in_memory else "r") for tensor, path in paths.items()}
         weight = None if examples.weight is None else examples.weight[rows]
         return Arrays(features, examples.target[rows], weight)
 
-    def _widths(self) -> dict[str, int]:
-        return {"dense": self.spec.n_dense, "ids": self.spec.n_ids}
-
     def transformer(self) -> Callable[[Raw], dict[str, np.ndarray]]:
         """Canonical raw columns → tensors, through the graph."""
         session = open_session(self.graph.SerializeToString())
         names = [output.name for output in session.get_outputs()]
-        inputs = [value.name for value in session.get_inputs()]
+        columns = self.schema.of_role("feature")
+        inputs = {column.name: INPUT_PREFIX + column.name for column in columns}
 
         def apply(raw: Raw) -> dict[str, np.ndarray]:
-            feed = {name: raw[name.removeprefix(INPUT_PREFIX)] for name in inputs}
+            feed = graph_feed(raw, columns, inputs, LENGTHS_INPUT)
             return dict(zip(names, session.run(names, feed), strict=True))
 
         return apply

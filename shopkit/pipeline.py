@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from shopkit import provenance
 from shopkit.errors import DataError, RunError
+from shopkit.evaluation.settings import named_baseline
 from shopkit.registry import Registry, load_registry
 from shopkit.runs import PARTIAL, Run, lock
 from shopkit.sources.base import Source
@@ -94,7 +95,8 @@ def _plugins(registry: Registry, experiment: Experiment) -> list[str]:
     choices = [experiment.source, experiment.view, experiment.model, experiment.task, experiment.exporter]
     found = [registry.find(choice.family, choice.name).distribution for choice in choices]
     installed = {entry.component.name: entry.distribution for entry in registry.components("models")}
-    found += [installed[name] for name in experiment.evaluation.baselines if name in installed]
+    baselines = [named_baseline(spec)[1] for spec in experiment.evaluation.baselines]
+    found += [installed[name] for name in baselines if name in installed]
     return sorted(set(found) - {"shopkit"})
 
 

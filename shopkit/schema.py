@@ -27,6 +27,12 @@ INPUT_PREFIX = "column."
 PARTS = ("train", "validation", "test")
 """The parts of a split, in time order."""
 
+LENGTHS = "lengths"
+"""Name, in files and tensors, of the number of steps in each row's sequences."""
+
+LENGTHS_INPUT = "sequences.lengths"
+"""The same as an input inside graphs."""
+
 
 @dataclass(frozen=True)
 class Column:
@@ -41,6 +47,8 @@ class Column:
     role: Role = "feature"
     integer: bool = False
     double: bool = False
+    sequence: bool = False
+    """A list of such values in each row. All sequences of a table are parallel: one step of each belongs together."""
     unit: str = ""
     """Unit or currency of a number (`USD`, `days`), or the time zone a time was read in."""
     note: str = ""

@@ -24,14 +24,16 @@ from shopkit.errors import DataError, RunError
 from shopkit.evaluation.evaluate import evaluate
 from shopkit.evaluation.latency import measure_latency
 from shopkit.evaluation.part import Part
+from shopkit.evaluation.settings import named_baseline
 from shopkit.exporters.base import Exporter, Fitted
+from shopkit.features.sequences import SEQUENCE_TENSORS
 from shopkit.fitting import Examples, Features, FittedModel, fit_features, fit_model, load_features, outputs_of
 from shopkit.raw import Raw, read_columns
 from shopkit.registry import Choice, Registry
 from shopkit.report import render
 from shopkit.runs import Run, replacing, write_json
 from shopkit.runtime import Predictor
-from shopkit.schema import MISSING_TIME, PARTS, Column, Role, Schema
+from shopkit.schema import LENGTHS, MISSING_TIME, PARTS, Column, Role, Schema
 from shopkit.sources.base import Tables
 from shopkit.split import Split, assign
 from shopkit.tasks.base import Task
@@ -249,7 +251,12 @@ class Way:
             "n_ids": features.spec.n_ids,
         }
         n_columns = len(features.schema.of_role("feature"))
-        return f"{n_columns} columns → {features.spec.n_dense} numbers and {features.spec.n_ids} ids", facts
+        made = f"{features.spec.n_dense} numbers and {features.spec.n_ids} ids"
+        steps = [features.spec.widths.get(tensor, 0) for tensor in SEQUENCE_TENSORS]
+        if any(steps):
+            facts["longest"] = max(int(features.arrays(self.split, part).features[LENGTHS].max(initial=0)) for part in PARTS)
+            made += f", and of up to {facts['longest']} steps each {steps[0]} numbers and {steps[1]} ids"
+        return f"{n_columns} columns → {made}", facts
 
     def _fit_features(self, tags: frozenset[str], folder: Path) -> Features:
         return fit_features(self.experiment.features, tags, self.split, self.registry, folder, self.experiment.seed)
@@ -306,10 +313,9 @@ class Way:
 
     def _evaluate(self) -> tuple[str, dict[str, Any]]:
         predictor = Predictor(self.run.model_path)
-        names = predictor.description.inputs
 
         def predict(raw: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-            return predictor.run({names[column]: raw[column] for column in names})
+            return predictor.run(predictor.feed(raw))
 
         parts = {part: self._part(part, predict if part != "train" else None) for part in PARTS}
         test = parts["test"]
@@ -322,23 +328,25 @@ class Way:
         with replacing(self.run.predictions_path) as temporary:
             pq.write_table(pa.table({**keys, "target": pa.array(target), **answers}), temporary, compression="zstd")
         write_json(self.run.metrics_path, metrics)
-        feed = {names[column]: test.raw[column] for column in names}
-        facts = {"latency": measure_latency(self.run.model_path, feed, settings), "baselines_left_out": skipped}
+        latency = measure_latency(self.run.model_path, predictor.feed(test.columns), settings)
+        facts = {"latency": latency, "baselines_left_out": skipped}
         name, best = next(iter(metrics["metrics"]["test"].items()))
         title = metrics["about"][name]["title"]
         return f"{title} {_estimate(best)} on {len(test):,} test rows", facts
 
     def _part(self, part: str, predict: Callable[[Raw], dict[str, np.ndarray]] | None) -> Part:
-        raw = self._read([column.name for column in self.schema.of_role("feature")], part)
+        features = self.schema.of_role("feature")
+        columns = self._read([column.name for column in features], part)
         cutoff = self._facts("examples")["cutoff"]
         return Part(
-            raw=raw,
+            raw={column.name: columns[column.name] for column in features if not column.sequence},
             target=self._target(part),
-            outputs=predict(raw) if predict else {},
+            outputs=predict(columns) if predict else {},
             weight=self._column("weight", part),
             groups=self._groups(part),
             keys=self._read([column.name for column in self.keys], part),
             cutoff=self._read([cutoff], part)[cutoff] if cutoff else None,
+            sequences={column.name: columns[column.name] for column in features if column.sequence},
         )
 
     def _groups(self, part: str) -> np.ndarray | None:
@@ -350,15 +358,16 @@ class Way:
         """Outputs of other models on the same test rows, each with the features it likes and its own calibration."""
         found, skipped = {}, []
         installed = {entry.component.name for entry in self.registry.components("models")}
-        for name in self.experiment.evaluation.baselines:
-            if name == self.experiment.model.name:
+        for spec in self.experiment.evaluation.baselines:
+            name, component, changed = named_baseline(spec)
+            if spec == self.experiment.model.name:
                 continue
-            if name not in installed:
-                skipped.append(f"{name} is not installed")
+            if component not in installed:
+                skipped.append(f"{component} is not installed")
                 continue
-            choice = self.registry.choice("models", name, "evaluation.baselines")
+            choice = self.registry.choice("models", {"name": component, **changed}, "evaluation.baselines")
             folder = self.run.work / "baselines" / name
-            features = self._fit_features(self.registry.get("models", name).tags, folder)
+            features = self._fit_features(self.registry.get("models", component).tags, folder)
             task: Task = self.registry.build(self.experiment.task)
             task.state = dict(self._facts("split")["task"])
             model = self._fit_model(choice, features, task, folder)

@@ -168,6 +168,12 @@ def row_hashes(columns: Raw) -> np.ndarray:
     return np.zeros(0, np.uint64) if total is None else total
 
 
+def _values(part: Part) -> dict[str, np.ndarray]:
+    """The feature columns, each sequence as one text."""
+    texts = {name: np.array(["\0".join(map(str, steps)) for steps in rows], object) for name, rows in part.sequences.items()}
+    return {**part.raw, **texts}
+
+
 def _keys(parts: Mapping[str, Part]) -> list[Finding]:
     findings = []
     names = [name for name in PARTS if name in parts and parts[name].keys]
@@ -191,10 +197,10 @@ def _keys(parts: Mapping[str, Part]) -> list[Finding]:
 
 
 def _duplicate_rows(train: Part, test: Part) -> list[Finding]:
-    if not train.raw or not len(train) or not len(test):
+    if not train.columns or not len(train) or not len(test):
         return []
-    known, counts = np.unique(row_hashes({**train.raw, "\0target": train.target}), return_counts=True)
-    share = float(np.isin(row_hashes({**test.raw, "\0target": test.target}), known).mean())
+    known, counts = np.unique(row_hashes({**_values(train), "\0target": train.target}), return_counts=True)
+    share = float(np.isin(row_hashes({**_values(test), "\0target": test.target}), known).mean())
     if share == 0:
         return []
     within = float(counts[counts > 1].sum() / len(train))

@@ -117,7 +117,7 @@ def evaluate(
     if "validation" in parts and parts["validation"].outputs:
         metrics["validation"] = measured(task, parts["validation"], settings, seed)
     importance = permutation_importance(task, test, predict, settings, seed) if predict else None
-    order = [entry["column"] for entry in importance["columns"]] if importance else []
+    order = [entry["column"] for entry in importance["columns"] if entry["column"] in test.raw] if importance else []
     resamples = Resamples(len(test), 0, seed, test.groups)
     return {
         "kind": kind,

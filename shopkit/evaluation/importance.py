@@ -27,7 +27,8 @@ def permutation_importance(
     """How much worse the headline metric gets when one column is shuffled among the rows, for each column.
 
     The interval holds both the draw of rows and the shuffle: each resample of rows is paired with one of the shuffles.
-    A column's shuffles depend on the seed and its name only, so a column more or less does not change the others.
+    A column's shuffles depend on the seed and its name only, so a column more or less does not change the others. Sequences run
+    side by side, so they are shuffled as one.
 
     Returns:
         The entry `importance` of `evaluate`; None when `permutation_repeats` is 0.
@@ -39,19 +40,23 @@ def permutation_importance(
     n_bootstrap = min(settings.n_bootstrap, MOST_RESAMPLES)
     resamples = Resamples(len(part), n_bootstrap, seed, part.groups, part.weight)
     weights = list(resamples)
-    whole = task.statistics(predict(part.raw), part.target)
+    whole = task.statistics(predict(part.columns), part.target)
     intact = whole(resamples.whole)
     name = headline(task, intact)
     sign = -1.0 if task.described.get(name, Metric(name, "higher", "")).better == "lower" else 1.0
     intact_samples = np.array([whole(weight)[name] for weight in weights])
 
     columns: list[dict[str, Any]] = []
-    for column, values in part.raw.items():
+    together = {name: [name] for name in part.raw}
+    if part.sequences:
+        together[f"the steps ({', '.join(part.sequences)})"] = list(part.sequences)
+    for column, names in together.items():
         rng = np.random.default_rng([seed, zlib.crc32(column.encode())])
-        shuffled = [
-            task.statistics(predict({**part.raw, column: values[rng.permutation(len(part))]}), part.target)
-            for _ in range(settings.permutation_repeats)
-        ]
+        shuffled = []
+        for _ in range(settings.permutation_repeats):
+            rows = rng.permutation(len(part))
+            changed = {**part.columns, **{name: part.columns[name][rows] for name in names}}
+            shuffled.append(task.statistics(predict(changed), part.target))
         loss = sign * float(np.mean([intact[name] - statistic(resamples.whole)[name] for statistic in shuffled]))
         samples = np.array([shuffled[index % len(shuffled)](weight)[name] for index, weight in enumerate(weights)])
         low, high = interval(sign * (intact_samples - samples), loss, settings.confidence) or (None, None)

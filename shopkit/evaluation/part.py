@@ -22,7 +22,7 @@ class Part:
     """One part of the split (train, validation or test)."""
 
     raw: Raw
-    """The feature columns, as the exported file takes them."""
+    """The plain feature columns, canonical."""
     target: np.ndarray
     """(N,) as the task encodes it."""
     outputs: Outputs = field(default_factory=dict)
@@ -35,6 +35,13 @@ class Part:
     """The key columns; together they name a row."""
     cutoff: np.ndarray | None = None
     """(N,) int64 seconds UTC: the moment at or past which no column of the row may look."""
+    sequences: Raw = field(default_factory=dict)
+    """The sequence columns: object arrays (N,) of the rows' own arrays."""
+
+    @property
+    def columns(self) -> dict[str, np.ndarray]:
+        """All that the exported file takes."""
+        return {**self.raw, **self.sequences}
 
     def __len__(self) -> int:
         return len(self.target)
@@ -53,4 +60,5 @@ class Part:
             groups=pick(self.groups),
             keys={name: values[rows] for name, values in self.keys.items()},
             cutoff=pick(self.cutoff),
+            sequences={name: values[rows] for name, values in self.sequences.items()},
         )

@@ -2,9 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from shopkit.errors import ConfigError
+
+
+def named_baseline(spec: Any) -> tuple[str, str, dict[str, Any]]:
+    """What a baseline is shown as, the model's name, and its settings.
+
+    Raises:
+        ConfigError: neither a name nor a mapping with one.
+    """
+    if isinstance(spec, str) and spec:
+        return spec, spec, {}
+    if isinstance(spec, Mapping) and isinstance(spec.get("name"), str):
+        shown = str(spec.get("as", spec["name"]))
+        if all(letter.isalnum() or letter in "_-" for letter in shown):
+            return shown, spec["name"], {str(key): value for key, value in spec.items() if key not in ("name", "as")}
+    raise ConfigError(
+        f"evaluation.baselines has {spec!r}; write a model's name, or {{name: <model>, as: <shown as>, <setting>: …}}, where "
+        "`as` has letters, digits, _ and - only."
+    )
 
 
 @dataclass
@@ -15,9 +35,9 @@ class EvaluationSettings:
     """Resamples behind each interval; 0 gives no intervals."""
     confidence: float = 0.95
     """Share of resamples inside an interval."""
-    baselines: list[str] = field(default_factory=lambda: ["linear", "gbdt"])
-    """Models, by name, that are fitted on the same rows and shown beside this one; one that is not installed is left out with a
-    note. The constant prediction always is there."""
+    baselines: list[Any] = field(default_factory=lambda: ["linear", "gbdt"])
+    """Models that are fitted on the same rows and shown beside this one: a name, or `{name: …, as: <shown as>, <settings>}`. One
+    that is not installed is left out with a note. The constant prediction always is there."""
     segments: list[str] = field(default_factory=list)
     """Columns by whose values metrics are given apart; if empty, up to `max_segment_columns` are chosen."""
     max_segment_columns: int = 4
@@ -38,6 +58,9 @@ class EvaluationSettings:
     """Time spent on measuring each batch size."""
 
     def __post_init__(self) -> None:
+        shown = [named_baseline(spec)[0] for spec in self.baselines]
+        if repeated := [name for name in shown if shown.count(name) > 1]:
+            raise ConfigError(f"evaluation.baselines shows two models as '{repeated[0]}'; tell them apart with `as: <name>`.")
         for name, least in (
             ("n_bootstrap", 0),
             ("max_segment_columns", 0),

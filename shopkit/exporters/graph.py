@@ -16,7 +16,7 @@ from shopkit.errors import ExportError
 from shopkit.exporters.base import Fitted
 from shopkit.exporters.fold import drop_identities, fold_affine
 from shopkit.runtime.artifact import FORMAT_VERSION, METADATA_KEY
-from shopkit.schema import INPUT_PREFIX, Column
+from shopkit.schema import INPUT_PREFIX, LENGTHS, LENGTHS_INPUT, Column
 
 OPSETS = {"": 21, "ai.onnx.ml": 4}
 IR_VERSION = 10
@@ -27,6 +27,12 @@ _ELEMENT_TYPES = {
     np.dtype("int64"): "int64",
     np.dtype("bool"): "bool",
 }
+SEQUENCES = (
+    "A sequence column is an array (N, L), its rows padded on the right to a common L of at least 1; `lengths` names the int64 "
+    "input (N,) that says how many steps each row has. What stands beyond them does not matter; among them, '' and NaN are missing."
+)
+"""What the file says to those who feed it without shopkit."""
+
 HOIST_BYTES = 1024
 """Constants above this size become initialisers, which load faster and are shared with the file's bytes."""
 
@@ -39,7 +45,9 @@ def compose(fitted: Fitted) -> onnx.ModelProto:
     """
     task = fitted.task
     columns = fitted.schema.of_role("feature")
-    arguments = {INPUT_PREFIX + column.name: spox.argument(spox.Tensor(_input_dtype(column), ("N",))) for column in columns}
+    arguments = {INPUT_PREFIX + column.name: spox.argument(_input_type(column)) for column in columns}
+    if any(column.sequence for column in columns):
+        arguments[LENGTHS_INPUT] = spox.argument(spox.Tensor(np.int64, ("N",)))
     features = spox.inline(fitted.features)(**arguments)
     needed = {value.name for value in fitted.model.graph.input}
     if missing := needed - set(features):
@@ -47,7 +55,7 @@ def compose(fitted: Fitted) -> onnx.ModelProto:
     scores = spox.inline(fitted.model)(**{name: features[name] for name in needed})["scores"]
     decided = task.decide(ndx.asarray(scores))
     model = spox.build(arguments, {output.name: decided[output.name].unwrap_spox() for output in task.outputs})
-    names = _rename_inputs(model.graph)
+    names, lengths = _rename_inputs(model.graph)
     fold_affine(model.graph)
     drop_identities(model.graph)
     facts = {
@@ -58,23 +66,33 @@ def compose(fitted: Fitted) -> onnx.ModelProto:
         "outputs": [_output_facts(output.__dict__) for output in task.outputs],
         "decision": task.state,
     }
+    if lengths:
+        facts["lengths"] = lengths
+        facts["sequences"] = SEQUENCES
     finish(model, facts)
     return model
 
 
-def _rename_inputs(graph: onnx.GraphProto) -> dict[str, str]:
-    """Give each input its column's own name, unless some value in the graph has it. Returns column → input name."""
+def _rename_inputs(graph: onnx.GraphProto) -> tuple[dict[str, str], str]:
+    """Give each input its column's own name, unless some value in the graph has it; that of sequences' lengths is `lengths`.
+
+    Returns:
+        Column → input name, and the name of the lengths' input, empty where there is none.
+    """
     taken = {name for node in graph.node for name in node.output} | {tensor.name for tensor in graph.initializer}
-    names = {}
+    names, renamed = {}, {}
     for value in graph.input:
-        column = value.name.removeprefix(INPUT_PREFIX)
-        names[column] = value.name if column in taken else column
-    renamed = {INPUT_PREFIX + column: name for column, name in names.items()}
+        if value.name != LENGTHS_INPUT:
+            column = value.name.removeprefix(INPUT_PREFIX)
+            names[column] = renamed[value.name] = value.name if column in taken else column
+    lengths = LENGTHS if LENGTHS not in {*taken, *renamed.values()} else LENGTHS_INPUT
+    if any(value.name == LENGTHS_INPUT for value in graph.input):
+        renamed[LENGTHS_INPUT] = lengths
     for value in graph.input:
         value.name = renamed[value.name]
     for node in graph.node:
         node.input[:] = [renamed.get(name, name) for name in node.input]
-    return names
+    return names, renamed.get(LENGTHS_INPUT, "")
 
 
 def finish(model: onnx.ModelProto, facts: Mapping[str, Any]) -> None:
@@ -101,6 +119,11 @@ def finish(model: onnx.ModelProto, facts: Mapping[str, Any]) -> None:
         if dims:
             dims[0].Clear()
             dims[0].dim_param = "N"
+    for value in model.graph.input:
+        dims = value.type.tensor_type.shape.dim
+        if len(dims) == 2:  # a sequence
+            dims[1].Clear()
+            dims[1].dim_param = "L"
     del model.metadata_props[:]
     entry = model.metadata_props.add()
     entry.key, entry.value = METADATA_KEY, json.dumps(facts, sort_keys=True, ensure_ascii=False)
@@ -143,8 +166,9 @@ def _strip_node(node: onnx.NodeProto) -> None:
             _strip(attribute.g)
 
 
-def _input_dtype(column: Column) -> type[np.generic]:
-    return np.float64 if column.double else _INPUT_DTYPES[column.kind]
+def _input_type(column: Column) -> spox.Tensor:
+    dtype = np.float64 if column.double else _INPUT_DTYPES[column.kind]
+    return spox.Tensor(dtype, ("N", "L") if column.sequence else ("N",))
 
 
 def _output_facts(output: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import ndonnx as ndx
@@ -14,10 +14,12 @@ from shopkit.exporters.graph import compose
 from shopkit.exporters.settings import OnnxSettings
 from shopkit.runs import replacing
 from shopkit.runtime import Predictor
-from shopkit.schema import MISSING_TIME
+from shopkit.schema import MISSING_TIME, Column
 from shopkit.tasks.base import Task
 
 UNSEEN = "\u2603 a category that no training row has"
+PADDING = 7
+"""Steps of padding more than the longest row needs."""
 
 
 class OnnxExporter(Exporter):
@@ -39,18 +41,20 @@ class OnnxExporter(Exporter):
         Raises:
             ExportError: an answer differs beyond the tolerance; names the situation, output, row and both values.
         """
-        names = predictor.description.inputs
         checks = {}
         for situation, raw in _situations(fitted, self.settings.check_rows):
-            feed = {names[column]: values for column, values in raw.items()}
             scores = fitted.reference(raw)
-            checks[situation] = self._compare(situation, fitted.task, predictor.run(feed), scores)
+            checks[situation] = self._compare(situation, fitted.task, predictor.run(predictor.feed(raw)), scores)
+            if situation == "many rows" and predictor.description.lengths:
+                lengths = predictor.feed(raw)[predictor.description.lengths]
+                wide = predictor.run(predictor.feed(raw, least=int(lengths.max(initial=0)) + PADDING))
+                checks["more padding"] = self._compare("more padding", fitted.task, wide, scores)
         singles = 0.0
         first = _rows(fitted.held_out, slice(0, 8))
         for i in range(len(next(iter(first.values()), ()))):
             raw = _rows(first, slice(i, i + 1))
-            feed = {names[column]: values for column, values in raw.items()}
-            singles = max(singles, self._compare("one row", fitted.task, predictor.run(feed), fitted.reference(raw)))
+            answer = predictor.run(predictor.feed(raw))
+            singles = max(singles, self._compare("one row", fitted.task, answer, fitted.reference(raw)))
         return {"one row": singles, **checks}
 
     def _compare(self, situation: str, task: Task, got: dict[str, np.ndarray], scores: np.ndarray) -> float:
@@ -91,17 +95,38 @@ def _rows(raw: Raw, rows: slice) -> dict[str, np.ndarray]:
 
 
 def _situations(fitted: Fitted, n_rows: int) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
-    """The rows as they are, with unseen categories, with every value of one column missing, with everything missing."""
+    """The rows as they are, with unseen categories, with every value of one column missing, with everything missing; of
+    sequences, also shorter, longer and empty ones."""
     rows = _rows(fitted.held_out, slice(0, n_rows))
     yield "many rows", rows
     few = _rows(rows, slice(0, 256))
     columns = fitted.schema.of_role("feature")
     if any(column.kind == "string" for column in columns):
-        unseen = {c.name: np.full_like(few[c.name], UNSEEN) if c.kind == "string" else few[c.name] for c in columns}
+        unseen = {c.name: _filled(few[c.name], UNSEEN, c) if c.kind == "string" else few[c.name] for c in columns}
         yield "unseen categories", unseen
     missing = {"number": np.nan, "string": "", "time": MISSING_TIME}
     scattered = {name: values.copy() for name, values in few.items()}
     for i, column in enumerate(columns):
-        scattered[column.name][i % len(columns) :: len(columns)] = missing[column.kind]
+        every = slice(i % len(columns), None, len(columns))
+        scattered[column.name][every] = _filled(few[column.name][every], missing[column.kind], column)
     yield "missing values", scattered
-    yield "all values missing", {c.name: np.full_like(few[c.name], missing[c.kind]) for c in columns}
+    yield "all values missing", {c.name: _filled(few[c.name], missing[c.kind], c) for c in columns}
+    if any(column.sequence for column in columns):
+        for situation, change in (
+            ("shorter sequences", lambda steps: steps[: len(steps) // 2]),
+            ("longer sequences", lambda steps: np.concatenate([steps, steps[::-1], steps])),
+            ("no steps", lambda steps: steps[:0]),
+        ):
+            yield situation, {c.name: _each(few[c.name], change) if c.sequence else few[c.name] for c in columns}
+
+
+def _each(rows: np.ndarray, change: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    changed = np.empty(len(rows), object)
+    for i, steps in enumerate(rows):
+        changed[i] = change(steps)
+    return changed
+
+
+def _filled(values: np.ndarray, value: object, column: Column) -> np.ndarray:
+    """The same rows, and steps, with one value everywhere."""
+    return _each(values, lambda steps: np.full_like(steps, value)) if column.sequence else np.full_like(values, value)

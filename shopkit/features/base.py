@@ -5,13 +5,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import ibis.expr.types as ir
 import ndonnx as ndx
 import numpy as np
 
 from shopkit.schema import Kind
+
+Tensor = Literal["dense", "ids", "sequence_dense", "sequence_ids"]
+"""What a feature graph gives, besides `lengths` int64 (N,) where there are sequences. Beyond a row's length all is 0."""
 
 State = dict[str, np.ndarray]
 """What `fit` learns of one column: plain arrays (float64, int64, or object arrays of str)."""
@@ -23,14 +26,15 @@ class FeatureBlock:
 
     column: str
     extractor: str
-    tensor: Literal["dense", "ids"]
-    """`dense`: float32 (N, n_dense). `ids`: int64 (N, n_ids)."""
+    tensor: Tensor
+    """`dense`: float32 (N, n_dense). `ids`: int64 (N, n_ids). Of a sequence column, `sequence_dense`: float32
+    (N, L, n_sequence_dense), and `sequence_ids`: int64 (N, L, n_sequence_ids)."""
     start: int
     width: int
     names: tuple[str, ...]
     """A name per position, e.g. `price`, `price is missing`, `color=red`."""
     cardinality: int = 0
-    """For `ids`: number of ids. 0 is missing, 1 is unknown, then the categories."""
+    """For ids: number of ids. 0 is missing, 1 is unknown, then the categories."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,20 @@ class FeatureSpec:
     @property
     def cardinalities(self) -> tuple[int, ...]:
         return tuple(block.cardinality for block in self.ids)
+
+    @property
+    def sequence_cardinalities(self) -> tuple[int, ...]:
+        return tuple(block.cardinality for block in self.blocks if block.tensor == "sequence_ids")
+
+    @property
+    def widths(self) -> dict[str, int]:
+        """Tensor → width, for those that are not empty."""
+        widths = {tensor: sum(block.width for block in self.blocks if block.tensor == tensor) for tensor in get_args(Tensor)}
+        return {tensor: width for tensor, width in widths.items() if width}
+
+    @property
+    def has_sequences(self) -> bool:
+        return any(block.tensor.startswith("sequence_") for block in self.blocks)
 
     def to_json(self) -> list[dict[str, Any]]:
         return [asdict(block) for block in self.blocks]
@@ -98,7 +116,11 @@ class Encoded:
 
 
 class Extractor(ABC):
-    """Built as `Class(settings)`. Stateless: what it learns is returned by `fit` and passed back in."""
+    """Built as `Class(settings)`. Stateless: what it learns is returned by `fit` and passed back in.
+
+    It knows nothing of sequences. The core gives it the steps of a sequence column as if each were a row of its own, in fitting
+    as in the graph; only one with training-time values of its own (`fit_transform_rows`) cannot be used so.
+    """
 
     accepts: ClassVar[tuple[Kind, ...]]
     """The column kinds it can read."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,12 +15,14 @@ import spox
 from shopkit.features import traced
 from shopkit.features.base import Encoded, Extractor, FeatureBlock, FeatureSpec, FitContext, State
 from shopkit.features.plan import Assignment, ResolvedPlan
+from shopkit.features.sequences import ALL_STEPS, SEQUENCE_TENSORS, Limit, Steps, steps_context
 from shopkit.features.subgraph import pieces, reached_from
-from shopkit.schema import INPUT_PREFIX, Column
+from shopkit.schema import INPUT_PREFIX, LENGTHS, LENGTHS_INPUT, Column
 
 OPSETS = {"": 21, "ai.onnx.ml": 4}
 IR_VERSION = 10
 TENSORS = ("dense", "ids")
+"""What plain columns become."""
 _DTYPES = {"number": ndx.float32, "string": ndx.utf8, "time": ndx.int64}
 
 
@@ -30,7 +32,8 @@ class FittedFeatures:
 
     model: onnx.ModelProto
     """Inputs: every feature column, (N,), as `column.<name>`. Outputs: `dense` float32 (N, n_dense) and `ids` int64 (N, n_ids);
-    one of width 0 is left out."""
+    one of width 0 is left out. A sequence column is (N, L), and there is the input `sequences.lengths` int64 (N,); the outputs
+    are `sequence_dense`, `sequence_ids` and `lengths`, as in `shopkit.features.base.Tensor`."""
     spec: FeatureSpec
     training_overrides: dict[int, np.ndarray]
     """First position in `dense` → (training rows, width) float32 that replaces the graph's values in training, e.g.
@@ -47,11 +50,18 @@ class Group:
     assignments: tuple[Assignment, ...]
     states: tuple[State, ...]
 
+    @property
+    def sequence(self) -> bool:
+        return self.assignments[0].column.sequence
+
     def blocks(self) -> list[FeatureBlock]:
         """In the order of `Encoded`: every column's first block of a tensor, then every column's second, …"""
         blocks = [self.extractor.blocks(a.column.name, state) for a, state in zip(self.assignments, self.states, strict=True)]
         depth = max(len(of_column) for of_column in blocks)
-        return [of_column[at] for at in range(depth) for of_column in blocks if at < len(of_column)]
+        in_order = [of_column[at] for at in range(depth) for of_column in blocks if at < len(of_column)]
+        if not self.sequence:
+            return in_order
+        return [replace(b, tensor="sequence_ids" if b.tensor == "ids" else "sequence_dense") for b in in_order]
 
 
 def fit(plan: ResolvedPlan, context: FitContext) -> FittedFeatures:
@@ -62,7 +72,7 @@ def fit(plan: ResolvedPlan, context: FitContext) -> FittedFeatures:
     """
     columns = plan.schema.of_role("feature")
     groups = [fit_group(assignments, context) for assignments in grouped(plan.assignments)]
-    model, spec = trace(columns, groups), lay_out(groups)
+    model, spec = trace(columns, groups, plan.limit), lay_out(groups)
     places = iter(spec.blocks)
     overrides: dict[int, np.ndarray] = {}
     for group in groups:
@@ -80,20 +90,22 @@ def grouped(assignments: Sequence[Assignment]) -> list[list[Assignment]]:
     groups: dict[str, list[Assignment]] = {}
     for assignment in assignments:
         column = assignment.column
-        key = json.dumps([assignment.name, dict(assignment.settings), column.kind, column.double], sort_keys=True)
+        like = [assignment.name, dict(assignment.settings), column.kind, column.double, column.sequence]
+        key = json.dumps(like, sort_keys=True)
         groups.setdefault(key, []).append(assignment)
     return list(groups.values())
 
 
 def fit_group(assignments: Sequence[Assignment], context: FitContext) -> Group:
     extractor = assignments[0].extractor
-    states = tuple(extractor.fit(assignment.column.name, context) for assignment in assignments)
+    columns = [assignment.column for assignment in assignments]
+    states = tuple(extractor.fit(c.name, steps_context(context, c.name) if c.sequence else context) for c in columns)
     return Group(extractor, tuple(assignments), states)
 
 
 def lay_out(groups: Sequence[Group]) -> FeatureSpec:
     """The blocks of all groups with their positions."""
-    filled = dict.fromkeys(TENSORS, 0)
+    filled: dict[str, int] = dict.fromkeys((*TENSORS, *SEQUENCE_TENSORS), 0)
     blocks = []
     for group in groups:
         for block in group.blocks():
@@ -102,18 +114,36 @@ def lay_out(groups: Sequence[Group]) -> FeatureSpec:
     return FeatureSpec(tuple(blocks))
 
 
-def trace(columns: Sequence[Column], groups: Sequence[Group]) -> onnx.ModelProto:
+def trace(columns: Sequence[Column], groups: Sequence[Group], limit: Limit = ALL_STEPS) -> onnx.ModelProto:
     """The groups as one model. Deterministic: equal states give equal bytes."""
-    arguments = {c.name: ndx.argument(shape=("N",), dtype=ndx.float64 if c.double else _DTYPES[c.kind]) for c in columns}
+    arguments = {
+        c.name: ndx.argument(shape=("N", "L") if c.sequence else ("N",), dtype=ndx.float64 if c.double else _DTYPES[c.kind])
+        for c in columns
+    }
+    inputs = {INPUT_PREFIX + name: argument.unwrap_spox() for name, argument in arguments.items()}
+    outputs = {}
+    if sequences := [c.name for c in columns if c.sequence]:
+        lengths = ndx.argument(shape=("N",), dtype=ndx.int64)
+        inputs[LENGTHS_INPUT] = lengths.unwrap_spox()
+        steps = Steps({name: arguments[name] for name in sequences}, lengths, limit)
+        arguments |= steps.columns
+        encoded = _encoded([group for group in groups if group.sequence], arguments)
+        outputs = {f"sequence_{tensor}": steps.rows(array).unwrap_spox() for tensor, array in encoded.items()}
+        outputs[LENGTHS] = steps.lengths.unwrap_spox()
+    plain = _encoded([group for group in groups if not group.sequence], arguments)
+    outputs = {tensor: array.unwrap_spox() for tensor, array in plain.items()} | outputs
+    model = spox.build(inputs, outputs)
+    finish(model, lay_out(groups), tuple(inputs))
+    return model
+
+
+def _encoded(groups: Sequence[Group], arguments: Mapping[str, ndx.Array]) -> dict[str, ndx.Array]:
+    """`dense` and `ids` of all groups, those there are."""
     encoded: list[Encoded] = [
         group.extractor.transform([arguments[a.column.name] for a in group.assignments], group.states) for group in groups
     ]
     parts = {"dense": [e.dense for e in encoded if e.dense is not None], "ids": [e.ids for e in encoded if e.ids is not None]}
-    outputs = {tensor: traced.side_by_side(arrays).unwrap_spox() for tensor, arrays in parts.items() if arrays}
-    inputs = {INPUT_PREFIX + name: argument.unwrap_spox() for name, argument in arguments.items()}
-    model = spox.build(inputs, outputs)
-    finish(model, lay_out(groups), tuple(inputs))
-    return model
+    return {tensor: traced.side_by_side(arrays) for tensor, arrays in parts.items() if arrays}
 
 
 def finish(model: onnx.ModelProto, spec: FeatureSpec, inputs: tuple[str, ...]) -> None:
@@ -129,12 +159,14 @@ def finish(model: onnx.ModelProto, spec: FeatureSpec, inputs: tuple[str, ...]) -
     graph.name = "features"
     _initialisers(graph)
     _join_once(graph)
-    _rename_inner(graph, {*inputs, *TENSORS})
-    expected = {"dense": (onnx.TensorProto.FLOAT, spec.n_dense), "ids": (onnx.TensorProto.INT64, spec.n_ids)}
+    _rename_inner(graph, {*inputs, *TENSORS, *SEQUENCE_TENSORS, LENGTHS})
     for value in graph.output:
-        element, width = expected[value.name]
+        element = onnx.TensorProto.FLOAT if value.name.endswith("dense") else onnx.TensorProto.INT64
         assert value.type.tensor_type.elem_type == element, f"{value.name} has element type {value.type.tensor_type.elem_type}"
-        value.CopyFrom(onnx.helper.make_tensor_value_info(value.name, element, ["N", width]))
+        shape: list[str | int] = ["N"] if value.name == LENGTHS else ["N", spec.widths[value.name]]
+        if value.name in SEQUENCE_TENSORS:
+            shape.insert(1, "T")  # steps: L, or the limit where that is less
+        value.CopyFrom(onnx.helper.make_tensor_value_info(value.name, element, shape))
     onnx.checker.check_model(model, full_check=True)
 
 
@@ -151,16 +183,18 @@ def _initialisers(graph: onnx.GraphProto) -> None:
 
 
 def _join_once(graph: onnx.GraphProto) -> None:
-    """Make each output one `Concat` of all its pieces, where a group's own were joined first: every node costs time."""
+    """Make `dense` and `ids` one `Concat` of all their pieces, where a group's own were joined first: every node costs time."""
     producers = {name: node for node in graph.node for name in node.output}
     joins = []
+    plain = {value.name for value in graph.output} & set(TENSORS)
     for value in graph.output:
+        if value.name not in plain:
+            continue
         parts = pieces(value.name, producers)
         joined = onnx.helper.make_node("Concat", parts, [value.name], axis=1)
         joins.append(joined if len(parts) > 1 else onnx.helper.make_node("Identity", parts, [value.name]))
-    outer = {value.name for value in graph.output}
-    nodes = [node for node in graph.node if not outer & set(node.output)] + joins
-    needed = reached_from(nodes, outer)
+    nodes = [node for node in graph.node if not plain & set(node.output)] + joins
+    needed = reached_from(nodes, {value.name for value in graph.output})
     kept = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes if needed & set(node.output)]
     del graph.node[:]
     graph.node.extend(kept)

@@ -11,6 +11,7 @@ import ibis.expr.types as ir
 from shopkit.errors import ConfigError, DataError, nearest
 from shopkit.features.aggregates import answers, present
 from shopkit.features.base import Extractor, FitContext
+from shopkit.features.sequences import ALL_STEPS, Limit, steps_context
 from shopkit.features.settings import FeaturePlan, parse_spec
 from shopkit.registry import Registry
 from shopkit.schema import Column, Schema
@@ -53,6 +54,8 @@ class ResolvedPlan:
     schema: Schema
     """The schema with `ignored` for the columns that are left out, each with a note why."""
     assignments: tuple[Assignment, ...]
+    limit: Limit = ALL_STEPS
+    """How many steps of a sequence are read."""
 
     def to_json(self) -> list[dict[str, Any]]:
         """`column, kind, extractor, <settings>, why`, a row for each."""
@@ -70,6 +73,7 @@ def resolve(
         context: the training part.
         preference: the model's tags; `features:embedding` (ids and piecewise-linear numbers), `features:dense` (scaled
             numbers and one-hot) or `features:codes` (raw numbers with NaN, and ids) decides what `auto` means. Dense if none.
+            Only a model with `features:sequences` is given sequence columns.
         registry: where extractors come from.
 
     Raises:
@@ -77,6 +81,10 @@ def resolve(
         DataError: no feature column is left.
     """
     schema = _without_ignored(plan, schema)
+    if "features:sequences" not in preference:
+        for column in schema.of_role("feature"):
+            if column.sequence:
+                schema = schema.with_role(column.name, "ignored", "a sequence, which this model does not read")
     known = facts(schema, context)
     likes = next((like for like in PREFERENCES if f"features:{like}" in preference), "dense")
     assignments: list[Assignment] = []
@@ -88,7 +96,7 @@ def resolve(
             schema = schema.with_role(column.name, "ignored", note)
             continue
         by_kind = {"number": plan.numbers, "string": plan.strings, "time": plan.times}[column.kind]
-        spec = plan.columns.get(column.name, by_kind)
+        spec = plan.columns.get(column.name, "auto" if column.sequence else by_kind)
         if spec == "auto":
             where, (spec, why) = "features", automatic(column, found, plan, likes)
         elif chosen:
@@ -101,7 +109,7 @@ def resolve(
             "No feature column is left: every column is a key, the target, ignored, constant or missing throughout. "
             f"Columns: {', '.join(f'{column.name} ({column.note or column.role})' for column in schema)}."
         )
-    return ResolvedPlan(schema, tuple(assignments))
+    return ResolvedPlan(schema, tuple(assignments), Limit(plan.max_length, plan.keep))
 
 
 def automatic(column: Column, found: ColumnFacts, plan: FeaturePlan, likes: str) -> tuple[Any, str]:
@@ -109,6 +117,10 @@ def automatic(column: Column, found: ColumnFacts, plan: FeaturePlan, likes: str)
     if column.kind == "time":
         return "time_parts", "time"
     n = found.n_distinct
+    if column.sequence:
+        if column.kind == "string":
+            return "vocabulary", f"a sequence of {n:,} categories"
+        return "log1p", f"a sequence of numbers, {n:,} distinct"
     if column.kind == "string":
         categories = f"{n:,} categories"
         if likes != "dense":
@@ -126,18 +138,25 @@ def automatic(column: Column, found: ColumnFacts, plan: FeaturePlan, likes: str)
 
 
 def facts(schema: Schema, context: FitContext) -> dict[str, ColumnFacts]:
-    """Distinct and missing values of every feature column, in one query."""
-    columns = schema.of_role("feature")
+    """Distinct and missing values of every feature column, plain ones in one query; of sequences, those of all steps."""
+    columns = [column for column in schema.of_role("feature") if not column.sequence]
     questions: dict[str, ir.Scalar] = {"n": context.table.count()}
     for at, column in enumerate(columns):
         values = present(context.table[column.name])
         questions[f"distinct_{at}"] = values.nunique()
         questions[f"present_{at}"] = values.count()
     found = answers(context, **questions)
-    return {
+    known = {
         column.name: ColumnFacts(found["n"], found[f"distinct_{at}"], found["n"] - found[f"present_{at}"])
         for at, column in enumerate(columns)
     }
+    for column in schema.of_role("feature"):
+        if column.sequence:
+            steps = steps_context(context, column.name)
+            values = present(steps.table[column.name])
+            found = answers(steps, n=steps.table.count(), distinct=values.nunique(), present=values.count())
+            known[column.name] = ColumnFacts(found["n"], found["distinct"], found["n"] - found["present"])
+    return known
 
 
 def _without_ignored(plan: FeaturePlan, schema: Schema) -> Schema:
@@ -167,5 +186,10 @@ def _assign(column: Column, name: str, settings: Mapping[str, Any], why: str, wh
         raise ConfigError(
             f"{where}: {name} reads {' and '.join(extractor.accepts)} columns, and '{column.name}' is a {column.kind} column. "
             f"Choose another extractor, or set features.types.{column.name}."
+        )
+    if column.sequence and type(extractor).fit_transform_rows is not Extractor.fit_transform_rows:
+        raise ConfigError(
+            f"{where}: {name} gives training rows values of their own, which the steps of the sequence '{column.name}' cannot "
+            "have. Choose another extractor, e.g. vocabulary."
         )
     return Assignment(column, name, plain(choice.settings), extractor, why)

@@ -53,6 +53,10 @@ class FeaturePlan:
     """Column → `number`, `string` or `time`, where the inferred kind is not the meant one, e.g. integer codes."""
     ignore: list[str] = field(default_factory=list)
     """Columns to leave out."""
+    max_length: int = 256
+    """Steps of a sequence that are read at most, in training as in the file; 0 reads all."""
+    keep: Literal["latest", "earliest"] = "latest"
+    """Which end of a longer sequence is read: `latest` (its last steps) or `earliest`."""
     max_one_hot: int = 32
     """`auto` one-hot encodes a string column with at most this many categories, and uses target rates above."""
     min_piecewise: int = 8
@@ -65,6 +69,7 @@ class FeaturePlan:
         for column, spec in self.columns.items():
             if spec != "auto":
                 parse_spec(spec, f"features.columns.{column}")
+        _at_least("features", "max_length", self.max_length, 0)
         _at_least("features", "max_one_hot", self.max_one_hot, 0)
         _at_least("features", "min_piecewise", self.min_piecewise, 2)
 

@@ -62,3 +62,23 @@ def reached_from(nodes: Sequence[onnx.NodeProto], outputs: Collection[str]) -> s
         if needed & set(node.output):
             needed |= set(node.input)
     return needed
+
+
+def towards(model: onnx.ModelProto, outputs: Collection[str]) -> onnx.ModelProto | None:
+    """The part of the graph that some outputs are computed from; None if it has none of them."""
+    graph = model.graph
+    kept = [value for value in graph.output if value.name in outputs]
+    if not kept:
+        return None
+    needed = reached_from(graph.node, {value.name for value in kept})
+    part = onnx.ModelProto()
+    part.CopyFrom(model)
+    for field, items in (
+        ("node", [node for node in graph.node if needed & set(node.output)]),
+        ("input", [value for value in graph.input if value.name in needed]),
+        ("initializer", [tensor for tensor in graph.initializer if tensor.name in needed]),
+        ("output", kept),
+    ):
+        del getattr(part.graph, field)[:]
+        getattr(part.graph, field).extend(items)
+    return part

@@ -13,12 +13,22 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shopkit.features.base import FeatureSpec
-from shopkit.features.subgraph import without_inputs
-from shopkit.schema import INPUT_PREFIX, MISSING_TIME
+from shopkit.features.sequences import SEQUENCE_TENSORS
+from shopkit.features.subgraph import towards, without_inputs
+from shopkit.runtime.sequences import flatten, padded, same_lengths
+from shopkit.schema import INPUT_PREFIX, LENGTHS, LENGTHS_INPUT, MISSING_TIME, Column
 
 BATCH_ROWS = 16_384
 """Rows at once: enough to hide the cost of a call, few enough that intermediate arrays stay near the caches."""
-DTYPES = {"dense": np.float32, "ids": np.int64}
+DTYPES: dict[str, type] = {
+    "dense": np.float32,
+    "ids": np.int64,
+    "sequence_dense": np.float32,
+    "sequence_ids": np.int64,
+    LENGTHS: np.int64,
+}
+SEQUENCE_BATCH_ROWS = 2048
+"""Rows at once where each has many steps."""
 
 
 def transform(
@@ -39,19 +49,39 @@ def transform(
         folder: where to write `<part>_<tensor>.npy`, which come back memory-mapped; None keeps the arrays in memory.
 
     Returns:
-        part → tensor (`dense`, `ids`; a tensor of width 0 is left out) → (rows of the part, width).
+        part → tensor (`dense`, `ids`; a tensor of width 0 is left out) → (rows of the part, width). Of sequences,
+        `sequence_dense` and `sequence_ids` (rows of the part, steps, width), all parts padded to the longest row, and `lengths`.
     """
+    n_rows = pq.read_metadata(examples).num_rows
+    masks = {part: as_mask(rows, n_rows) for part, rows in parts.items()}
+    plain, of_sequences = towards(model, {"dense", "ids"}), towards(model, {*SEQUENCE_TENSORS, LENGTHS})
+    results: dict[str, dict[str, np.ndarray]] = {part: {} for part in parts}
+    if plain is not None:
+        results = _transform_plain(plain, spec, examples, masks, folder, batch_rows)
+    if of_sequences is not None:
+        found = _transform_sequences(of_sequences, spec, examples, masks, folder)
+        results = {part: {**tensors, **found[part]} for part, tensors in results.items()}
+    return results
+
+
+def _transform_plain(
+    model: onnx.ModelProto,
+    spec: FeatureSpec,
+    examples: Path,
+    masks: Mapping[str, np.ndarray],
+    folder: Path | None,
+    batch_rows: int,
+) -> dict[str, dict[str, np.ndarray]]:
     graph = BatchGraph(model, spec)
     file = pq.ParquetFile(examples, read_dictionary=graph.strings)
-    masks = {part: as_mask(rows, file.metadata.num_rows) for part, rows in parts.items()}
-    widths = {"dense": spec.n_dense, "ids": spec.n_ids}
+    widths = spec.widths
     results = {
-        part: {t: allocate(folder, f"{part}_{t}", int(mask.sum()), DTYPES[t], widths[t]) for t in graph.tensors}
+        part: {t: allocate(folder, f"{part}_{t}", DTYPES[t], (int(mask.sum()), widths[t])) for t in graph.tensors}
         for part, mask in masks.items()
     }
-    filled = dict.fromkeys(parts, 0)
+    filled = dict.fromkeys(masks, 0)
     # Made once: a fresh array of this size for each batch costs more in page faults than what is written into it.
-    scratch = {tensor: np.empty((batch_rows, widths[tensor]), DTYPES[tensor]) for tensor in graph.tensors}
+    scratch: dict[str, np.ndarray] = {tensor: np.empty((batch_rows, widths[tensor]), DTYPES[tensor]) for tensor in graph.tensors}
     at = 0
     for batch in file.iter_batches(batch_rows, columns=graph.columns):
         chosen = {part: mask[at : at + len(batch)] for part, mask in masks.items()}
@@ -68,6 +98,42 @@ def transform(
         for part, rows in chosen.items():
             for tensor, values in outputs.items():
                 np.compress(rows, values, axis=0, out=results[part][tensor][places[part]])
+    return results
+
+
+def _transform_sequences(
+    model: onnx.ModelProto, spec: FeatureSpec, examples: Path, masks: Mapping[str, np.ndarray], folder: Path | None
+) -> dict[str, dict[str, np.ndarray]]:
+    graph = session(model)
+    columns = [value.name.removeprefix(INPUT_PREFIX) for value in model.graph.input if value.name != LENGTHS_INPUT]
+    outputs = [value.name for value in model.graph.output]
+    file = pq.ParquetFile(examples)
+    found: list[dict[str, np.ndarray]] = []
+    for batch in file.iter_batches(SEQUENCE_BATCH_ROWS, columns=columns):
+        flat = {name: flatten(batch.column(name), Column(name, "string", sequence=True)) for name in columns}
+        lengths = same_lengths({name: of_column for name, (_, of_column) in flat.items()})
+        width = max(1, int(lengths.max(initial=0)))
+        feed = {INPUT_PREFIX + name: padded(as_numpy(steps), lengths, width) for name, (steps, _) in flat.items()}
+        found.append(dict(zip(outputs, graph.run(outputs, {**feed, LENGTHS_INPUT: lengths}), strict=True)))
+    longest = max((int(tensors[LENGTHS].max(initial=0)) for tensors in found), default=0)
+    results = {}
+    for part, mask in masks.items():
+        shapes = {t: (int(mask.sum()), max(1, longest), spec.widths[t]) if t != LENGTHS else (int(mask.sum()),) for t in outputs}
+        arrays = {t: allocate(folder, f"{part}_{t}", DTYPES[t], shape) for t, shape in shapes.items()}
+        at = row = 0
+        for tensors in found:
+            chosen = mask[row : row + len(tensors[LENGTHS])]
+            row += len(chosen)
+            place = slice(at, at + int(chosen.sum()))
+            at = place.stop
+            for tensor, values in tensors.items():
+                if tensor == LENGTHS:
+                    arrays[tensor][place] = values[chosen]
+                else:
+                    steps = values[:, :longest]
+                    arrays[tensor][place] = 0
+                    arrays[tensor][place, : steps.shape[1]] = steps[chosen]
+        results[part] = arrays
     return results
 
 
@@ -173,7 +239,7 @@ def as_mask(rows: np.ndarray, n_rows: int) -> np.ndarray:
     return mask
 
 
-def allocate(folder: Path | None, name: str, n_rows: int, dtype: type, width: int) -> np.ndarray:
+def allocate(folder: Path | None, name: str, dtype: type, shape: tuple[int, ...]) -> np.ndarray:
     if folder is None:
-        return np.empty((n_rows, width), dtype)
-    return np.lib.format.open_memmap(folder / f"{name}.npy", mode="w+", dtype=dtype, shape=(n_rows, width))
+        return np.empty(shape, dtype)
+    return np.lib.format.open_memmap(folder / f"{name}.npy", mode="w+", dtype=dtype, shape=shape)

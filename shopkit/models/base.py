@@ -18,7 +18,12 @@ if TYPE_CHECKING:
     from shopkit.tasks.base import Task
 
 Batch = dict[str, Tensor]
-"""`dense` float32 (batch, n_dense) and `ids` int64 (batch, n_ids); a tensor of width 0 is left out."""
+"""`dense` float32 (batch, n_dense) and `ids` int64 (batch, n_ids); a tensor of width 0 is left out.
+
+A model with the tag `features:sequences` is also given `sequence_dense` float32 (batch, length, n_sequence_dense), `sequence_ids`
+int64 (batch, length, n_sequence_ids) and `lengths` int64 (batch,). Rows are padded on the right with 0, to any length: padding
+changes no score.
+"""
 
 
 class Model(nn.Module, ABC):
@@ -51,7 +56,7 @@ class Arrays:
     """One part of the examples as features and target, in memory or memory-mapped."""
 
     features: dict[str, np.ndarray]
-    """`dense` float32 (N, n_dense), `ids` int64 (N, n_ids)."""
+    """`dense` float32 (N, n_dense), `ids` int64 (N, n_ids), and what sequences become, as in `Batch`."""
     target: np.ndarray
     """float32 or int64 (N,), as the task encodes it."""
     weight: np.ndarray | None = None

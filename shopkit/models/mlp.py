@@ -141,7 +141,11 @@ class MLP(Model):
         self.head_bias = nn.Parameter(torch.zeros(members, 1, n_outputs))
 
     def forward(self, batch: Batch) -> Tensor:
-        x = self.input(batch).unsqueeze(0)  # (1, batch, first)
+        return self.scores(self.input(batch))
+
+    def scores(self, first: Tensor) -> Tensor:
+        """From the first layer before its nonlinearity, (batch, first)."""
+        x = first.unsqueeze(0)  # (1, batch, first)
         x = self.dropout(self.activation(self.norms[0](x)))
         for layer, norm in zip(self.layers, self.norms[1:], strict=True):
             y = self.dropout(self.activation(norm(layer(x))))  # (members, batch, width)

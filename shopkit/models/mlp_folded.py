@@ -22,6 +22,7 @@ class FoldedMLP(nn.Module):
     """
 
     first: Tensor
+    first_scale: Tensor
     first_bias: Tensor
     table: Tensor
     offsets: Tensor
@@ -41,6 +42,7 @@ class FoldedMLP(nn.Module):
         self.norms = nn.ModuleList(norm.norm.float() if isinstance(norm.norm, nn.LayerNorm) else nn.Identity() for norm in norms)
         self.by_member = settings.normalization == "layer" or settings.residual or len(settings.hidden) > 2
         """Whether anything after the second layer needs to tell the members apart."""
+        self._keep("first_scale", scale.flatten())
         self._keep("first_bias", source.bias * scale.flatten() + shift.flatten())
         if mlp.features.n_dense:
             self._keep("first", source.weight() * scale.flatten())
@@ -65,12 +67,20 @@ class FoldedMLP(nn.Module):
         self.register_buffer(name, value.to(torch.float32 if value.is_floating_point() else value.dtype).contiguous())
 
     def forward(self, batch: Batch) -> Tensor:
+        return self.scores(self.input(batch))
+
+    def input(self, batch: Batch) -> Tensor:
+        """The first layer before its nonlinearity, (batch, first); its bias alone where no column is given."""
+        x: Tensor = self.first_bias
         if "dense" in batch:
-            x = torch.addmm(self.first_bias, batch["dense"], self.first)  # (batch, first)
+            x = torch.addmm(self.first_bias, batch["dense"], self.first)
         if "ids" in batch:
-            rows = torch.embedding(self.table, batch["ids"] + self.offsets).sum(1)
-            x = x + rows if "dense" in batch else rows + self.first_bias
-        x = self.activation(self.norms[0](x))
+            x = x + torch.embedding(self.table, batch["ids"] + self.offsets).sum(1)
+        return x
+
+    def scores(self, first: Tensor) -> Tensor:
+        """The rest of the way."""
+        x = self.activation(self.norms[0](first))
         for i, width in enumerate(self.hidden[1:]):
             weight, bias = self.get_buffer(f"weight_{i}"), self.get_buffer(f"bias_{i}")
             if i == 0:

@@ -71,3 +71,33 @@ class MLPSettings:
         for name in ("dropout", "input_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"model.{name} is {getattr(self, name):g}; it must be from 0 to below 1.")
+
+
+@dataclass
+class LSTMSettings:
+    """A recurrent network over the steps of a row's sequences, joined with its plain columns."""
+
+    cell: Literal["lstm", "gru"] = "lstm"
+    """`lstm` (Hochreiter & Schmidhuber 1997) or `gru` (Cho et al. 2014)."""
+    hidden: int = 64
+    """Width of the state, in each direction."""
+    layers: int = 1
+    """Recurrent layers, one upon another."""
+    bidirectional: bool = False
+    """Read the steps from both ends."""
+    pooling: Literal["last", "attention"] = "last"
+    """What of the steps is kept: the `last` state (of both directions), or their average weighed by `attention`."""
+    category_dim: int = 16
+    """Width of the embedding of each categorical id of a step."""
+    dropout: float = 0.1
+    """Share of units dropped while training: of the steps, between recurrent layers, and of what is kept of the steps."""
+    static: bool = True
+    """Join the plain columns; without, the model reads the sequences alone."""
+    head: MLPSettings = field(default_factory=MLPSettings)
+    """The perceptron that reads the plain columns, and what is kept of the steps, in its first layer; as of `model=mlp`."""
+
+    def __post_init__(self) -> None:
+        for name in ("hidden", "layers", "category_dim"):
+            _at_least(name, getattr(self, name), 1)
+        if not 0 <= self.dropout < 1:
+            raise ConfigError(f"model.dropout is {self.dropout:g}; it must be from 0 to below 1.")

@@ -14,7 +14,9 @@ from torch import Tensor, nn
 
 from shopkit.errors import ExportError
 from shopkit.features.base import FeatureSpec
+from shopkit.features.sequences import SEQUENCE_TENSORS
 from shopkit.models.base import Model
+from shopkit.schema import LENGTHS
 
 OPSET = 21
 IR_VERSION = 10
@@ -33,20 +35,26 @@ class _Positional(nn.Module):
 
 
 def to_onnx(model: Model, features: FeatureSpec) -> onnx.ModelProto:
-    """Inputs `dense` float32 (N, n_dense) and/or `ids` int64 (N, n_ids); output `scores` float32 (N, n_outputs), for any N.
+    """Inputs `dense` float32 (N, n_dense), `ids` int64 (N, n_ids), or those of them there are; output `scores` float32
+    (N, n_outputs), for any N. Of sequences, `sequence_dense` and `sequence_ids` (N, T, width) and `lengths` (N,), for any T.
 
     The same weights give the same bytes.
 
     Raises:
         ExportError: the model cannot be traced.
     """
+    rows, steps = torch.export.Dim("N", min=1), torch.export.Dim("T", min=1)
     inputs: dict[str, Tensor] = {}
-    if features.n_dense:
-        inputs["dense"] = torch.zeros(2, features.n_dense)
-    if features.n_ids:
-        inputs["ids"] = torch.zeros(2, features.n_ids, dtype=torch.int64)
+    shapes: list[dict[int, torch.export.Dim]] = []
+    for tensor, width in features.widths.items():
+        dtype = torch.float32 if tensor.endswith("dense") else torch.int64
+        sequence = tensor in SEQUENCE_TENSORS
+        inputs[tensor] = torch.zeros((2, 3, width) if sequence else (2, width), dtype=dtype)
+        shapes.append({0: rows, 1: steps} if sequence else {0: rows})
+    if features.has_sequences:
+        inputs[LENGTHS] = torch.tensor([3, 2])
+        shapes.append({0: rows})
     module = _Positional(model.cpu().eval().for_export(), list(inputs)).eval()
-    rows = torch.export.Dim("N", min=1)
     try:
         with torch.no_grad(), _quiet():
             program = torch.onnx.export(
@@ -54,7 +62,7 @@ def to_onnx(model: Model, features: FeatureSpec) -> onnx.ModelProto:
                 tuple(inputs.values()),
                 input_names=list(inputs),
                 output_names=["scores"],
-                dynamic_shapes=(tuple({0: rows} for _ in inputs),),
+                dynamic_shapes=(tuple(shapes),),
                 dynamo=True,
                 external_data=False,
                 opset_version=OPSET,
@@ -91,5 +99,7 @@ def _clean(proto: onnx.ModelProto) -> onnx.ModelProto:
     del proto.graph.value_info[:]
     for value in [*proto.graph.input, *proto.graph.output]:
         value.type.tensor_type.shape.dim[0].dim_param = "N"
+        if value.name in SEQUENCE_TENSORS:
+            value.type.tensor_type.shape.dim[1].dim_param = "T"
     onnx.checker.check_model(proto)
     return proto

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from shopkit.report.columns import Summary
@@ -16,7 +16,7 @@ DTYPES = {"number": "float32", "string": "string", "time": "int64"}
 
 
 def dtype(column: Column) -> str:
-    """Element type of a column's input.
+    """Element type of a column's input; a sequence's is (N, L), any other's (N,).
 
     >>> dtype(Column("price", "number"))
     'float32'
@@ -38,6 +38,7 @@ def snippets(description: Description, summaries: Mapping[str, Summary]) -> list
     """Command line, Python with shopkit, bare ONNX Runtime in Python, and Node."""
     columns = [(column, description.inputs[column.name]) for column in description.schema.of_role("feature")]
     values = {column.name: _example(column, summaries.get(column.name)) for column, _ in columns}
+    lengths = description.lengths
     return [
         Snippet(
             "Command line",
@@ -46,12 +47,14 @@ def snippets(description: Description, summaries: Mapping[str, Summary]) -> list
             "shopkit predict model.onnx customers.csv -o out.csv",
         ),
         Snippet("Python", 'pip install "shopkit[cpu]"', "python", _python(columns, values)),
-        Snippet("Python without shopkit", "pip install numpy onnxruntime", "python", _bare(columns, values)),
+        Snippet("Python without shopkit", "pip install numpy onnxruntime", "python", _bare(columns, values, lengths)),
         Snippet("Node", "npm install onnxruntime-node", "js", _node(columns, values, description)),
     ]
 
 
 def _example(column: Column, summary: Summary | None) -> Any:
+    if column.sequence:
+        return [_example(replace(column, sequence=False), summary)]
     value = summary.typical if summary else None
     if column.kind == "string":
         return str(value or "")
@@ -71,11 +74,13 @@ def _python(columns: list[tuple[Column, str]], values: Mapping[str, Any]) -> str
     )
 
 
-def _bare(columns: list[tuple[Column, str]], values: Mapping[str, Any]) -> str:
+def _bare(columns: list[tuple[Column, str]], values: Mapping[str, Any], lengths: str) -> str:
     numpy_types = {"float32": "np.float32", "float64": "np.float64", "int64": "np.int64", "string": "object"}
     rows = "\n".join(
         f"    {name!r}: np.array([{values[column.name]!r}], {numpy_types[dtype(column)]})," for column, name in columns
     )
+    if lengths:
+        rows += f"\n    {lengths!r}: np.array([1], np.int64),  # steps of each row; shorter rows are padded on the right"
     return (
         "import numpy as np\n"
         "import onnxruntime as ort\n\n"
@@ -88,12 +93,14 @@ def _bare(columns: list[tuple[Column, str]], values: Mapping[str, Any]) -> str:
 
 def _node(columns: list[tuple[Column, str]], values: Mapping[str, Any], description: Description) -> str:
     def tensor(column: Column) -> str:
-        value = values[column.name]
+        (value,) = values[column.name] if column.sequence else [values[column.name]]
         literal = f"{value}n" if column.kind == "time" else json.dumps(value, ensure_ascii=False)
         data = f"BigInt64Array.of({literal})" if column.kind == "time" else f"[{literal}]"
-        return f'new ort.Tensor("{dtype(column)}", {data}, [1])'
+        return f'new ort.Tensor("{dtype(column)}", {data}, {"[1, 1]" if column.sequence else "[1]"})'
 
     rows = "\n".join(f"  {json.dumps(name, ensure_ascii=False)}: {tensor(column)}," for column, name in columns)
+    if description.lengths:
+        rows += f'\n  {json.dumps(description.lengths)}: new ort.Tensor("int64", BigInt64Array.of(1n), [1]),'
     prints = ", ".join(f"answer[{json.dumps(output['name'])}].data" for output in description.outputs)
     return (
         'import * as ort from "onnxruntime-node"; // a file ending in .mjs\n\n'

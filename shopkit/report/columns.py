@@ -17,7 +17,7 @@ MIN_COUNT = 10
 
 @dataclass(frozen=True)
 class Summary:
-    """What a column holds."""
+    """What a column holds; of a sequence, what its steps hold."""
 
     column: Column
     missing: float
@@ -52,11 +52,12 @@ def summarise(path: Path, columns: Sequence[Column]) -> dict[str, Summary]:
 
 def _summary(connection: duckdb.DuckDBPyConnection, column: Column) -> Summary:
     name = '"' + column.name.replace('"', '""') + '"'
+    rows = f"(SELECT unnest({name}) AS {name} FROM examples)" if column.sequence else "examples"
     if column.kind == "string":
         query = f"""
             SELECT sum(n), sum(n) FILTER (v = ''), count(*) FILTER (v <> ''), max(n) FILTER (v <> ''),
                    arg_max(v, n) FILTER (v <> '')
-            FROM (SELECT coalesce({name}::VARCHAR, '') AS v, count(*) AS n FROM examples GROUP BY 1 ORDER BY n DESC, v)"""
+            FROM (SELECT coalesce({name}::VARCHAR, '') AS v, count(*) AS n FROM {rows} GROUP BY 1 ORDER BY n DESC, v)"""
         total, missing, distinct, most, top = _one(connection, query)
         total, most = int(total or 0), int(most or 0)
         shown = str(top) if most >= MIN_COUNT else ""
@@ -65,7 +66,7 @@ def _summary(connection: duckdb.DuckDBPyConnection, column: Column) -> Summary:
     query = f"""
         SELECT count(*), count(DISTINCT v) FILTER ({known}), count(v) FILTER ({known}), min(v) FILTER ({known}),
                quantile_disc(v, 0.5) FILTER ({known}), max(v) FILTER ({known})
-        FROM (SELECT {name}::{"BIGINT" if column.kind == "time" else "DOUBLE"} AS v FROM examples)"""
+        FROM (SELECT {name}::{"BIGINT" if column.kind == "time" else "DOUBLE"} AS v FROM {rows})"""
     total, distinct, present, low, median, high = _one(connection, query)
     return Summary(column, 1 - present / max(total, 1), distinct, low, median, high)
 

@@ -32,6 +32,8 @@ class Description:
     """All columns it knows: inputs (role `feature`) and the keys that are carried through."""
     inputs: dict[str, str]
     """Raw column → input name in the graph."""
+    lengths: str
+    """Name of the input int64 (N,) that takes the lengths of the rows' sequences; empty where there are none."""
     outputs: tuple[dict[str, Any], ...]
     """Name, dtype, meaning, unit and classes of each output."""
     facts: dict[str, Any]
@@ -46,7 +48,9 @@ class Description:
                 f"{path} has artifact format {version}, this shopkit reads format {FORMAT_VERSION}. "
                 "Install the shopkit version it was made with, or export it again."
             )
-        return cls(Schema.from_json(facts["schema"]), dict(facts["inputs"]), tuple(facts["outputs"]), facts)
+        return cls(
+            Schema.from_json(facts["schema"]), dict(facts["inputs"]), facts.get("lengths", ""), tuple(facts["outputs"]), facts
+        )
 
 
 def runtime_clash() -> str:

@@ -1,7 +1,7 @@
 """One function makes raw values canonical and checks their types; sources and runtime share it, nothing else guesses.
 
 number: float32, missing NaN, booleans 0 and 1. string: `str`, missing "". time: int64 seconds UTC, missing `MISSING_TIME`.
-None, NaN, NaT and `pd.NA` all become the column's missing value.
+None, NaN, NaT and `pd.NA` all become the column's missing value. A sequence column has an array of these in each row.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ import math
 import numbers
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
 
 from shopkit.errors import DataError
+from shopkit.runtime.sequences import cells, flatten
 from shopkit.schema import MISSING_TIME, Column
 
 _WHOLE_TEXT = re.compile(r"([+-]?\d+)\.0*")
@@ -31,20 +33,52 @@ def canonicalise(values: Any, column: Column, first_row: int = 0) -> np.ndarray:
         first_row: number of the first value's row, for messages.
 
     Returns:
-        (N,) float32 (float64 if `column.double`), object array of `str`, or int64.
+        (N,) float32 (float64 if `column.double`), object array of `str`, or int64; for a sequence column an object array
+        of such arrays, empty where the row's list is missing.
 
     Raises:
         DataError: a value of another type, an infinite number or an unreadable time; names column, row and value.
     """
+    if column.sequence:
+        return cells(*canonical_steps(values, column, first_row))
     array = _as_array(values)
     if array.ndim != 1:
         raise DataError(f"Column '{column.name}': expected one value per row, got an array of shape {array.shape}.")
     return _CANONICAL[column.kind](array, column, first_row)
 
 
+def canonical_steps(values: Any, column: Column, first_row: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Canonical values of a sequence column: all rows' steps end to end (total,), and the rows' lengths int64 (N,).
+
+    Raises:
+        DataError: a row that is not a list, or a step that is not of the column's kind; names column, row and step.
+    """
+    steps, lengths = flatten(values, column, first_row)
+    step = replace(column, sequence=False)
+    try:
+        return canonicalise(steps, step), lengths
+    except DataError:
+        at = 0
+        for row, length in enumerate(lengths, first_row):
+            for i in range(length):
+                _require_step(steps[at + i], step, row, i)
+            at += int(length)
+        raise
+
+
+def _require_step(value: Any, column: Column, row: int, step: int) -> None:
+    try:
+        canonicalise(_object_array([value.as_py() if hasattr(value, "as_py") else value]), column)
+    except DataError as error:
+        reason = str(error).removeprefix(f"Column '{column.name}', row 0: ")
+        raise DataError(f"Column '{column.name}', row {row}, step {step}: {reason}") from None
+
+
 def canonical_value(value: Any, column: Column) -> np.ndarray:
     """`canonicalise` of a single value, (1,): the fast way for one row given as a dict."""
     kind = type(value)
+    if column.sequence:
+        return canonicalise([value], column)
     if column.kind == "number":
         if (kind is float and -3.4e38 < value < 3.4e38) or kind is bool or (kind is int and -_EXACT < value < _EXACT):
             return np.array((value,), np.float64 if column.double else np.float32)

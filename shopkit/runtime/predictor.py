@@ -11,6 +11,7 @@ import numpy as np
 from shopkit.errors import DataError, nearest
 from shopkit.runtime.artifact import Description, describe, open_session
 from shopkit.runtime.canonical import canonical_value, canonicalise
+from shopkit.runtime.sequences import graph_feed
 from shopkit.schema import Schema
 
 
@@ -33,6 +34,7 @@ class Predictor:
         self.description: Description = describe(self.session, self.path)
         self.schema: Schema = self.description.schema
         self._columns = [(column, self.description.inputs[column.name]) for column in self.schema.of_role("feature")]
+        self._sequences = {column.name for column, _ in self._columns if column.sequence}
         self._keys = [column.name for column in self.schema.of_role("key")]
         self._outputs = [output["name"] for output in self.description.outputs]
 
@@ -45,7 +47,8 @@ class Predictor:
         """Predict. The answer comes in the shape of the question.
 
         Args:
-            data: one row as a dict of values; many as a list of dicts, a dict of columns, or a pandas DataFrame.
+            data: one row as a dict of values; many as a list of dicts, a dict of columns, or a pandas DataFrame. A value of a
+                sequence column is a list.
 
         Returns:
             dict of values; list of dicts; dict of arrays; DataFrame with the same index. Key columns that are present are
@@ -53,10 +56,10 @@ class Predictor:
             (`probability.red`).
 
         Raises:
-            DataError: a column is missing, or a value has the wrong type.
+            DataError: a column is missing, a value has the wrong type, or the sequences of a row differ in length.
         """
         if isinstance(data, Mapping):
-            if any(_is_column(value) for value in data.values()):
+            if any(self._is_column(name, value) for name, value in data.items()):
                 return self._carried(data) | self.columns(data)
             return self._row(data)
         if hasattr(data, "iloc") and hasattr(data, "columns"):
@@ -67,11 +70,16 @@ class Predictor:
 
     def columns(self, data: Any, first_row: int = 0) -> dict[str, np.ndarray]:
         """Outputs of a table given by columns (dict of arrays, DataFrame or Arrow batch): name → (N,) or (N, n_classes)."""
-        feed = {name: canonicalise(self._column(data, column.name), column, first_row) for column, name in self._columns}
-        lengths = {name: len(values) for name, values in feed.items()}
+        raw = {c.name: canonicalise(self._column(data, c.name), c, first_row) for c, _ in self._columns}
+        lengths = {name: len(values) for name, values in raw.items()}
         if len(set(lengths.values())) > 1:
             raise DataError(f"Columns differ in length: {lengths}.")
-        return self.run(feed)
+        return self.run(self.feed(raw, first_row))
+
+    def feed(self, raw: Mapping[str, np.ndarray], first_row: int = 0, least: int = 1) -> dict[str, np.ndarray]:
+        """Canonical columns as the inputs of the graph; see `shopkit.runtime.sequences.graph_feed`."""
+        columns, names = [column for column, _ in self._columns], self.description.inputs
+        return graph_feed(raw, columns, names, self.description.lengths, first_row, least)
 
     def run(self, feed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Outputs of canonical inputs, named as in the graph."""
@@ -90,6 +98,8 @@ class Predictor:
             feed = {name: canonical_value(row[column.name], column) for column, name in self._columns}
         except KeyError as error:
             raise self._missing(error.args[0], row) from None
+        if self._sequences:
+            feed = self.feed({column.name: feed[name] for column, name in self._columns})
         answers = self.session.run(self._outputs, feed)
         result = self._carried(row)
         for output, values in zip(self.description.outputs, answers, strict=True):
@@ -124,6 +134,10 @@ class Predictor:
             values = outputs[output["name"]]
             flat.update(_named(output, values.T if values.ndim == 2 else values))
         return flat
+
+    def _is_column(self, name: str, value: Any) -> bool:
+        """Whether a value is one of many rows: for a sequence column, a list of lists."""
+        return _is_column(value) and (name not in self._sequences or any(_is_column(item) for item in value))
 
     def _carried(self, data: Any) -> dict[str, Any]:
         return {name: data[name] for name in self._keys if name in data}

@@ -14,6 +14,7 @@ from shopkit.tasks.base import Task
 from shopkit.testing.subject import Subject
 
 N_ROWS = 400
+MOST_STEPS = 6
 CATEGORIES = ("red", "green", "blue", "bleu pâle", "Red", "a b", "0", "nan")
 UNSEEN = "☃ never seen"
 
@@ -75,8 +76,8 @@ def target_of(subject: Subject, task: Task, n_rows: int = N_ROWS) -> np.ndarray:
     )
 
 
-def feature_spec(dense: bool = True, ids: bool = True) -> FeatureSpec:
-    """Three numbers, one of them four positions wide, and two categories."""
+def feature_spec(dense: bool = True, ids: bool = True, sequences: bool = False) -> FeatureSpec:
+    """Three numbers, one of them four positions wide, and two categories; of sequences, a number and two categories."""
     blocks = []
     if dense:
         blocks += [
@@ -88,6 +89,12 @@ def feature_spec(dense: bool = True, ids: bool = True) -> FeatureSpec:
         blocks += [
             FeatureBlock("channel", "vocabulary", "ids", 0, 1, ("channel",), cardinality=6),
             FeatureBlock("browser", "vocabulary", "ids", 1, 1, ("browser",), cardinality=12),
+        ]
+    if sequences:
+        blocks += [
+            FeatureBlock("past_spend", "log1p", "sequence_dense", 0, 1, ("past_spend",)),
+            FeatureBlock("past_item", "vocabulary", "sequence_ids", 0, 1, ("past_item",), cardinality=9),
+            FeatureBlock("past_shop", "vocabulary", "sequence_ids", 1, 1, ("past_shop",), cardinality=4),
         ]
     return FeatureSpec(tuple(blocks))
 
@@ -106,11 +113,23 @@ def arrays(subject: Subject, spec: FeatureSpec, task: Task, n_rows: int = N_ROWS
     if spec.n_ids:
         features["ids"] = np.column_stack([rng.integers(0, size, n_rows) for size in spec.cardinalities]).astype(np.int64)
         signal += features["ids"].sum(axis=1)
+    if spec.has_sequences:
+        features |= steps(spec, rng.integers(0, MOST_STEPS + 1, n_rows), rng)
+        signal += features["sequence_dense"].sum(axis=(1, 2))
     place = np.argsort(np.argsort(signal))
     learnable = Arrays(features, np.sort(target)[place])
     if "features:codes" in subject.tags and spec.n_dense:
         features["dense"][rng.random(features["dense"].shape) < 0.05] = np.nan
     return learnable
+
+
+def steps(spec: FeatureSpec, lengths: np.ndarray, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """The tensors of sequences for rows of these lengths, 0 beyond them."""
+    shape = (len(lengths), max(1, int(lengths.max())))
+    inside = np.arange(shape[1]) < lengths[:, None]
+    ids = [np.where(inside, rng.integers(0, size, shape), 0) for size in spec.sequence_cardinalities]
+    numbers = np.where(inside[..., None], rng.normal(size=(*shape, spec.widths["sequence_dense"])), 0)
+    return {"sequence_dense": numbers.astype(np.float32), "sequence_ids": np.stack(ids, axis=2), "lengths": lengths}
 
 
 def rows_of(part: Arrays, rows: slice) -> Arrays:

@@ -17,11 +17,13 @@ import spox
 from shopkit.features.base import Extractor, FeatureBlock, FitContext, State
 from shopkit.features.graph import TENSORS, Group, lay_out, trace
 from shopkit.features.plan import Assignment
+from shopkit.features.sequences import steps_context
 from shopkit.features.training_part import training_part
 from shopkit.runtime.artifact import open_session
-from shopkit.schema import INPUT_PREFIX, Column, Kind
+from shopkit.runtime.sequences import cells, graph_feed
+from shopkit.schema import INPUT_PREFIX, LENGTHS_INPUT, Column, Kind
 from shopkit.testing.data import N_ROWS, missing_of, raw_column, unseen_of
-from shopkit.testing.subject import Subject
+from shopkit.testing.subject import NotApplicable, Subject
 
 ROUNDING = 1e-5
 """Of float32 arithmetic on other neighbours in a batch."""
@@ -103,7 +105,10 @@ def _context(
     target = np.random.default_rng(7).integers(0, 2, n_rows).astype(np.float64)
     if order is not None:
         columns, target = {name: values[order] for name, values in columns.items()}, target[order]
-    table = {n: pa.array(values, pa.string() if values.dtype == object else None) for n, values in columns.items()}
+    table = {
+        n: pa.array(values.tolist() if values.dtype == object and isinstance(values[0], np.ndarray) else values)
+        for n, values in columns.items()
+    }
     path = subject.folder / "examples.parquet"
     pq.write_table(pa.table(table), path)
     rows = np.ones(n_rows, bool) if is_train is None else is_train
@@ -146,6 +151,37 @@ def check_features_graph_equals_reference(subject: Subject) -> None:
             for name, got in graph.run(values).items():
                 law = f"the graph must equal the reference {case}, {rows}, {name} column"
                 subject.require_equal(got.astype(np.float64), expected[name].astype(np.float64), law, case.extractor.tolerance)
+
+
+def check_features_steps_of_sequences_are_values(subject: Subject) -> None:
+    """A step of a sequence becomes what the same value becomes alone, fitted on all steps of the training part; padding, empty
+    rows and rows of other lengths beside it change nothing, and beyond a row's length all is 0."""
+    if subject.target().fit_transform_rows is not Extractor.fit_transform_rows:
+        raise NotApplicable("it gives training rows values of their own, so it is not used for sequences")
+    for plain in _cases(subject):
+        n_rows = N_ROWS // 2
+        lengths = np.bincount(np.random.default_rng(5).integers(0, n_rows, N_ROWS), minlength=n_rows)
+        rows = {name: cells(values, lengths) for name, values in plain.train.items()}
+        with _context(subject, rows) as context:
+            states = tuple(plain.extractor.fit(name, steps_context(context, name)) for name in NAMES)
+        columns = tuple(replace(column, sequence=True) for column in plain.columns)
+        case = replace(plain, columns=columns, states=states)
+        _same_states(subject, case, plain, f"steps must be fitted as rows are {plain}", 1e-9)
+        session = open_session(case.model().SerializeToString())
+        tensors = [value.name for value in session.get_outputs()]
+        blocks = lay_out([case.group]).blocks
+        inputs = {name: INPUT_PREFIX + name for name in NAMES}
+        for least in (1, int(lengths.max()) + 3):
+            feed = graph_feed(rows, columns, inputs, LENGTHS_INPUT, least=least)
+            found = dict(zip(tensors, session.run(tensors, feed), strict=True))
+            inside = np.arange(feed[INPUT_PREFIX + NAMES[0]].shape[1]) < lengths[:, None]
+            for name, expected in case.reference(plain.train).items():
+                own = [found[b.tensor][:, :, b.start : b.start + b.width] for b in blocks if b.column == name]
+                got = np.concatenate(own, axis=2)
+                law = f"steps must become what values alone do {plain}, padded to {inside.shape[1]}, {name} column"
+                tolerance = case.extractor.tolerance
+                subject.require_equal(got[inside].astype(np.float64), expected.astype(np.float64), law, tolerance)
+                subject.require(not got[~inside].any(), f"padding must become 0 {plain}, {name} column.")
 
 
 def check_features_unseen_values_are_answered(subject: Subject) -> None:

@@ -65,8 +65,12 @@ def _task(subject: Subject, name: str) -> Task:
     return task
 
 
+def _reads_sequences(subject: Subject) -> bool:
+    return "features:sequences" in subject.tags
+
+
 def _prepared(subject: Subject, task_name: str, spec: FeatureSpec | None = None) -> tuple[Task, FeatureSpec, Arrays]:
-    task, spec = _task(subject, task_name), spec or feature_spec()
+    task, spec = _task(subject, task_name), spec or feature_spec(sequences=_reads_sequences(subject))
     return task, spec, arrays(subject, spec, task)
 
 
@@ -144,7 +148,7 @@ def check_models_take_any_features(subject: Subject) -> None:
     """A model works with numbers only and with ids only (a tensor of width 0 is left out), or refuses with a clear error."""
     for dense, ids in ((True, False), (False, True)):
         try:
-            fitted = _fitted(subject, _tasks(subject)[0], feature_spec(dense, ids))
+            fitted = _fitted(subject, _tasks(subject)[0], feature_spec(dense, ids, _reads_sequences(subject)))
         except ConformanceError:
             raise
         except ShopkitError:
@@ -168,7 +172,7 @@ def check_models_export_parity(subject: Subject) -> None:
         names = [value.name for value in session.get_inputs()]
         subject.require(
             set(names) <= set(fitted.train.features),
-            f"the graph's inputs must be `dense` and `ids`, as there are; they are {names}.",
+            f"the graph's inputs must be among {', '.join(fitted.train.features)}; they are {names}.",
         )
         outputs = [value.name for value in session.get_outputs()]
         subject.require(outputs == ["scores"], f"the graph's only output must be `scores`; it has {outputs}.")
@@ -177,6 +181,27 @@ def check_models_export_parity(subject: Subject) -> None:
             (answer,) = session.run(["scores"], {name: features[name] for name in names})
             law = f"the graph must give the model's scores for {n_rows} rows {fitted}"
             subject.require_equal(answer, fitted.scores(features), law, ROUNDING)
+
+
+@applies("features:sequences")
+def check_models_padding_changes_nothing(subject: Subject) -> None:
+    """Steps of padding, few or many, change no score: neither the model's nor the graph's, also of rows without any step."""
+    for fitted in [_fitted(subject, _tasks(subject)[0])]:
+        features = fitted.train.features
+        scores = fitted.scores(features)
+        session = open_session(fitted.to_onnx().SerializeToString())
+        for n_steps in (1, 9):
+            more = {
+                name: np.pad(values, ((0, 0), (0, n_steps), (0, 0))) if values.ndim == 3 else values
+                for name, values in features.items()
+            }
+            law = f"{n_steps} more steps of padding must change no score {fitted}"
+            subject.require_equal(fitted.scores(more), scores, law, ROUNDING)
+            feed = {value.name: more[value.name] for value in session.get_inputs()}
+            subject.require_equal(session.run(["scores"], feed)[0], scores, f"{law}, through the graph", ROUNDING)
+        empty = np.flatnonzero(features["lengths"] == 0)[:1]
+        alone = {name: values[empty, :1] if values.ndim == 3 else values[empty] for name, values in features.items()}
+        subject.require_equal(fitted.scores(alone), scores[empty], f"a row without steps must be answered {fitted}", ROUNDING)
 
 
 @applies(without="estimator")
@@ -217,7 +242,7 @@ def check_models_move_between_types_and_devices(subject: Subject) -> None:
     expected, batch = fitted.scores(fitted.train.features), fitted.train.tensors()
     doubled = copy.deepcopy(fitted.model).double()
     with torch.no_grad():
-        scores = doubled({name: values.double() if name == "dense" else values for name, values in batch.items()})
+        scores = doubled({name: values.double() if name.endswith("dense") else values for name, values in batch.items()})
     subject.require(scores.dtype == torch.float64, f"after `.double()` scores must be float64; they are {scores.dtype}.")
     law = "float64 scores must agree with the float32 ones"
     subject.require_equal(scores.float().numpy(), expected, law, ROUNDING)

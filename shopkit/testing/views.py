@@ -124,8 +124,10 @@ def check_views_see_nothing_past_the_cutoff(subject: Subject) -> None:
             f"the feature '{column.name}' is gone when rows past the cut-off change: it knows of them.",
         )
         law = f"rows at or past the cut-off must not change the feature '{column.name}'"
-        earlier, later = (rows.loc[common, column.name].to_numpy() for rows in known)
-        subject.require_equal(later, earlier, law)
+        earlier, later = (rows.loc[common, column.name] for rows in known)
+        if column.sequence:
+            earlier, later = (rows.map(lambda steps: str(list(steps))) for rows in (earlier, later))
+        subject.require_equal(later.to_numpy(), earlier.to_numpy(), law)
 
 
 def _planted(frame: pd.DataFrame, cutoff: pd.Timestamp, rng: np.random.Generator) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Shuffled batches, sliced from whole arrays: no per-row Python, no collate."""
+"""Shuffled batches, sliced from whole arrays: no per-row Python, no collate. Of sequences, batches of rows of like length."""
 
 from __future__ import annotations
 
@@ -9,8 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from shopkit.features.sequences import SEQUENCE_TENSORS
 from shopkit.models.base import Arrays
+from shopkit.schema import LENGTHS
 
+SPREAD = 0.1
+"""How far, relative to its length, a row may stray from rows of its own length: batches differ from epoch to epoch."""
 CHUNK_ROWS = 16_384
 """Rows gathered at once. A chunk holds many batches, so that the cost of entering Lightning is shared among them."""
 
@@ -56,4 +60,29 @@ class Batches:
             share = np.resize(order, self.steps * self.rows * self.world_size)[self.rank :: self.world_size]
         for start in range(0, len(share), self.steps_per_chunk * self.rows):
             rows = share[start : start + self.steps_per_chunk * self.rows]
+            if LENGTHS in self.columns:
+                rows = bucketed(rows, self.columns[LENGTHS], self.rows, epoch_seed(self.seed, self.epoch, start + 1))
             yield {name: torch.from_numpy(np.take(values, rows, axis=0)) for name, values in self.columns.items()}
+
+
+def bucketed(rows: np.ndarray, lengths: np.ndarray, batch_size: int, seed: int) -> np.ndarray:
+    """The rows of a chunk in another order: each batch of rows of like length, and the batches shuffled.
+
+    Rows come from all over the part, and lengths are blurred before they are sorted, so that order stays a matter of chance.
+    The last batch, which may be shorter, stays last.
+    """
+    rng = np.random.default_rng(seed)
+    blurred = (lengths[rows] + 1) * rng.uniform(1 - SPREAD, 1 + SPREAD, len(rows))
+    n_whole = len(rows) // batch_size * batch_size
+    shuffled = rng.permutation(len(rows))
+    short, whole = shuffled[n_whole:], shuffled[:n_whole]
+    whole = whole[np.argsort(blurred[whole], kind="stable")].reshape(-1, batch_size)
+    return np.concatenate([rows[rng.permutation(whole).ravel()], rows[short]])
+
+
+def trimmed(features: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A batch without the padding that all of its rows share."""
+    if LENGTHS not in features:
+        return features
+    longest = max(1, int(features[LENGTHS].max()))
+    return {name: values[:, :longest] if name in SEQUENCE_TENSORS else values for name, values in features.items()}

@@ -16,7 +16,7 @@ from shopkit.models.base import Arrays, Model
 from shopkit.tasks.base import Task
 from shopkit.training import checkpoint
 from shopkit.training.average import WeightAverage
-from shopkit.training.batches import Batches, epoch_seed
+from shopkit.training.batches import Batches, epoch_seed, trimmed
 from shopkit.training.schedule import lr_factor
 from shopkit.training.scores import score_tensor
 from shopkit.training.settings import TrainerSettings
@@ -90,7 +90,7 @@ class Learner(pl.LightningModule):
         for group in optimizer.param_groups:
             group["lr"] = group["peak_lr"] * factor
         optimizer.zero_grad()
-        loss = self.task.loss(self.model(features), target, weight)
+        loss = self.task.loss(self.model(trimmed(features)), target, weight)
         self.manual_backward(loss)
         if settings.gradient_clip:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), settings.gradient_clip)

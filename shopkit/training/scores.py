@@ -7,8 +7,12 @@ import torch
 from torch import Tensor
 
 from shopkit.models.base import Model
+from shopkit.schema import LENGTHS
+from shopkit.training.batches import trimmed
 
 BATCH_ROWS = 16_384
+SEQUENCE_BATCH_ROWS = 1024
+"""Fewer, as each row has many steps."""
 
 
 @torch.no_grad()
@@ -24,11 +28,14 @@ def score_tensor(model: Model, features: dict[str, np.ndarray]) -> Tensor:
     """The same as a tensor on the model's device; the model is in eval mode already."""
     device = next(model.parameters()).device
     n = len(next(iter(features.values())))
+    # Rows of like length together: a batch is as long as its longest.
+    order = np.argsort(features[LENGTHS], kind="stable") if LENGTHS in features else None
+    batch_rows = BATCH_ROWS if order is None else SEQUENCE_BATCH_ROWS
     parts = []
-    for start in range(0, max(n, 1), BATCH_ROWS):
+    for start in range(0, max(n, 1), batch_rows):
+        rows = slice(start, start + batch_rows) if order is None else order[start : start + batch_rows]
         # A copy, as torch warns of read-only memory maps.
-        batch = {
-            name: torch.from_numpy(np.array(values[start : start + BATCH_ROWS])).to(device) for name, values in features.items()
-        }
-        parts.append(model(batch).float())
-    return torch.cat(parts)
+        batch = {name: torch.from_numpy(np.array(values[rows])).to(device) for name, values in features.items()}
+        parts.append(model(trimmed(batch)).float())
+    scores = torch.cat(parts)
+    return scores if order is None else scores[torch.from_numpy(np.argsort(order)).to(device)]

@@ -29,6 +29,15 @@ class RawColumn:
     dtype: str
 
     @property
+    def is_sequence(self) -> bool:
+        return self.dtype.endswith("[]")
+
+    @property
+    def step(self) -> RawColumn:
+        """A step of the sequence as a column of its own."""
+        return RawColumn(self.name, self.dtype.removesuffix("[]"))
+
+    @property
     def is_whole(self) -> bool:
         return _WHOLE.fullmatch(self.dtype) is not None
 
@@ -38,11 +47,11 @@ class RawColumn:
 
     @property
     def is_text(self) -> bool:
-        return self.dtype in ("VARCHAR", "UUID") or self.dtype.startswith("ENUM")
+        return self.dtype in ("VARCHAR", "UUID") or (self.dtype.startswith("ENUM") and not self.is_sequence)
 
     @property
     def is_time(self) -> bool:
-        return self.dtype == "DATE" or self.dtype.startswith("TIMESTAMP")
+        return self.dtype == "DATE" or (self.dtype.startswith("TIMESTAMP") and not self.is_sequence)
 
     @property
     def is_zoned(self) -> bool:
@@ -50,11 +59,15 @@ class RawColumn:
 
     @property
     def kind(self) -> Kind | None:
+        """Of a sequence, that of its steps."""
+        if self.is_sequence:
+            return None if self.step.is_sequence else self.step.kind
         if self.is_text:
             return "string"
         if self.is_time:
             return "time"
-        is_number = self.is_whole or self.is_float or self.dtype == "BOOLEAN" or self.dtype.startswith("DECIMAL")
+        is_decimal = self.dtype.startswith("DECIMAL") and not self.is_sequence
+        is_number = self.is_whole or self.is_float or self.dtype == "BOOLEAN" or is_decimal
         return "number" if is_number else None
 
     @property
@@ -109,17 +122,19 @@ def _column(
     role = roles.get(name) or ("ignored" if name in notes else "feature")
     kind = kinds.get(name) or _kind_of_role(raw, role)
     note = notes.get(name, "")
+    if (raw.kind is None or raw.is_sequence) and role not in ("feature", "ignored"):
+        raise DataError(f"Column '{name}' is of type {raw.dtype}, which cannot be the {role}. Cast it in the source.")
     if raw.kind is None:
-        if role not in ("feature", "ignored"):
-            raise DataError(f"Column '{name}' is of type {raw.dtype}, which cannot be the {role}. Cast it in the source.")
         return Column(name, "string", "ignored", note=f"of type {raw.dtype}, which no kind of column takes")
     if role == "target" and kind == "time":
         raise DataError(f"The target '{name}' is a time ({raw.dtype}); give a number or a category.")
+    value = raw.step if raw.is_sequence else raw
     return Column(
         name=name,
         kind=kind,
         role=role,
-        integer=kind == "string" and (raw.is_whole or raw.is_float),
+        integer=kind == "string" and (value.is_whole or value.is_float),
+        sequence=raw.is_sequence,
         double=kind == "number" and role == "target",
         unit=time_zone if kind == "time" else units.get(name, ""),
         note=note,

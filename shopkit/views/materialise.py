@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from shopkit.errors import DataError
 from shopkit.runs import replacing
-from shopkit.runtime.canonical import canonicalise
+from shopkit.runtime.canonical import canonical_steps, canonicalise
 from shopkit.schema import MISSING_TIME, Column, Kind, Role, Schema
 from shopkit.sources.engine import BELIEVE_NO_STATISTICS, fetch, literal, quote
 from shopkit.views.base import Examples
@@ -139,6 +139,7 @@ def _check(engine: duckdb.DuckDBPyConnection, columns: Sequence[RawColumn], sche
             f"The key is not unique: {twice[0][1]} examples have {twice[0][0]}. Name all columns that together tell rows apart, "
             "or remove the repeats in the source."
         )
+    _check_sequences(engine, schema, shown)
     weight = schema.the("weight")
     if weight:
         name = quote(weight.name)
@@ -149,6 +150,23 @@ def _check(engine: duckdb.DuckDBPyConnection, columns: Sequence[RawColumn], sche
         if bad:
             raise DataError(
                 f"Weight column '{weight.name}' is {bad[0][0]} at {bad[0][1]}; a weight must be a number of at least 0."
+            )
+
+
+def _check_sequences(engine: duckdb.DuckDBPyConnection, schema: Schema, shown: str) -> None:
+    first, *others = [column.name for column in schema.of_role("feature") if column.sequence] or [""]
+    for other in others:
+        lengths = [f"coalesce(len({quote(name)}), 0)" for name in (first, other)]
+        found = fetch(
+            engine,
+            f"SELECT {', '.join(lengths)}, file_row_number, {shown} FROM examples WHERE {' <> '.join(lengths)} "
+            "ORDER BY file_row_number LIMIT 1",
+        )
+        if found:
+            n_first, n_other, row, where = found[0]
+            raise DataError(
+                f"Row {row} ({where}): '{first}' has {n_first} steps and '{other}' has {n_other}. The sequences of a row run "
+                "side by side: give each one value for every step, missing where unknown, or leave a column out of the view."
             )
 
 
@@ -186,6 +204,11 @@ def _even(reader: pa.RecordBatchReader) -> Iterator[pa.Table]:
 def _plain(raw: RawColumn, column: Column) -> str:
     """SQL that gives a raw column in a plain Arrow type without a loss: whole numbers with missing ones would become floats."""
     name = quote(raw.name)
+    if raw.is_sequence and raw.kind is not None:
+        step = raw.step
+        plain = column.kind == "string" and (step.is_whole or step.is_text)
+        wide = step.dtype.startswith("DECIMAL") or step.dtype == "BOOLEAN" or "HUGEINT" in step.dtype
+        return f"{name}::VARCHAR[] AS {name}" if plain else f"{name}::DOUBLE[] AS {name}" if wide else name
     if raw.kind is None:
         value = "''"
     elif column.kind == "time":
@@ -207,6 +230,10 @@ def _plain(raw: RawColumn, column: Column) -> str:
 def _canonical(values: pa.ChunkedArray, column: Column, first_row: int) -> pa.Array:
     raw = values.combine_chunks()
     array = raw if isinstance(raw, pa.Array) else pa.chunked_array([], values.type).combine_chunks()
+    if column.sequence:
+        steps, lengths = canonical_steps(array, column, first_row)
+        stops = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+        return pa.ListArray.from_arrays(stops, pa.array(steps, _arrow_type(replace(column, sequence=False))))
     moments = array.to_numpy(zero_copy_only=False)
     if column.kind == "time" and moments.dtype.kind == "M":
         # Zones are applied value by value: cut-offs and days repeat.
@@ -216,6 +243,8 @@ def _canonical(values: pa.ChunkedArray, column: Column, first_row: int) -> pa.Ar
 
 
 def _arrow_type(column: Column) -> pa.DataType:
+    if column.sequence:
+        return pa.list_(_arrow_type(replace(column, sequence=False)))
     if column.kind == "number":
         return pa.float64() if column.double else pa.float32()
     return ARROW_TYPES[column.kind]

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
+import ibis.expr.types as ir
+
 from shopkit.errors import DataError, nearest
 from shopkit.sources.base import Tables
 from shopkit.views.base import Examples, View
@@ -23,16 +25,19 @@ class PurchaseWithinView(View):
     settings: PurchaseWithinSettings
 
     def examples(self, tables: Tables) -> Examples:
-        settings = self.settings
-        department = settings.department
-        purchases = Purchases(settings, tables, of_interest=[department] if department else [])
-        lines = purchases.lines
+        department = self.settings.department
+        purchases = Purchases(self.settings, tables, of_interest=[department] if department else [])
+        return self._labelled(purchases, history(purchases))
+
+    def _labelled(self, purchases: Purchases, known: ir.Table) -> Examples:
+        """Examples of what is known of each customer at each cut-off."""
+        settings, department, lines = self.settings, self.settings.department, purchases.lines
         if department:
             self._check_department(purchases)
             lines = lines.filter(lines.department == department)
         days = lines.select("customer", "day").distinct()
         bought = purchases.within_horizon(days).select(*EXAMPLE).distinct().mutate(buys=1)
-        labelled = left_join(history(purchases), bought)
+        labelled = left_join(known, bought)
         where = f" in {department}" if department else ""
         return as_examples(
             purchases,

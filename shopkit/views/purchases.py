@@ -50,13 +50,15 @@ class Purchases:
 
     Args:
         of_interest: departments to follow however little is bought in them.
+        category: column of the products that the lines get as `category`; empty takes the department.
 
     Raises:
         DataError: a table or column that is missing or of another type, or no cut-off that fits the data.
     """
 
-    def __init__(self, settings: HistorySettings, tables: Tables, of_interest: Sequence[str] = ()) -> None:
+    def __init__(self, settings: HistorySettings, tables: Tables, of_interest: Sequence[str] = (), category: str = "") -> None:
         self.settings = settings
+        self.category = category
         self.of_interest = of_interest
         self.tables = tables
         self.orders = tables[settings.orders]
@@ -126,7 +128,8 @@ class Purchases:
 
     @cached_property
     def lines(self) -> ir.Table:
-        """Purchased lines in standard names: customer, day, at, basket, store, department, amount, discount, coupon, items."""
+        """Purchased lines in standard names: customer, day, at, basket, store, department, category, amount, discount, coupon,
+        items."""
         settings, orders = self.settings, self.orders
         nothing = ibis.literal(0, "int64")
         time = self.time(orders, "orders", "time")
@@ -144,15 +147,15 @@ class Purchases:
         )
         lines = lines.filter(lines.customer.notnull(), lines.day.notnull())
         if not (settings.products and settings.product):
-            return lines.mutate(department=ibis.literal("")).drop("product")
+            return lines.mutate(department=ibis.literal(""), category=ibis.literal("")).drop("product")
         products = self.tables[settings.products]
-        departments = products.select(
-            product=self.column(products, "products", "product"),
-            department=self.column(products, "products", "product_department").cast("string"),
-        )
-        departments = departments.group_by("product").aggregate(department=departments.department.min())
-        joined = lines.left_join(departments, "product")
-        return joined.select(*[name for name in lines.columns if name != "product"], department=joined.department.fill_null(""))
+        department = self.column(products, "products", "product_department").cast("string")
+        category = self._named(products, "products", "category", self.category).cast("string") if self.category else department
+        known = products.select(product=self.column(products, "products", "product"), department=department, category=category)
+        known = known.group_by("product").aggregate(department=known.department.min(), category=known.category.min())
+        joined = lines.left_join(known, "product")
+        names = [name for name in lines.columns if name != "product"]
+        return joined.select(*names, department=joined.department.fill_null(""), category=joined.category.fill_null(""))
 
     @cached_property
     def baskets(self) -> ir.Table:

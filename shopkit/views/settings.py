@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from shopkit.errors import ConfigError
 
@@ -136,6 +136,26 @@ class PurchaseWithinSettings(HistorySettings):
 
     department: str = ""
     """Only purchases in this department count for the target; empty counts all."""
+
+
+@dataclass
+class CustomerHistorySettings(PurchaseWithinSettings):
+    """Will this customer buy within the next `horizon_days`? From the sequence of what they bought."""
+
+    step: Literal["basket", "line"] = "basket"
+    """What a step of the sequence is: a `basket`, or a purchased `line`."""
+    max_steps: int = 40
+    """Steps before the cut-off, the latest ones, that an example has at most."""
+    category: str = ""
+    """Column of `products` whose value is the step's category, e.g. `product_category`; empty takes `product_department`. A
+    basket has that of its largest amount."""
+    aggregates: bool = True
+    """Add the columns of `purchase_within`: windows, trends, departments, campaigns, facts."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.max_steps < 1:
+            raise ConfigError(f"view.max_steps is {self.max_steps}; it must be at least 1.")
 
 
 @dataclass
