@@ -26,14 +26,13 @@ from shopkit.evaluation.latency import measure_latency
 from shopkit.evaluation.part import Part
 from shopkit.evaluation.settings import named_baseline
 from shopkit.exporters.base import Exporter, Fitted
-from shopkit.features.sequences import SEQUENCE_TENSORS
 from shopkit.fitting import Examples, Features, FittedModel, fit_features, fit_model, load_features, outputs_of
 from shopkit.raw import Raw, read_columns
 from shopkit.registry import Choice, Registry
 from shopkit.report import render
 from shopkit.runs import Run, replacing, write_json
 from shopkit.runtime import Predictor
-from shopkit.schema import LENGTHS, MISSING_TIME, PARTS, Column, Role, Schema
+from shopkit.schema import MISSING_TIME, PARTS, Column, Role, Schema
 from shopkit.sources.base import Tables
 from shopkit.split import Split, assign
 from shopkit.tasks.base import Task
@@ -250,13 +249,7 @@ class Way:
             "n_dense": features.spec.n_dense,
             "n_ids": features.spec.n_ids,
         }
-        n_columns = len(features.schema.of_role("feature"))
-        made = f"{features.spec.n_dense} numbers and {features.spec.n_ids} ids"
-        steps = [features.spec.widths.get(tensor, 0) for tensor in SEQUENCE_TENSORS]
-        if any(steps):
-            facts["longest"] = max(int(features.arrays(self.split, part).features[LENGTHS].max(initial=0)) for part in PARTS)
-            made += f", and of up to {facts['longest']} steps each {steps[0]} numbers and {steps[1]} ids"
-        return f"{n_columns} columns → {made}", facts
+        return f"{len(features.schema.of_role('feature'))} columns → {features.spec}", facts
 
     def _fit_features(self, tags: frozenset[str], folder: Path) -> Features:
         return fit_features(self.experiment.features, tags, self.split, self.registry, folder, self.experiment.seed)
@@ -328,8 +321,8 @@ class Way:
         with replacing(self.run.predictions_path) as temporary:
             pq.write_table(pa.table({**keys, "target": pa.array(target), **answers}), temporary, compression="zstd")
         write_json(self.run.metrics_path, metrics)
-        latency = measure_latency(self.run.model_path, predictor.feed(test.columns), settings)
-        facts = {"latency": latency, "baselines_left_out": skipped}
+        feed = predictor.feed(test.columns)
+        facts = {"latency": measure_latency(self.run.model_path, feed, settings), "baselines_left_out": skipped}
         name, best = next(iter(metrics["metrics"]["test"].items()))
         title = metrics["about"][name]["title"]
         return f"{title} {_estimate(best)} on {len(test):,} test rows", facts

@@ -77,6 +77,13 @@ class FeatureSpec:
     def has_sequences(self) -> bool:
         return any(block.tensor.startswith("sequence_") for block in self.blocks)
 
+    def __str__(self) -> str:
+        text = f"{self.n_dense} numbers and {self.n_ids} ids"
+        if not self.has_sequences:
+            return text
+        numbers, ids = (self.widths.get(tensor, 0) for tensor in ("sequence_dense", "sequence_ids"))
+        return f"{text}, and of each step {numbers} numbers and {ids} ids"
+
     def to_json(self) -> list[dict[str, Any]]:
         return [asdict(block) for block in self.blocks]
 

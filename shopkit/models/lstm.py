@@ -83,10 +83,10 @@ class LSTM(Model):
             self.categories = Categories(cardinalities, settings.category_dim)
             n_step += settings.category_dim * len(cardinalities)
         n_directions = 2 if settings.bidirectional else 1
-        width = n_directions * settings.hidden
+        width = n_directions * settings.hidden_dim
         self.dropout = nn.Dropout(settings.dropout)
         self.recurrent = Recurrent(
-            settings.cell, n_step, settings.hidden, settings.layers, settings.bidirectional, settings.dropout
+            settings.cell, n_step, settings.hidden_dim, settings.layers, settings.bidirectional, settings.dropout
         )
         self.pooling = LastState(width, n_directions) if settings.pooling == "last" else Attention(width)
         plain = FeatureSpec((*features.dense, *features.ids) if settings.static else ())

@@ -79,7 +79,7 @@ class LSTMSettings:
 
     cell: Literal["lstm", "gru"] = "lstm"
     """`lstm` (Hochreiter & Schmidhuber 1997) or `gru` (Cho et al. 2014)."""
-    hidden: int = 64
+    hidden_dim: int = 64
     """Width of the state, in each direction."""
     layers: int = 1
     """Recurrent layers, one upon another."""
@@ -97,7 +97,7 @@ class LSTMSettings:
     """The perceptron that reads the plain columns, and what is kept of the steps, in its first layer; as of `model=mlp`."""
 
     def __post_init__(self) -> None:
-        for name in ("hidden", "layers", "category_dim"):
+        for name in ("hidden_dim", "layers", "category_dim"):
             _at_least(name, getattr(self, name), 1)
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"model.dropout is {self.dropout:g}; it must be from 0 to below 1.")

@@ -43,8 +43,8 @@ def _row(value: Any, column: Column, row: int) -> Sequence[Any]:
     if value is None or value != value or type(value).__name__ == "NAType":
         return ()
     raise DataError(
-        f"Column '{column.name}', row {row}: {value!r} ({type(value).__name__}) is not a list. It is a sequence column: give a list "
-        "in each row, empty where there is nothing."
+        f"Column '{column.name}', row {row}: {value!r} ({type(value).__name__}) is not a list. It is a sequence column: give a "
+        "list in each row, empty where there is nothing."
     )
 
 
@@ -76,8 +76,8 @@ def same_lengths(lengths: Mapping[str, np.ndarray], first_row: int = 0) -> np.nd
         if len(found) == len(expected) and (found != expected).any():
             row = int((found != expected).argmax())
             raise DataError(
-                f"Row {first_row + row}: '{first}' has {expected[row]} steps and '{name}' has {found[row]}. The sequences of a row "
-                "run side by side: give each one value for every step, missing where it is unknown."
+                f"Row {first_row + row}: '{first}' has {expected[row]} steps and '{name}' has {found[row]}. The sequences of a "
+                "row run side by side: give each one value for every step, missing where it is unknown."
             )
     return expected
 

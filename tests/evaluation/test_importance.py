@@ -55,3 +55,22 @@ def test_a_metric_of_which_less_is_better_counts_up() -> None:
 def test_no_repeats_is_none(shop: Shop) -> None:
     task, parts, predict = shop
     assert permutation_importance(task, parts["test"], predict, EvaluationSettings(permutation_repeats=0), 0) is None
+
+
+def test_sequences_are_shuffled_as_one(shop: Shop) -> None:
+    task, parts, predict = shop
+    test = parts["test"]
+    steps = np.empty(len(test), object)
+    for i, value in enumerate(test.raw["recency"]):
+        steps[i] = np.array([value])
+    rest = {name: values for name, values in test.raw.items() if name != "recency"}
+    part = Part(rest, test.target, test.outputs, groups=test.groups, sequences={"a": steps, "b": steps})
+
+    def from_steps(raw: Raw) -> Outputs:
+        assert all(first is second for first, second in zip(raw["a"], raw["b"], strict=True))
+        return predict({**raw, "recency": np.concatenate(raw["a"])})
+
+    found = permutation_importance(task, part, from_steps, SETTINGS, 0)
+    assert found is not None
+    assert found["columns"][0]["column"] == "the steps (a, b)"
+    assert found["columns"][0]["low"] > 0.1

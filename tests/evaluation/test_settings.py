@@ -17,6 +17,18 @@ from shopkit.settings import build
         ({"confidence": 95.0}, r"evaluation.confidence is 95; it must lie between 0 and 1\."),
         ({"latency_seconds": 0.0}, r"evaluation.latency_seconds is 0; it must be above 0\."),
         ({"latency_batch_sizes": [1, 0]}, r"evaluation.latency_batch_sizes is \[1, 0\]; each must be at least 1\."),
+        (
+            {"baselines": [{"model": "mlp"}]},
+            r"evaluation.baselines has \{'model': 'mlp'\}; write a model's name, or ",
+        ),
+        (
+            {"baselines": [{"name": "mlp", "as": "../x"}]},
+            "where `as` has letters, digits, _ and - only",
+        ),
+        (
+            {"baselines": ["mlp", {"name": "mlp"}]},
+            "shows two models as 'mlp'; tell them apart with `as: <name>`",
+        ),
         ({"n_boostrap": 3}, "Did you mean 'n_bootstrap'"),
     ],
 )

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from shopkit.models.base import Arrays
 from shopkit.training import batches as module
-from shopkit.training.batches import Batches, epoch_seed
+from shopkit.training.batches import Batches, epoch_seed, trimmed
 
 
 def numbered(n: int) -> Arrays:
@@ -82,3 +82,36 @@ def test_rows_may_stand_in_a_memory_map(tmp_path):
 def test_epoch_seeds_differ():
     seeds = {epoch_seed(seed, epoch, rank) for seed in range(5) for epoch in range(20) for rank in range(2)}
     assert len(seeds) == 200
+
+
+def of_lengths(lengths: np.ndarray) -> Arrays:
+    steps = np.zeros((len(lengths), max(1, int(lengths.max())), 2), np.float32)
+    return Arrays({"sequence_dense": steps, "lengths": lengths}, np.arange(len(lengths)))
+
+
+@settings(deadline=None)
+@given(lengths=st.lists(st.integers(0, 50), min_size=1, max_size=300), batch_size=st.integers(1, 60))
+def test_sequences_too_come_once_each(lengths, batch_size):
+    parts = one_epoch(Batches(of_lengths(np.array(lengths)), batch_size, seed=0))
+    assert sorted(torch.cat(parts).tolist()) == list(range(len(lengths)))
+
+
+def test_batches_hold_rows_of_like_length_in_an_order_of_chance():
+    lengths = np.random.default_rng(0).integers(0, 100, 2000)
+    epochs = [one_epoch(Batches(of_lengths(lengths), 50, seed=0), epoch) for epoch in (0, 1)]
+    spreads = [np.ptp(lengths[batch.numpy()]) for batch in epochs[0]]
+    assert np.median(spreads) < 30
+    means = [lengths[batch.numpy()].mean() for batch in epochs[0]]
+    assert abs(np.corrcoef(means, np.arange(len(means)))[0, 1]) < 0.5
+    first, second = ({frozenset(batch.tolist()) for batch in batches} for batches in epochs)
+    assert not first & second
+
+
+def test_a_batch_is_cut_to_its_longest_row():
+    batch = {"sequence_ids": torch.ones(2, 9, 1), "lengths": torch.tensor([3, 5]), "dense": torch.ones(2, 7)}
+    assert {name: tuple(values.shape) for name, values in trimmed(batch).items()} == {
+        "sequence_ids": (2, 5, 1),
+        "lengths": (2,),
+        "dense": (2, 7),
+    }
+    assert trimmed({**batch, "lengths": torch.tensor([0, 0])})["sequence_ids"].shape == (2, 1, 1)

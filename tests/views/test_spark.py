@@ -10,9 +10,10 @@ import pytest
 
 from shopkit.sources.base import Tables
 from shopkit.views.basket_value import BasketValueView
+from shopkit.views.customer_history import CustomerHistoryView
 from shopkit.views.materialise import materialise
 from shopkit.views.purchase_within import PurchaseWithinView
-from shopkit.views.settings import BasketValueSettings
+from shopkit.views.settings import BasketValueSettings, CustomerHistorySettings
 from tests.data import as_tables, shop
 from tests.views.shops import SMALL, settings
 
@@ -47,10 +48,11 @@ def on_spark(spark) -> Tables:
     "view",
     [
         PurchaseWithinView(settings()),
+        CustomerHistoryView(CustomerHistorySettings(**SMALL, max_steps=4)),
         PurchaseWithinView(settings(department="FUEL", horizon_days=14, every_days=5)),
         BasketValueView(BasketValueSettings(**SMALL)),
     ],
-    ids=["purchase_within", "department", "basket_value"],
+    ids=["purchase_within", "customer_history", "department", "basket_value"],
 )
 def test_the_rows_are_those_of_duckdb(view, on_spark, tmp_path):
     here, there = as_tables(shop()), on_spark

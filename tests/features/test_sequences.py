@@ -1,0 +1,147 @@
+"""Sequence columns through the feature graph. That steps become what values alone do is in the conformance suite."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from shopkit.errors import ConfigError, DataError
+from shopkit.features.graph import FittedFeatures, fit
+from shopkit.features.plan import ResolvedPlan, resolve
+from shopkit.features.settings import FeaturePlan
+from shopkit.features.training_part import training_part
+from shopkit.features.transform import session, transform
+from shopkit.registry import load_registry
+from shopkit.runtime.sequences import graph_feed
+from shopkit.schema import INPUT_PREFIX, LENGTHS_INPUT, Column, Schema
+
+COLUMNS = (
+    Column("item", "string", sequence=True),
+    Column("spend", "number", sequence=True),
+    Column("age", "number"),
+    Column("town", "string"),
+)
+ROWS: dict[str, list[Any]] = {
+    "item": [["tea", "", "milk"], [], ["tea"], ["tea", "bread"]],
+    "spend": [[1.0, float("nan"), 3.0], [], [5.0], [2.0, 2.5]],
+    "age": [30.0, 40.0, float("nan"), 50.0],
+    "town": ["ulm", "", "bonn", "ulm"],
+}
+READS = frozenset({"features:sequences"})
+
+
+def write(folder: Path, rows: Mapping[str, list[Any]] = ROWS) -> Path:
+    types = {"item": pa.list_(pa.string()), "spend": pa.list_(pa.float32()), "age": pa.float32(), "town": pa.string()}
+    path = folder / "examples.parquet"
+    pq.write_table(pa.table({name: pa.array(values, types[name]) for name, values in rows.items()}), path)
+    return path
+
+
+def fitted(folder: Path, tags: frozenset[str] = READS, **settings: Any) -> tuple[FittedFeatures, ResolvedPlan]:
+    path = write(folder)
+    target = np.array([0, 1, 0, 1])
+    with training_part(path, np.ones(4, bool), target) as context:
+        plan = resolve(FeaturePlan(**settings), Schema(COLUMNS), context, tags, load_registry())
+        return fit(plan, context), plan
+
+
+def run(features: FittedFeatures, rows: Mapping[str, list[Any]], least: int = 1) -> dict[str, np.ndarray]:
+    from shopkit.runtime import canonicalise
+
+    raw = {column.name: canonicalise(rows[column.name], column) for column in COLUMNS}
+    feed = graph_feed(raw, COLUMNS, {name: INPUT_PREFIX + name for name in raw}, LENGTHS_INPUT, least=least)
+    graph = session(features.model)
+    names = [value.name for value in graph.get_outputs()]
+    return dict(zip(names, graph.run(names, feed), strict=True))
+
+
+def test_plain_and_sequence_columns_stand_in_tensors_of_their_own(tmp_path):
+    features, _ = fitted(tmp_path)
+    found = run(features, ROWS)
+    assert found["sequence_ids"][:, :, 0].tolist() == [[2, 0, 4], [0, 0, 0], [2, 0, 0], [2, 3, 0]]
+    assert found["lengths"].tolist() == [3, 0, 1, 2]
+    logs = np.log1p([1, 3, 5, 2, 2.5])
+    scaled = (logs - logs.mean()) / logs.std()
+    np.testing.assert_allclose(found["sequence_dense"][[0, 0, 2, 3, 3], [0, 2, 0, 0, 1], 0], scaled, atol=1e-6)
+    # The second step of the first row is a missing number: 0, and said to be missing.
+    assert found["sequence_dense"][0, 1].tolist() == [0, 1]
+    assert not found["sequence_dense"][1].any()
+    assert set(found) == {"dense", "sequence_dense", "sequence_ids", "lengths"}
+    assert features.spec.widths == {"dense": found["dense"].shape[1], "sequence_dense": 2, "sequence_ids": 1}
+    assert features.spec.sequence_cardinalities == (5,)
+
+
+@pytest.mark.parametrize(("keep", "kept"), [("latest", slice(-2, None)), ("earliest", slice(0, 2))])
+def test_of_a_longer_sequence_the_chosen_end_is_read(tmp_path, keep, kept):
+    features, _ = fitted(tmp_path, max_length=2, keep=keep)
+    cut = {name: [row[kept] if isinstance(row, list) else row for row in rows] for name, rows in ROWS.items()}
+    for least in (1, 6):
+        whole, short = run(features, ROWS, least), run(features, cut, least)
+        for name in whole:
+            np.testing.assert_array_equal(whole[name], short[name])
+        assert whole["sequence_ids"].shape[1] == 2
+        assert whole["lengths"].tolist() == [2, 0, 1, 2]
+
+
+def test_what_stands_beyond_a_row_means_nothing(tmp_path):
+    features, _ = fitted(tmp_path)
+    raw = {name: np.array(ROWS[name], np.float32 if name == "age" else object) for name in ("age", "town")}
+    feed = {INPUT_PREFIX + name: values[:1] for name, values in raw.items()}
+    answers = []
+    for item, spend in (("", np.nan), ("tea", 7.0)):
+        feed[INPUT_PREFIX + "item"] = np.array([["milk", item]], object)
+        feed[INPUT_PREFIX + "spend"] = np.array([[1.0, spend]], np.float32)
+        answers.append(session(features.model).run(None, {**feed, LENGTHS_INPUT: np.array([1])}))
+    for first, second in zip(*answers, strict=True):
+        np.testing.assert_array_equal(first, second)
+
+
+def test_arrays_for_training_are_padded_to_the_longest_row_of_all_parts(tmp_path):
+    features, _ = fitted(tmp_path)
+    parts = {"train": np.array([True, True, False, False]), "test": np.array([False, False, True, True])}
+    arrays = transform(features.model, features.spec, tmp_path / "examples.parquet", parts, tmp_path)
+    whole = run(features, ROWS)
+    for part, rows in parts.items():
+        for name, values in arrays[part].items():
+            np.testing.assert_array_equal(values, whole[name][rows])
+
+
+def test_a_model_that_reads_no_sequences_is_given_none(tmp_path):
+    features, plan = fitted(tmp_path, tags=frozenset())
+    assert [column.note for column in plan.schema if column.sequence] == ["a sequence, which this model does not read"] * 2
+    assert not features.spec.has_sequences
+    assert [value.name for value in features.model.graph.input] == ["column.age", "column.town"]
+
+
+def test_sequences_alone_are_features_enough(tmp_path):
+    features, _ = fitted(tmp_path, ignore=["age", "town"])
+    arrays = transform(features.model, features.spec, tmp_path / "examples.parquet", {"train": np.ones(4, bool)})
+    assert set(arrays["train"]) == {"sequence_dense", "sequence_ids", "lengths"}
+
+
+def test_an_extractor_is_chosen_for_a_sequence_as_for_any_column(tmp_path):
+    features, plan = fitted(tmp_path, columns={"item": "one_hot", "spend": {"name": "bucketize", "n_bins": 2}})
+    assert [a.why for a in plan.assignments][:2] == ["chosen for this column"] * 2
+    assert features.spec.widths["sequence_dense"] == 4
+    assert features.spec.sequence_cardinalities == (4,)
+
+
+def test_target_rates_are_refused_for_sequences(tmp_path):
+    with pytest.raises(ConfigError, match="values of their own, which the steps of the sequence 'item' cannot have"):
+        fitted(tmp_path, columns={"item": "target_rate"})
+
+
+def test_without_plain_columns_a_model_that_reads_no_sequences_is_told_so(tmp_path):
+    with pytest.raises(DataError, match=r"No feature column is left: .*a sequence, which this model does not read"):
+        fitted(tmp_path, tags=frozenset(), ignore=["age", "town"])
+
+
+def test_a_negative_limit_is_refused():
+    with pytest.raises(ConfigError, match=r"features.max_length is -1; it must be at least 0"):
+        FeaturePlan(max_length=-1)

@@ -1,0 +1,134 @@
+"""LSTM and GRU over padded rows: each row is answered as it is alone."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from shopkit.errors import ConfigError
+from shopkit.features.base import FeatureSpec
+from shopkit.models.lstm import LSTM, Attention, LastState
+from shopkit.models.recurrent import Recurrent
+from shopkit.models.settings import LSTMSettings, MLPSettings
+from shopkit.models.to_onnx import to_onnx
+from shopkit.runtime.artifact import open_session
+from shopkit.testing.data import feature_spec, steps
+from shopkit.training.scores import model_scores
+
+SPEC = feature_spec(sequences=True)
+SHAPES = list(itertools.product(("lstm", "gru"), (False, True), (1, 2)))
+
+
+def built(settings: LSTMSettings, spec: FeatureSpec = SPEC) -> LSTM:
+    torch.manual_seed(0)
+    return LSTM(settings, spec, 2).eval()
+
+
+def features(lengths: list[int]) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(1)
+    plain = {
+        "dense": rng.normal(size=(len(lengths), SPEC.n_dense)).astype(np.float32),
+        "ids": np.column_stack([rng.integers(0, size, len(lengths)) for size in SPEC.cardinalities]),
+    }
+    return {**plain, **steps(SPEC, np.array(lengths), rng)}
+
+
+def row(batch: dict[str, np.ndarray], at: int) -> dict[str, np.ndarray]:
+    """One row without any padding (but for one step, where it has none)."""
+    length = max(1, int(batch["lengths"][at]))
+    return {name: values[at : at + 1, :length] if values.ndim == 3 else values[at : at + 1] for name, values in batch.items()}
+
+
+@pytest.mark.parametrize(("cell", "bidirectional", "layers"), SHAPES)
+def test_states_are_those_of_torch_row_by_row(cell, bidirectional, layers):
+    torch.manual_seed(0)
+    recurrent = Recurrent(cell, 3, 5, layers, bidirectional, 0.0).eval()
+    x, lengths = torch.randn(4, 6, 3), torch.tensor([6, 1, 3, 2])
+    states = recurrent(x, lengths)
+    last = LastState(states.shape[2], 2 if bidirectional else 1)(states, lengths)
+    for i, length in enumerate(lengths):
+        alone, end = recurrent.rnn(x[i : i + 1, :length])
+        torch.testing.assert_close(states[i, :length], alone[0])
+        hidden = end[0] if cell == "lstm" else end
+        top = hidden[-2:] if bidirectional else hidden[-1:]
+        torch.testing.assert_close(last[i], top.flatten())
+
+
+@pytest.mark.parametrize("pooling", ["last", "attention"])
+@pytest.mark.parametrize(("cell", "bidirectional", "layers"), SHAPES)
+def test_batch_file_and_single_rows_agree(cell, bidirectional, layers, pooling):
+    model = built(LSTMSettings(cell=cell, bidirectional=bidirectional, layers=layers, pooling=pooling, hidden_dim=6))
+    session = open_session(to_onnx(model, SPEC).SerializeToString())
+    batch = features([5, 0, 1, 9, 3, 2])
+    scores = model_scores(model, batch)
+    np.testing.assert_allclose(session.run(["scores"], batch)[0], scores, atol=1e-5)
+    for i in range(6):
+        alone = row(batch, i)
+        np.testing.assert_allclose(model_scores(model, alone)[0], scores[i], atol=1e-5)
+        np.testing.assert_allclose(session.run(["scores"], alone)[0][0], scores[i], atol=1e-5)
+
+
+@pytest.mark.parametrize("normalization", ["none", "layer", "batch"])
+def test_the_exported_head_is_folded_as_that_of_the_mlp(normalization):
+    head = MLPSettings(hidden=[8, 4], members=3, normalization=normalization)
+    model = built(LSTMSettings(hidden_dim=4, head=head))
+    for norm in model.head.norms:
+        if normalization == "batch":
+            norm.norm.running_mean.normal_()
+            norm.norm.running_var.uniform_(0.5, 2)
+    batch = features([3, 1, 0])
+    session = open_session(to_onnx(model, SPEC).SerializeToString())
+    np.testing.assert_allclose(session.run(["scores"], batch)[0], model_scores(model, batch), atol=1e-5)
+
+
+def test_each_direction_and_layer_is_one_operator():
+    model = built(LSTMSettings(cell="gru", bidirectional=True, layers=2))
+    operators = [node.op_type for node in to_onnx(model, SPEC).graph.node]
+    assert operators.count("GRU") == 2
+
+
+def test_without_static_the_plain_columns_are_not_read():
+    model = built(LSTMSettings(static=False, hidden_dim=4))
+    batch = features([3, 2])
+    other = {**batch, "dense": batch["dense"] + 1, "ids": batch["ids"] * 0}
+    np.testing.assert_array_equal(model_scores(model, other), model_scores(model, batch))
+    session = open_session(to_onnx(model, SPEC).SerializeToString())
+    feed = {value.name: batch[value.name] for value in session.get_inputs()}
+    np.testing.assert_allclose(session.run(["scores"], feed)[0], model_scores(model, batch), atol=1e-5)
+
+
+def test_attention_weighs_the_steps_of_a_row_only():
+    attention = Attention(2)
+    with torch.no_grad():
+        attention.query.weight.zero_()
+        states = torch.tensor([[[1.0, 2.0], [3.0, 4.0], [100.0, 100.0]]])
+        torch.testing.assert_close(attention(states, torch.tensor([2])), torch.tensor([[2.0, 3.0]]))
+
+
+def test_every_parameter_is_in_one_optimiser_group():
+    model = built(LSTMSettings(bidirectional=True, pooling="attention"))
+    groups = model.parameter_groups(1e-3, 0.1)
+    listed = [id(parameter) for group in groups for parameter in group["params"]]
+    assert sorted(listed) == sorted(id(parameter) for parameter in model.parameters())
+
+
+def test_without_sequences_it_says_what_to_do():
+    with pytest.raises(ConfigError, match=r"model=lstm reads sequences, and no feature column holds a list in each row"):
+        LSTM(LSTMSettings(), feature_spec(), 1)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"hidden_dim": 0}, r"model.hidden_dim is 0; it must be at least 1"),
+        ({"layers": 0}, r"model.layers is 0"),
+        ({"category_dim": 0}, r"model.category_dim is 0"),
+        ({"dropout": 1.0}, r"model.dropout is 1; it must be from 0 to below 1"),
+    ],
+)
+def test_settings_are_checked(settings, message):
+    with pytest.raises(ConfigError, match=message):
+        LSTMSettings(**settings)
