@@ -221,7 +221,7 @@ class Way:
         schema = Schema.from_json(self._facts("examples")["schema"])
         n_rows = self._facts("examples")["n_rows"]
         parts = assign(split, schema, n_rows, lambda name: self._read([name])[name])
-        keys = [column.name for role in ("key", "time") for column in schema.of_role(role)]  # type: ignore[arg-type]
+        keys = [column.name for role in ("key", "time") for column in schema.of_role(role)]
         table = pa.table({**self._read(keys), "part": pa.array(parts, pa.string())})
         with replacing(self.run.split_path) as temporary:
             pq.write_table(table, temporary, compression="zstd")
@@ -297,7 +297,7 @@ class Way:
         exporter: Exporter = self.registry.build(self.experiment.exporter)
         exported = exporter.export(fitted, self.run.path)
         predictor = Predictor(exported.path)
-        facts = {
+        facts: dict[str, Any] = {
             "checks": dict(exported.checks),
             "size_bytes": exported.path.stat().st_size,
             "inputs": predictor.inputs.to_json(),

@@ -113,8 +113,6 @@ def _check_target(path: str, target: Seen, n_rows: int) -> None:
         raise DataError(f"{path}: the target '{target.name}' is missing in all {n_rows:,} rows.")
     if target.n_distinct == 1:
         raise DataError(f"{path}: the target '{target.name}' is {target.low!s} in every row: there is nothing to learn.")
-    if target.raw.kind not in ("number", "string"):
-        raise DataError(f"{path}: the target '{target.name}' is of type {target.raw.dtype}; give a number or a category.")
 
 
 def _encoding(path: str) -> tuple[dict[str, Any], dict[str, str]]:

@@ -22,7 +22,7 @@ LONG_TAIL = 1.5
 _ID = re.compile(r"(^|_)(id|uuid|guid|key|number|no|nr)$|(?<=[a-z])(Id|ID|Key|No|Number)$")
 _WHO = re.compile(r"customer|client|user|household|member|visitor|account|session|person|shopper|buyer", re.IGNORECASE)
 _CODE = re.compile(
-    r"code|type|zip|postal|region|categor|class|segment|store|branch|browser|system|channel|status|gender|country|state|brand",
+    r"code|type|zip|postal|plz|region|categor|class|segment|store|branch|browser|system|channel|status|gender|country|state|brand",
     re.IGNORECASE,
 )
 
