@@ -1,8 +1,8 @@
 """The pages that are made from the code: `reference.md` (hooks, components, settings) and `gallery.md` (experiments).
 
-    python docs/generate.py                      # write both
-    python docs/generate.py --check              # fail when one is out of date
-    python docs/generate.py --site build/docs    # gather all pages of the site, with the reports of finished runs
+python docs/generate.py                      # write both
+python docs/generate.py --check              # fail when one is out of date
+python docs/generate.py --site build/docs    # gather all pages of the site, with the reports of finished runs
 """
 
 from __future__ import annotations
@@ -138,7 +138,12 @@ def site(folder: Path, runs: Path) -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     (folder / "index.md").write_text(readme.replace("](docs/", "]("), encoding="utf-8")
     for page in DOCS.glob("*.md"):
-        shutil.copyfile(page, folder / page.name)
+        text = (
+            page.read_text(encoding="utf-8")
+            .replace("](../README.md", "](index.md")
+            .replace("](../CHANGELOG.md", "](changelog.md")
+        )
+        (folder / page.name).write_text(text, encoding="utf-8")
     for image in DOCS.glob("*.png"):
         shutil.copyfile(image, folder / image.name)
     shutil.copyfile(ROOT / "CHANGELOG.md", folder / "changelog.md")

@@ -16,10 +16,9 @@ from shopkit.features import traced
 from shopkit.features.base import Encoded, Extractor, FeatureBlock, FeatureSpec, FitContext, State
 from shopkit.features.plan import Assignment, ResolvedPlan
 from shopkit.features.subgraph import pieces, reached_from
+from shopkit.onnx_format import hoist_constants, pin_versions
 from shopkit.schema import INPUT_PREFIX, Column
 
-OPSETS = {"": 21, "ai.onnx.ml": 4}
-IR_VERSION = 10
 TENSORS = ("dense", "ids")
 _DTYPES = {"number": ndx.float32, "string": ndx.utf8, "time": ndx.int64}
 
@@ -118,16 +117,11 @@ def trace(columns: Sequence[Column], groups: Sequence[Group]) -> onnx.ModelProto
 
 def finish(model: onnx.ModelProto, spec: FeatureSpec, inputs: tuple[str, ...]) -> None:
     """Name dimensions and inner values, turn constants into initialisers, and check versions and types. In place."""
-    versions = {opset.domain: opset.version for opset in model.opset_import}
-    assert all(versions[domain] <= OPSETS[domain] for domain in versions), versions
-    del model.opset_import[:]
-    model.opset_import.extend(onnx.helper.make_opsetid(domain, version) for domain, version in OPSETS.items())
-    model.ir_version = IR_VERSION
-    model.producer_name = "shopkit"
+    pin_versions(model)
     del model.metadata_props[:]
     graph = model.graph
     graph.name = "features"
-    _initialisers(graph)
+    hoist_constants(graph)
     _join_once(graph)
     _rename_inner(graph, {*inputs, *TENSORS})
     expected = {"dense": (onnx.TensorProto.FLOAT, spec.n_dense), "ids": (onnx.TensorProto.INT64, spec.n_ids)}
@@ -136,18 +130,6 @@ def finish(model: onnx.ModelProto, spec: FeatureSpec, inputs: tuple[str, ...]) -
         assert value.type.tensor_type.elem_type == element, f"{value.name} has element type {value.type.tensor_type.elem_type}"
         value.CopyFrom(onnx.helper.make_tensor_value_info(value.name, element, ["N", width]))
     onnx.checker.check_model(model, full_check=True)
-
-
-def _initialisers(graph: onnx.GraphProto) -> None:
-    nodes = [onnx.NodeProto.FromString(node.SerializeToString()) for node in graph.node]
-    for node in nodes:
-        if node.op_type == "Constant" and node.attribute[0].name == "value":
-            tensor = graph.initializer.add()
-            tensor.CopyFrom(node.attribute[0].t)
-            tensor.name = node.output[0]
-    del graph.node[:]
-    made = {tensor.name for tensor in graph.initializer}
-    graph.node.extend(node for node in nodes if node.output[0] not in made)
 
 
 def _join_once(graph: onnx.GraphProto) -> None:

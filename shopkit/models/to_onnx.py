@@ -15,9 +15,7 @@ from torch import Tensor, nn
 from shopkit.errors import ExportError
 from shopkit.features.base import FeatureSpec
 from shopkit.models.base import Model
-
-OPSET = 21
-IR_VERSION = 10
+from shopkit.onnx_format import OPSETS, pin_versions
 
 
 class _Positional(nn.Module):
@@ -57,7 +55,7 @@ def to_onnx(model: Model, features: FeatureSpec) -> onnx.ModelProto:
                 dynamic_shapes=(tuple({0: rows} for _ in inputs),),
                 dynamo=True,
                 external_data=False,
-                opset_version=OPSET,
+                opset_version=OPSETS[""],
                 verbose=False,
             )
     except torch.onnx.errors.OnnxExporterError as error:
@@ -82,7 +80,7 @@ def _quiet() -> Iterator[None]:
 
 def _clean(proto: onnx.ModelProto) -> onnx.ModelProto:
     """Without torch's notes on where each node came from: they hold source paths, and differ from machine to machine."""
-    proto.ir_version = IR_VERSION
+    pin_versions(proto)
     del proto.metadata_props[:]
     proto.graph.name = "model"
     for item in [proto.graph, *proto.graph.node, *proto.graph.value_info, *proto.graph.input, *proto.graph.output]:

@@ -194,7 +194,7 @@ def test_encodings(here: Path) -> None:
         ({"x": [1, 2], "y": [3, 3]}, r"data\.csv: the target 'y' is 3 in every row: there is nothing to learn\."),
         (
             {"x": [1, 2, 3], "y": ["2024-01-01", "2024-01-02", "2024-01-03"]},
-            r"the target 'y' is of type TIMESTAMP; give a number",
+            r"The target 'y' is a time \(TIMESTAMP\); give a number",
         ),
         ({"x": [1, 2] * 60, "y": [f"t{i}" for i in range(120)]}, r"the target 'y' is text with 120 different values in 120 rows"),
         ({"x": [7] * 60, "y": [0, 1] * 30}, r"has no column to learn 'y' from\. x: constant: every row has the same value\."),
