@@ -2,7 +2,7 @@
 #   make demo   sets up and runs the main job on real data
 #   make test   sets up and passes the tests
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow check bench docs clean
+.PHONY: help demo test test-packaging test-slow check bench docs clean
 
 PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3.13 python3))
 VENV := .venv
@@ -24,6 +24,9 @@ test: $(VENV)/.dev ## set up, then run the default tests
 	@echo "== running the tests on $(JOBS) processes"
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal -m "not slow and not spark"
 	@for plugin in plugins/*/; do echo "== $$plugin"; (cd $$plugin && OMP_NUM_THREADS=1 $(CURDIR)/$(BIN)/python -m pytest -q) || exit 1; done
+
+test-packaging: $(VENV)/.dev ## wheels and generated plugins in clean environments, without the repository
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) -m slow tests/packaging
 
 test-slow: $(VENV)/.spark ## the long tests: Spark (needs Java 17), wheels in clean environments, kills, full runs
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m "slow or spark"
