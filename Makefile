@@ -2,7 +2,7 @@
 #   make demo   sets up and runs the main job on real data
 #   make test   sets up and passes the tests
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow check bench clean
+.PHONY: help demo test test-packaging test-slow check bench docs clean
 
 PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3.13 python3))
 VENV := .venv
@@ -25,7 +25,10 @@ test: $(VENV)/.dev ## set up, then run the default tests
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal -m "not slow and not spark"
 	@for plugin in plugins/*/; do echo "== $$plugin"; (cd $$plugin && OMP_NUM_THREADS=1 $(CURDIR)/$(BIN)/python -m pytest -q) || exit 1; done
 
-test-slow: $(VENV)/.spark ## the long tests: Spark (needs Java 17), kills, full runs
+test-packaging: $(VENV)/.dev ## wheels and generated plugins in clean environments, without the repository
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) -m slow tests/packaging
+
+test-slow: $(VENV)/.spark ## the long tests: Spark (needs Java 17), wheels in clean environments, kills, full runs
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m "slow or spark"
 
 check: $(VENV)/.dev ## ruff, mypy (strict on the core) and import-linter
@@ -36,6 +39,11 @@ check: $(VENV)/.dev ## ruff, mypy (strict on the core) and import-linter
 
 bench: $(VENV)/.dev ## every benchmark with its baseline; results go to benchmarks/results
 	@OMP_NUM_THREADS=1 $(BIN)/python benchmarks/run_all.py
+
+docs: $(VENV)/.docs ## build the documentation site into build/site
+	@$(BIN)/python docs/generate.py --site build/docs
+	@$(BIN)/mkdocs build --quiet --config-file docs/mkdocs.yml
+	@echo "== build/site/index.html"
 
 clean: ## remove the environment and caches; runs/ stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
@@ -55,6 +63,11 @@ $(VENV)/.demo: $(VENV)/.created pyproject.toml constraints.txt $(wildcard plugin
 $(VENV)/.dev: $(VENV)/.demo
 	@echo "== installing what the tests need"
 	@$(PIP) -e ".[$(RUNTIME),train,demo,tensorboard,dev]" $(PLUGINS)
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.demo
+	@echo "== installing what the documentation site needs"
+	@$(PIP) -e ".[$(RUNTIME),train,demo,docs]"
 	@touch $@
 
 $(VENV)/.spark: $(VENV)/.dev

@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
+
+from shopkit.schema import MISSING_TIME, PARTS, Column
 
 Raw = dict[str, np.ndarray]
 """Column → (N,) float32/float64, object array of str, or int64."""
@@ -18,3 +21,22 @@ def read_columns(path: Path, names: Sequence[str], rows: np.ndarray | None = Non
     if rows is not None:
         table = table.filter(rows)
     return {name: table.column(name).to_numpy(zero_copy_only=False) for name in table.column_names}
+
+
+def readable(values: np.ndarray, column: Column) -> pa.Array:
+    """Times as timestamps, for people."""
+    if column.kind != "time":
+        return pa.array(values)
+    return pa.array(values, pa.timestamp("s", "UTC"), mask=values == MISSING_TIME)
+
+
+def time_ranges(times: np.ndarray | None, parts: np.ndarray) -> dict[str, list[int]]:
+    """Part → first and last time in it, int seconds UTC."""
+    if times is None:
+        return {}
+    ranges = {}
+    for part in PARTS:
+        known = times[(parts == part) & (times != MISSING_TIME)]
+        if len(known):
+            ranges[part] = [int(known.min()), int(known.max())]
+    return ranges

@@ -33,8 +33,11 @@ BUILTINS = "shopkit.builtins"
 FIRST_PARTY: dict[str, dict[str, str]] = {"models": {"gbdt": "shopkit-gbdt", "hist_gbdt": "shopkit-gbdt"}}
 """Family → component → the first-party plugin that has it, for the hint given when it is not installed."""
 
-HEAVY = frozenset({"torch", "pytorch_lightning", "pandas", "pyarrow", "duckdb", "ibis", "onnx", "onnxruntime", "sklearn"})
-"""What a hook module should not import: each makes every command slower by a tenth of a second to several."""
+HEAVY: tuple[str, ...] = (
+    *("torch", "pytorch_lightning", "torchmetrics", "transformers", "pandas", "pyarrow", "duckdb", "ibis", "scipy", "sklearn"),
+    *("lightgbm", "matplotlib", "onnx", "onnxruntime", "spox", "ndonnx"),
+)
+"""What a hook module may not import: each costs every command a tenth of a second to several seconds."""
 
 
 @dataclass(frozen=True)
@@ -269,7 +272,7 @@ class _Loader:
 
     def load(self, entry: importlib.metadata.EntryPoint) -> None:
         origin = _origin(entry)
-        light = HEAVY - sys.modules.keys()
+        light = set(HEAVY) - sys.modules.keys()
         try:
             plugin = entry.load()
             _check_version(getattr(plugin, "shopkit_api_version", hookspecs.API_VERSION))
@@ -371,8 +374,9 @@ def _version_problem(entry: importlib.metadata.EntryPoint) -> str:
         _check_version(int(stated[1]) if stated else hookspecs.API_VERSION)
     except PluginError as error:
         return str(error)
-    except (ImportError, ValueError, OSError):  # no source to read: the import's own error says more
-        pass
+    except (Exception, SystemExit):
+        # Looking for the source imports the packages around the module, which may fail as well: the first error says more.
+        return ""
     return ""
 
 

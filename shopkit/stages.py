@@ -27,15 +27,16 @@ from shopkit.evaluation.part import Part
 from shopkit.evaluation.settings import named_baseline
 from shopkit.exporters.base import Exporter, Fitted
 from shopkit.fitting import Examples, Features, FittedModel, fit_features, fit_model, load_features, outputs_of
-from shopkit.raw import Raw, read_columns
+from shopkit.raw import Raw, read_columns, readable, time_ranges
 from shopkit.registry import Choice, Registry
 from shopkit.report import render
 from shopkit.runs import Run, replacing, write_json
 from shopkit.runtime import Predictor
-from shopkit.schema import MISSING_TIME, PARTS, Column, Role, Schema
+from shopkit.schema import PARTS, Column, Role, Schema
 from shopkit.sources.base import Tables
 from shopkit.split import Split, assign
 from shopkit.tasks.base import Task
+from shopkit.training.fit import HISTORY
 from shopkit.training.loggers import build_loggers
 from shopkit.views.base import View
 from shopkit.views.materialise import materialise
@@ -221,7 +222,7 @@ class Way:
         schema = Schema.from_json(self._facts("examples")["schema"])
         n_rows = self._facts("examples")["n_rows"]
         parts = assign(split, schema, n_rows, lambda name: self._read([name])[name])
-        keys = [column.name for role in ("key", "time") for column in schema.of_role(role)]  # type: ignore[arg-type]
+        keys = [column.name for role in ("key", "time") for column in schema.of_role(role)]
         table = pa.table({**self._read(keys), "part": pa.array(parts, pa.string())})
         with replacing(self.run.split_path) as temporary:
             pq.write_table(table, temporary, compression="zstd")
@@ -232,7 +233,7 @@ class Way:
         counts = {str(name): int(count) for name, count in zip(*np.unique(parts.astype(str), return_counts=True), strict=True)}
         facts = {
             "counts": counts,
-            "times": _time_ranges(self._column("time", schema=schema), parts),
+            "times": time_ranges(self._column("time", schema=schema), parts),
             "not_features": [name for name in split.not_features if name in schema],
             "task": task.state,
         }
@@ -257,6 +258,8 @@ class Way:
     def _train(self) -> tuple[str, dict[str, Any]]:
         model = self.model
         result = model.result
+        if result.history:
+            shutil.copyfile(self.run.work / "model" / HISTORY, self.run.path / HISTORY)
         facts = {
             "model": self.experiment.model.name,
             "history": result.history,
@@ -294,15 +297,17 @@ class Way:
         exporter: Exporter = self.registry.build(self.experiment.exporter)
         exported = exporter.export(fitted, self.run.path)
         predictor = Predictor(exported.path)
-        facts = {
+        facts: dict[str, Any] = {
             "checks": dict(exported.checks),
             "size_bytes": exported.path.stat().st_size,
             "inputs": predictor.inputs.to_json(),
             "outputs": list(predictor.description.outputs),
             "task": task.state,
         }
-        size = exported.path.stat().st_size / 1024
-        return f"model.onnx, {size:,.0f} KiB, equal to the model within {max(exported.checks.values()):.1e}", facts
+        return (
+            f"model.onnx, {facts['size_bytes'] / 1024:,.0f} KiB, equal to the model within {max(exported.checks.values()):.1e}",
+            facts,
+        )
 
     def _evaluate(self) -> tuple[str, dict[str, Any]]:
         predictor = Predictor(self.run.model_path)
@@ -316,7 +321,7 @@ class Way:
         settings = self.experiment.evaluation
         metrics = evaluate(self.task, parts, settings=settings, predict=predict, baselines=baselines, seed=self.experiment.seed)
         target = self._column("target", "test")
-        keys = {column.name: _readable(test.keys[column.name], column) for column in self.keys}
+        keys = {column.name: readable(test.keys[column.name], column) for column in self.keys}
         answers = {name: pa.array(values) for name, values in predictor.table(test.outputs).items()}
         with replacing(self.run.predictions_path) as temporary:
             pq.write_table(pa.table({**keys, "target": pa.array(target), **answers}), temporary, compression="zstd")
@@ -372,25 +377,6 @@ class Way:
     def _report(self) -> tuple[str, dict[str, Any]]:
         paths = render(self.run)
         return ", ".join(path.name for path in paths), {}
-
-
-def _readable(values: np.ndarray, column: Column) -> pa.Array:
-    """Times as timestamps, for people."""
-    if column.kind != "time":
-        return pa.array(values)
-    return pa.array(values, pa.timestamp("s", "UTC"), mask=values == MISSING_TIME)
-
-
-def _time_ranges(times: np.ndarray | None, parts: np.ndarray) -> dict[str, list[int]]:
-    """Part → first and last time in it, int seconds UTC."""
-    if times is None:
-        return {}
-    ranges = {}
-    for part in PARTS:
-        known = times[(parts == part) & (times != MISSING_TIME)]
-        if len(known):
-            ranges[part] = [int(known.min()), int(known.max())]
-    return ranges
 
 
 def _estimate(metric: Mapping[str, float | None]) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import textwrap
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -49,6 +51,22 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
     yield make  # type: ignore[misc]
     for module in made.values():
         sys.modules.pop(module, None)
+
+
+def place(package: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Put a package that stands in a folder on the path, with the record that pip would leave; only it is loaded.
+
+    Returns the environment in which a process of its own finds it as well.
+    """
+    project = tomllib.loads((package / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    record = package / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
+    record.mkdir()
+    (record / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n")
+    entries = [f"{name} = {target}" for name, target in project["entry-points"]["shopkit"].items()]
+    (record / "entry_points.txt").write_text("\n".join(["[shopkit]", *entries, ""]))
+    monkeypatch.syspath_prepend(str(package))
+    monkeypatch.setenv("SHOPKIT_PLUGINS", project["name"])
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(package), *filter(None, sys.path)])}
 
 
 MODEL = """

@@ -117,7 +117,6 @@ def test_a_data_frame_must_be_given(tmp_path: Path) -> None:
         (["model.hiden=[64]"], r"model\.hiden.*Did you mean 'hidden'\?"),
         (["+model.hiden=[64]"], r"model\.hiden.*Did you mean 'hidden'\?"),
         (["model=mpl"], r"There is no model 'mpl'\. Did you mean 'mlp'\?"),
-        (["model=sasrec"], r"'sasrec' comes with shopkit-recommend: pip install shopkit-recommend"),
         (["modle=mlp"], r"'modle'.*Did you mean 'model'\?"),
         (["trainer.max_epochs=many"], r"trainer\.max_epochs.*'?many'?"),
         (["trainer.lr=-1"], r"trainer\.lr.*-1"),
@@ -127,6 +126,22 @@ def test_a_data_frame_must_be_given(tmp_path: Path) -> None:
 def test_a_bad_setting_is_named(overrides: list[str], message: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=message):
         shopkit.run(data=visits(), overrides=[*OVERRIDES, *overrides], folder=tmp_path / "run")
+
+
+def test_a_component_of_a_plugin_that_is_not_installed_says_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOPKIT_PLUGINS", "")
+    with pytest.raises(ConfigError, match=r"'gbdt' comes with shopkit-gbdt: pip install shopkit-gbdt"):
+        shopkit.run(data=visits(), overrides=[*OVERRIDES, "model=gbdt"], folder=tmp_path / "run")
+
+
+def test_columns_that_say_nothing_are_left_out_with_a_note(tmp_path: Path) -> None:
+    frame = with_column(nothing=np.nan, same=7, session_id=[f"s{i}" for i in range(600)])
+    run = shopkit.run(data=frame, overrides=OVERRIDES, folder=tmp_path / "run")
+    notes = {column["name"]: column.get("note", "") for column in (run.facts("features") or {})["schema"]}
+    assert {"nothing", "same", "session_id"}.isdisjoint(shopkit.Predictor(run.path).inputs.names)
+    assert "missing" in notes["nothing"]
+    assert "constant" in notes["same"] or "same" in notes["same"]
+    assert "identif" in notes["session_id"] or "distinct" in notes["session_id"]
 
 
 def test_an_unwritable_folder_is_named(tmp_path: Path) -> None:

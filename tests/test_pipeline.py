@@ -40,7 +40,7 @@ def test_a_run_leaves_what_it_promises(run: Run) -> None:
         "predictions.parquet",
         "metrics.json",
     }
-    assert names == sealed | {"manifest.json", "identity.json", "stages", "report.html", "model_card.md"}
+    assert names == sealed | {"manifest.json", "identity.json", "history.csv", "stages", "report.html", "model_card.md"}
     assert set(run.manifest["files"]) == sealed
     run.verify()
     assert run.is_complete

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 
 import shopkit
 from shopkit.cli import VERBS
+from tests.plugins import place
 from tests.shop import QUICK, visits
 
 ROOT = Path(__file__).parents[1]
@@ -55,6 +57,32 @@ def test_the_python_way_runs_as_written(tmp_path: Path, monkeypatch: pytest.Monk
     assert set(run.metrics["metrics"]["test"]["auroc"]) == {"value", "low", "high"}
 
 
+def test_a_plugin_is_written_as_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    section = README.partition("## Write a plugin")[2].partition("\n## ")[0]
+    steps = re.findall(r"```(bash|diff)\n(.*?)```", section, re.DOTALL)
+    assert [language for language, _ in steps] == ["bash", "diff", "bash"]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SHOPKIT_PLUGINS", "")
+    environment = dict(os.environ)
+    outputs = {}
+    for language, text in steps:
+        if language == "diff":
+            subprocess.run(["git", "apply", "-"], input=text, text=True, cwd="shopkit-maxout", check=True)
+            continue
+        for line in text.strip().splitlines():
+            if line == "pip install -e shopkit-maxout":
+                environment = place(tmp_path / "shopkit-maxout", monkeypatch)
+                continue
+            command = [sys.executable, "-m", *line.split()]
+            done = subprocess.run(command, env=environment, capture_output=True, text=True)
+            assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+            outputs[line] = done.stdout
+    assert "model=maxout" in outputs["shopkit list models"]
+    assert "model.n_pieces" in outputs["shopkit describe model maxout"]
+    assert re.search(r"shopkit-maxout: \d+ passed(, \d+ skipped)?\.", outputs["shopkit plugins check shopkit-maxout"])
+    assert len(list((tmp_path / "runs" / "maxout").iterdir())) == 2
+
+
 def test_every_verb_is_there_and_none_is_left_out() -> None:
     written = {line.split("`")[1].split()[1] for line in README.splitlines() if line.startswith("| `shopkit ")}
     written |= set(re.findall(r"`shopkit (\w+) ", README))
@@ -66,7 +94,7 @@ def test_every_file_named_is_there() -> None:
         assert (ROOT / target).exists(), target
 
 
-@pytest.mark.parametrize("target", ["demo", "test", "test-slow", "check"])
+@pytest.mark.parametrize("target", ["demo", "test", "test-slow", "check", "docs"])
 def test_every_make_target_is_there(target: str) -> None:
     assert f"`make {target}`" in README or f"make {target} " in README
     done = subprocess.run(["make", "--dry-run", target], cwd=ROOT, capture_output=True, text=True)

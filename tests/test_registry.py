@@ -104,6 +104,16 @@ def test_a_plugin_that_exits_while_loading_is_a_failure(install: Install) -> Non
     assert load_registry().failures[0].problem == "SystemExit: 3"
 
 
+@pytest.mark.parametrize("error", ["RuntimeError('x')", "SystemExit(3)"])
+def test_a_package_that_raises_around_its_hook_module(install: Install, error: str) -> None:
+    folder = install("shopkit-broken", "")
+    (folder / "shopkit_around").mkdir()
+    (folder / "shopkit_around" / "__init__.py").write_text(f"raise {error}")
+    (folder / "shopkit_broken-1.2.dist-info" / "entry_points.txt").write_text("[shopkit]\nbroken = shopkit_around.hooks\n")
+    (failure,) = load_registry().failures
+    assert failure.problem.partition(":")[0] == error.partition("(")[0]
+
+
 def test_a_hook_that_raises_is_a_failure(install: Install) -> None:
     install("shopkit-broken", "@hookimpl\ndef shopkit_models():\n    raise KeyError('x')\n")
     assert load_registry().failures[0].problem == "KeyError: 'x'"

@@ -26,10 +26,10 @@ def main(arguments: Sequence[str]) -> int:
         title, what, settings, prefix = _component(registry, parsed.family, parsed.component)
     print(title)
     print(what)
-    docstring = _docstring(settings)
+    docstring = docstring_of(settings)
     if docstring and docstring.rstrip(".") != what.rstrip("."):
         print(f"\n{docstring}")
-    rows = _rows(settings, prefix)
+    rows = rows_of(settings, prefix)
     if rows:
         print()
         print_table(("Setting", "Type", "Default", "Meaning"), rows)
@@ -62,7 +62,8 @@ def _section(registry: Registry, name: str) -> tuple[str, str, type, str]:
     raise ConfigError(f"Say which {GROUPS.get(family, family)} to describe: {components}.")
 
 
-def _rows(settings: type, prefix: str) -> list[tuple[str, str, str, str]]:
+def rows_of(settings: type, prefix: str) -> list[tuple[str, str, str, str]]:
+    """Name, type, default and meaning of every setting, as they are shown."""
     meanings, values = documentation(settings), defaults(settings)
     return [
         (f"{prefix}{name}", type_name(hint), _shown(values[name]), meanings[name]) for name, hint in types_of(settings).items()
@@ -84,7 +85,8 @@ def _shown(value: Any) -> str:
     return str(value)
 
 
-def _docstring(settings: type) -> str:
+def docstring_of(settings: type) -> str:
+    """What the settings' class says of itself; empty where it says nothing."""
     text = inspect.getdoc(settings) or ""
     # A dataclass without a docstring is given its signature for one.
     return "" if text.startswith(f"{settings.__name__}(") else text

@@ -88,9 +88,14 @@ def _named(registry: Registry, name: str | None) -> tuple[list[Origin], list[Fai
     origins = [origin for origin in registry.plugins if name in (None, *_key(origin))]
     failures = [failure for failure in registry.failures if name in (None, *_key(failure))]
     if not origins and not failures:
-        known = sorted({entry.distribution for entry in (*registry.plugins, *registry.failures)})
+        known = _installed(registry)
         raise PluginError(f"No plugin '{name}' is installed.{nearest(str(name), known)} Installed: {', '.join(known)}.")
     return origins, failures
+
+
+def _installed(registry: Registry) -> list[str]:
+    """The distributions of all plugins, those that failed included."""
+    return sorted({origin.distribution for origin in registry.plugins} | {failure.distribution for failure in registry.failures})
 
 
 # -- check ----------------------------------------------------------------------------------------------------------
@@ -98,8 +103,7 @@ def _named(registry: Registry, name: str | None) -> tuple[list[Origin], list[Fai
 
 def _check(registry: Registry, name: str | None) -> int:
     if name is None:
-        known = sorted({entry.distribution for entry in (*registry.plugins, *registry.failures)})
-        raise ConfigError(f"Say which plugin to check: shopkit plugins check NAME. Installed: {', '.join(known)}.")
+        raise ConfigError(f"Say which plugin to check: shopkit plugins check NAME. Installed: {', '.join(_installed(registry))}.")
     _named(registry, name)
 
     from shopkit.testing import check_distribution

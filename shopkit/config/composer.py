@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, is_dataclass, replace
 from functools import cached_property
@@ -12,6 +12,7 @@ from typing import Any
 from shopkit.config.bridge import composing
 from shopkit.config.experiment import FIELDS, SECTIONS, Choice, Experiment, General
 from shopkit.config.folders import Folders, find_folders
+from shopkit.config.light import compose_light
 from shopkit.config.overrides import Override, expand, refuse_targets, rewrite, typed_as
 from shopkit.config.places import Place, Places
 from shopkit.config.screen import component_groups, screen, unknown_key, unknown_option
@@ -73,8 +74,17 @@ class Composer:
         return rewrite(given, {*self.groups, *SECTIONS, "experiment"}, self.folders.groups)
 
     def screen(self, typed: Sequence[str]) -> None:
-        """Refuse what is misspelt whatever is chosen, without importing Hydra; raises `ConfigError`."""
-        screen(self.rewritten(typed), self.registry, self.folders, self.config_name)
+        """Refuse, without importing Hydra, what is misspelt whatever is chosen, and what is wrong in a plain configuration.
+
+        Raises:
+            ConfigError: as `compose` does.
+        """
+        overrides = self.rewritten(typed)
+        screen(overrides, self.registry, self.folders, self.config_name)
+        light = compose_light(overrides, self.registry, self.folders, self.config_name)
+        if light is not None:
+            data, files = light
+            self._placed_check(lambda: data, Places(overrides, self.folders, lambda: files))
 
     def compose(self, typed: Sequence[str]) -> Experiment:
         """One experiment; raises `ConfigError`."""
@@ -111,8 +121,11 @@ class Composer:
             ConfigError: the first thing that does not fit, with the place where it was set.
         """
         places = Places(overrides, self.folders, lambda: self._sources(overrides))
+        return self._placed_check(lambda: _plain_data(config, without="hydra"), places)
+
+    def _placed_check(self, data: Callable[[], dict[str, Any]], places: Places) -> Experiment:
         try:
-            return self._checked(_plain_data(config, without="hydra"), places)
+            return self._checked(data(), places)
         except SettingError as error:
             place = places.of(error.path)
             named = place is not None and error.path in place.text

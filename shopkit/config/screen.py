@@ -110,7 +110,7 @@ def _check_setting(override: Override, group: str, key: str, chosen: _Chosen, re
 
 def _check_type(override: Override, hints: Sequence[Any]) -> None:
     """Refuse a plain word or number that fits the setting in none of the components that have it."""
-    value = _plain_value(override.value)
+    value = plain_value(override.value)
     if value is None:
         return
     refused = []
@@ -123,7 +123,7 @@ def _check_type(override: Override, hints: Sequence[Any]) -> None:
         raise ConfigError(f"command line: {override.typed}: {refused[0].problem}")
 
 
-def _plain_value(text: str) -> bool | int | float | str | None:
+def plain_value(text: str) -> bool | int | float | str | None:
     """What Hydra's grammar makes of a single word or number; None for anything that it may read in another way."""
     if text.lower() in ("true", "false"):
         return text.lower() == "true"

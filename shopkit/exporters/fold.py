@@ -27,12 +27,13 @@ _THROUGH = {"Squeeze", "Reshape", "Identity"}
 
 
 def fold_affine(graph: onnx.GraphProto) -> None:
-    """Rewrite `Gemm → (Squeeze) → · scale → + offset`, both single numbers, as one `Gemm`, in place."""
+    """Rewrite `Gemm → (Squeeze) → · scale → + offset`, both single numbers, as one `Gemm`, in place.
+
+    Constants must be initialisers.
+    """
     while _fold_one(graph):
         pass
     read = {name for node in graph.node for name in node.input} | {value.name for value in graph.output}
-    for node in [node for node in graph.node if node.op_type == "Constant" and node.output[0] not in read]:
-        graph.node.remove(node)
     kept = [onnx.TensorProto.FromString(tensor.SerializeToString()) for tensor in graph.initializer if tensor.name in read]
     del graph.initializer[:]
     graph.initializer.extend(kept)
@@ -44,9 +45,6 @@ def _fold_one(graph: onnx.GraphProto) -> bool:
     for name in [name for node in graph.node for name in node.input] + [value.name for value in graph.output]:
         readers[name] = readers.get(name, 0) + 1
     constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
-    for node in graph.node:
-        if node.op_type == "Constant" and node.attribute[0].name == "value":
-            constants[node.output[0]] = numpy_helper.to_array(node.attribute[0].t)
     outputs = {value.name for value in graph.output}
     for node in graph.node:
         if node.op_type not in ("Mul", "Add") or node.output[0] in outputs:

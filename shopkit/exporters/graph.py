@@ -15,11 +15,10 @@ from onnx import numpy_helper
 from shopkit.errors import ExportError
 from shopkit.exporters.base import Fitted
 from shopkit.exporters.fold import drop_identities, fold_affine
+from shopkit.onnx_format import hoist_constants, pin_versions
 from shopkit.runtime.artifact import FORMAT_VERSION, METADATA_KEY
 from shopkit.schema import INPUT_PREFIX, LENGTHS, LENGTHS_INPUT, Column
 
-OPSETS = {"": 21, "ai.onnx.ml": 4}
-IR_VERSION = 10
 _INPUT_DTYPES = {"number": np.float32, "string": np.str_, "time": np.int64}
 _ELEMENT_TYPES = {
     np.dtype("float32"): "float32",
@@ -32,9 +31,6 @@ SEQUENCES = (
     "input (N,) that says how many steps each row has. What stands beyond them does not matter; among them, '' and NaN are missing."
 )
 """What the file says to those who feed it without shopkit."""
-
-HOIST_BYTES = 1024
-"""Constants above this size become initialisers, which load faster and are shared with the file's bytes."""
 
 
 def compose(fitted: Fitted) -> onnx.ModelProto:
@@ -56,6 +52,7 @@ def compose(fitted: Fitted) -> onnx.ModelProto:
     decided = task.decide(ndx.asarray(scores))
     model = spox.build(arguments, {output.name: decided[output.name].unwrap_spox() for output in task.outputs})
     names, lengths = _rename_inputs(model.graph)
+    hoist_constants(model.graph)
     fold_affine(model.graph)
     drop_identities(model.graph)
     facts = {
@@ -96,19 +93,9 @@ def _rename_inputs(graph: onnx.GraphProto) -> tuple[dict[str, str], str]:
 
 
 def finish(model: onnx.ModelProto, facts: Mapping[str, Any]) -> None:
-    """Pin versions, hoist constants, drop build-time traces, set names of dimensions and metadata. In place."""
-    for opset in model.opset_import:
-        allowed = OPSETS.get(opset.domain)
-        if allowed is not None and opset.version > allowed:
-            raise ExportError(
-                f"The graph needs operator set {opset.domain or 'ai.onnx'} {opset.version}; runtimes are promised {allowed}."
-            )
-        if opset.domain == "":
-            opset.version = OPSETS[""]
-    model.ir_version = IR_VERSION
-    model.producer_name = "shopkit"
+    """Pin versions, drop build-time traces, set names of dimensions and metadata. In place."""
+    pin_versions(model)
     model.doc_string = ""
-    hoist_constants(model.graph)
     _strip(model.graph)
     for function in model.functions:
         del function.metadata_props[:]
@@ -128,23 +115,6 @@ def finish(model: onnx.ModelProto, facts: Mapping[str, Any]) -> None:
     entry = model.metadata_props.add()
     entry.key, entry.value = METADATA_KEY, json.dumps(facts, sort_keys=True, ensure_ascii=False)
     onnx.checker.check_model(model, full_check=True)
-
-
-def hoist_constants(graph: onnx.GraphProto) -> None:
-    """Turn large `Constant` nodes into initialisers, in place."""
-    kept = []
-    for node in graph.node:
-        value = node.attribute[0] if node.op_type == "Constant" and len(node.attribute) == 1 else None
-        if value is not None and value.name == "value" and value.t.ByteSize() > HOIST_BYTES:
-            tensor = graph.initializer.add()
-            tensor.CopyFrom(value.t)
-            tensor.name = node.output[0]
-        else:
-            kept.append(node)
-    if len(kept) < len(graph.node):
-        nodes = [onnx.NodeProto.FromString(node.SerializeToString()) for node in kept]
-        del graph.node[:]
-        graph.node.extend(nodes)
 
 
 def _strip(graph: onnx.GraphProto) -> None:

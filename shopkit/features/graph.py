@@ -17,10 +17,9 @@ from shopkit.features.base import Encoded, Extractor, FeatureBlock, FeatureSpec,
 from shopkit.features.plan import Assignment, ResolvedPlan
 from shopkit.features.sequences import ALL_STEPS, SEQUENCE_TENSORS, Limit, Steps, steps_context
 from shopkit.features.subgraph import pieces, reached_from
+from shopkit.onnx_format import hoist_constants, pin_versions
 from shopkit.schema import INPUT_PREFIX, LENGTHS, LENGTHS_INPUT, Column
 
-OPSETS = {"": 21, "ai.onnx.ml": 4}
-IR_VERSION = 10
 TENSORS = ("dense", "ids")
 """What plain columns become."""
 _DTYPES = {"number": ndx.float32, "string": ndx.utf8, "time": ndx.int64}
@@ -148,16 +147,11 @@ def _encoded(groups: Sequence[Group], arguments: Mapping[str, ndx.Array]) -> dic
 
 def finish(model: onnx.ModelProto, spec: FeatureSpec, inputs: tuple[str, ...]) -> None:
     """Name dimensions and inner values, turn constants into initialisers, and check versions and types. In place."""
-    versions = {opset.domain: opset.version for opset in model.opset_import}
-    assert all(versions[domain] <= OPSETS[domain] for domain in versions), versions
-    del model.opset_import[:]
-    model.opset_import.extend(onnx.helper.make_opsetid(domain, version) for domain, version in OPSETS.items())
-    model.ir_version = IR_VERSION
-    model.producer_name = "shopkit"
+    pin_versions(model)
     del model.metadata_props[:]
     graph = model.graph
     graph.name = "features"
-    _initialisers(graph)
+    hoist_constants(graph)
     _join_once(graph)
     _rename_inner(graph, {*inputs, *TENSORS, *SEQUENCE_TENSORS, LENGTHS})
     for value in graph.output:
@@ -168,18 +162,6 @@ def finish(model: onnx.ModelProto, spec: FeatureSpec, inputs: tuple[str, ...]) -
             shape.insert(1, "T")  # steps: L, or the limit where that is less
         value.CopyFrom(onnx.helper.make_tensor_value_info(value.name, element, shape))
     onnx.checker.check_model(model, full_check=True)
-
-
-def _initialisers(graph: onnx.GraphProto) -> None:
-    nodes = [onnx.NodeProto.FromString(node.SerializeToString()) for node in graph.node]
-    for node in nodes:
-        if node.op_type == "Constant" and node.attribute[0].name == "value":
-            tensor = graph.initializer.add()
-            tensor.CopyFrom(node.attribute[0].t)
-            tensor.name = node.output[0]
-    del graph.node[:]
-    made = {tensor.name for tensor in graph.initializer}
-    graph.node.extend(node for node in nodes if node.output[0] not in made)
 
 
 def _join_once(graph: onnx.GraphProto) -> None:

@@ -16,7 +16,7 @@ from torch import Tensor
 from shopkit.features.base import FeatureSpec
 from shopkit.models.base import Arrays, Estimator
 from shopkit.models.settings import LinearSettings
-from shopkit.models.to_onnx import IR_VERSION
+from shopkit.onnx_format import pin_versions
 from shopkit.tasks.base import Task
 
 CHUNK_ROWS = 65_536
@@ -160,7 +160,7 @@ class Linear(Estimator):
         if not self.features.n_dense:
             scores = op.add(scores, op.const(self.bias))
         model = spox.build(inputs, {"scores": scores})
-        model.ir_version = IR_VERSION
+        pin_versions(model)
         return model
 
     def state(self) -> dict[str, np.ndarray]:

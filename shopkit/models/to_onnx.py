@@ -16,10 +16,8 @@ from shopkit.errors import ExportError
 from shopkit.features.base import FeatureSpec
 from shopkit.features.sequences import SEQUENCE_TENSORS
 from shopkit.models.base import Model
+from shopkit.onnx_format import OPSETS, pin_versions
 from shopkit.schema import LENGTHS
-
-OPSET = 21
-IR_VERSION = 10
 
 
 class _Positional(nn.Module):
@@ -65,7 +63,7 @@ def to_onnx(model: Model, features: FeatureSpec) -> onnx.ModelProto:
                 dynamic_shapes=(tuple(shapes),),
                 dynamo=True,
                 external_data=False,
-                opset_version=OPSET,
+                opset_version=OPSETS[""],
                 verbose=False,
             )
     except torch.onnx.errors.OnnxExporterError as error:
@@ -90,7 +88,7 @@ def _quiet() -> Iterator[None]:
 
 def _clean(proto: onnx.ModelProto) -> onnx.ModelProto:
     """Without torch's notes on where each node came from: they hold source paths, and differ from machine to machine."""
-    proto.ir_version = IR_VERSION
+    pin_versions(proto)
     del proto.metadata_props[:]
     proto.graph.name = "model"
     for item in [proto.graph, *proto.graph.node, *proto.graph.value_info, *proto.graph.input, *proto.graph.output]:

@@ -76,19 +76,25 @@ def _require_step(value: Any, column: Column, row: int, step: int) -> None:
 
 def canonical_value(value: Any, column: Column) -> np.ndarray:
     """`canonicalise` of a single value, (1,): the fast way for one row given as a dict."""
-    kind = type(value)
     if column.sequence:
         return canonicalise([value], column)
     if column.kind == "number":
-        if (kind is float and -3.4e38 < value < 3.4e38) or kind is bool or (kind is int and -_EXACT < value < _EXACT):
-            return np.array((value,), np.float64 if column.double else np.float32)
-    elif column.kind == "string" and kind is str and (not column.integer or value.isdecimal()):
-        return np.array((value,), object)
+        if isinstance(value, _REAL):
+            number = float(value)
+            if -_LARGEST < number < _LARGEST or number != number:
+                return np.array((number,), np.float64 if column.double else np.float32)
+    elif column.kind == "string":
+        if type(value) is str and (not column.integer or value.isdecimal()):
+            return np.array((value,), object)
+        if column.integer and isinstance(value, _WHOLE) and type(value) is not bool:
+            return np.array((str(int(value)),), object)
     return canonicalise(_object_array([value]), column)
 
 
-_EXACT = 2**53
-"""Below this, whole numbers are exact in float64, so float32 rounds them once."""
+_WHOLE = (int, np.integer)
+_REAL = (float, np.floating, *_WHOLE, np.bool_)
+_LARGEST = 3.4e38
+"""Just below the largest float32."""
 
 
 def _as_array(values: Any) -> np.ndarray:

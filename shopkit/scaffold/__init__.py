@@ -75,13 +75,13 @@ def new_plugin(name: str, family: str, into: Path, registry: Registry) -> Path:
             f"'{name}' cannot name a plugin: write lower-case letters and digits, with '-' between words, e.g. gradient-boosting."
         )
     names = _names(short, family)
+    folder = into / str(names["distribution"])
     taken = registry.families[family].get(names["component"])
     if taken is not None:
         raise ConfigError(
             f"There is a {KINDS[family].word} '{names['component']}' already, of {taken.distribution} {taken.version}. "
             "Choose another name: two plugins with one name cannot be used together."
         )
-    folder = into / names["distribution"]
     if folder.exists():
         raise ConfigError(f"{folder} is there already. Choose another name, or another folder with -o.")
     _write(folder, family, names)
@@ -117,7 +117,7 @@ def _write(folder: Path, family: str, names: Mapping[str, Any]) -> None:
         import jinja2
     except ImportError:
         raise PluginError('shopkit new needs jinja2: pip install "shopkit[train]"') from None
-    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False)  # noqa: S701
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False)
     templates = resources.files("shopkit.scaffold") / "templates"
     for root in (templates / "common", templates / family):
         for path, file in _files(root):

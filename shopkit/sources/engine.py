@@ -13,7 +13,6 @@ import ibis
 import ibis.expr.types as ir
 from ibis.backends.duckdb import Backend
 
-
 BELIEVE_NO_STATISTICS = "SET disabled_optimizers = 'statistics_propagation'"
 """Statistics in Parquet files that Arrow wrote leave NaN out, and DuckDB 2.0 concludes from them that there is none."""
 

@@ -51,7 +51,7 @@ def visits(n_visits: int, rng: np.random.Generator) -> pd.DataFrame:
             "at": at,
             "pages": pages,
             "seconds": np.where(rng.random(n_visits) < 0.1, np.nan, seconds),
-            "channel": np.where(rng.random(n_visits) < 0.05, None, channel),
+            "channel": np.where(rng.random(n_visits) < 0.05, "", channel),
             "browser": rng.choice(np.array(["firefox", "chrome", "safari"], object), n_visits),
             "basket_value": basket,
             "bought": (rng.random(n_visits) < 1 / (1 + np.exp(-logit))).astype(int),

@@ -6,27 +6,8 @@ import os
 import subprocess
 import sys
 
+from shopkit.registry import HEAVY
 from shopkit.testing.subject import Plugin
-
-HEAVY = (
-    "torch",
-    "pytorch_lightning",
-    "torchmetrics",
-    "pandas",
-    "pyarrow",
-    "duckdb",
-    "ibis",
-    "onnx",
-    "onnxruntime",
-    "spox",
-    "ndonnx",
-    "sklearn",
-    "lightgbm",
-    "scipy",
-    "matplotlib",
-    "transformers",
-)
-"""What a hook module may not import: each costs every command a tenth of a second to several seconds."""
 
 
 def check_plugin_loads(plugin: Plugin) -> None:

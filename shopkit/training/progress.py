@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytorch_lightning as pl
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from shopkit.training.learner import Learner
@@ -13,11 +14,12 @@ class ProgressBar(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, learner: pl.LightningModule) -> None:
         assert isinstance(learner, Learner)
+        console = Console()
+        shown = trainer.is_global_zero and console.is_terminal
         columns = (TextColumn("Training"), BarColumn(), MofNCompleteColumn(), TextColumn("epochs"), TimeElapsedColumn())
-        self.bar = Progress(*columns, TextColumn("[dim]{task.fields[note]}"), transient=True, disable=not trainer.is_global_zero)
+        self.bar = Progress(*columns, TextColumn("[dim]{task.fields[note]}"), console=console, transient=True, disable=not shown)
         self.line = self.bar.add_task("", total=learner.trainer_settings.max_epochs, completed=learner.state.epoch, note="")
-        if self.bar.console.is_terminal:
-            self.bar.start()
+        self.bar.start()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, learner: pl.LightningModule) -> None:
         assert isinstance(learner, Learner)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from shopkit.cli import VERBS
 from shopkit.errors import DataError
 from tests.cli.conftest import Pipeline, Shopkit
 
@@ -148,7 +149,7 @@ def complete(shopkit: Shopkit, monkeypatch: pytest.MonkeyPatch, line: str) -> li
 
 
 def test_completion(shopkit: Shopkit, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert complete(shopkit, monkeypatch, "shopkit ru") == ["run", "list", "describe", "predict", "report", "compare", "doctor"]
+    assert complete(shopkit, monkeypatch, "shopkit ru") == [*VERBS]
     assert complete(shopkit, monkeypatch, "shopkit predict x") == []
     assert complete(shopkit, monkeypatch, "shopkit run model=") == ["model=linear", "model=mlp"]
     assert complete(shopkit, monkeypatch, "shopkit run +experiment=pur") == ["+experiment=purchase_intent"]

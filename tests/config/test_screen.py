@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from shopkit.config import Composer
+from shopkit.config.screen import screen
 from shopkit.errors import ConfigError
 from shopkit.registry import Registry, load_registry
 
@@ -81,11 +82,14 @@ def test_it_lets_pass_what_it_cannot_be_sure_of(
     composer = Composer.of(registry)
     for override in overrides:
         if not override.startswith("'"):
-            composer.screen([override] if "linear" not in overrides[1:2] else overrides)
+            typed = [override] if "linear" not in overrides[1:2] else overrides
+            screen(composer.rewritten(typed), registry, composer.folders, "config")
 
 
 def test_a_setting_of_another_component_is_left_to_the_check(registry: Registry) -> None:
     composer = Composer.of(registry)
-    composer.screen(["model=linear", "model.dropout=0.1"])
-    with pytest.raises(ConfigError, match="model linear has no setting 'dropout'"):
-        composer.compose(["model=linear", "model.dropout=0.1"])
+    typed = ["model=linear", "model.dropout=0.1"]
+    screen(composer.rewritten(typed), registry, composer.folders, "config")
+    for check in (composer.screen, composer.compose):
+        with pytest.raises(ConfigError, match="model linear has no setting 'dropout'"):
+            check(typed)

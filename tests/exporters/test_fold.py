@@ -8,6 +8,7 @@ import spox.opset.ai.onnx.v21 as op
 from spox import Var
 
 from shopkit.exporters.fold import drop_identities, fold_affine
+from shopkit.onnx_format import hoist_constants
 from shopkit.runtime.artifact import open_session
 
 RNG = np.random.default_rng(0)
@@ -20,7 +21,9 @@ def graph(tail: object, *, branch: bool = False) -> onnx.ModelProto:
     outputs: dict[str, Var] = {"y": tail(op.squeeze(scores, op.const(np.array([1]))))}  # type: ignore[operator]
     if branch:
         outputs["scores"] = scores
-    return spox.build({"x": x}, outputs)
+    model = spox.build({"x": x}, outputs)
+    hoist_constants(model.graph)
+    return model
 
 
 def affine(scores: Var) -> Var:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import datetime as dt
 import decimal
+import re
 
 import numpy as np
 import pandas as pd
@@ -133,6 +134,24 @@ def test_a_wrong_value_is_named_with_its_row(values: object, column: Column, mes
 def test_a_column_is_its_values_one_by_one(values: list[object]) -> None:
     whole = canonicalise(values, NUMBER)
     np.testing.assert_array_equal(whole, [canonical_value(value, NUMBER)[0] for value in values])
+
+
+@given(
+    st.lists(st.one_of(st.none(), st.integers(-(2**70), 2**70), st.integers(0, 99).map(np.int64), st.integers(0, 99).map(str)))
+)
+def test_a_column_of_codes_is_its_values_one_by_one(values: list[object]) -> None:
+    assert canonicalise(values, CODE).tolist() == [canonical_value(value, CODE)[0] for value in values]
+
+
+@pytest.mark.parametrize("value", [True, np.bool_(True), 2**60, np.float32(1.5), np.int64(7), float("nan"), 1e300, -1e39])
+def test_one_number_is_what_a_column_of_it_is(value: object) -> None:
+    try:
+        expected = canonicalise([value], NUMBER)
+    except DataError as error:
+        with pytest.raises(DataError, match=re.escape(str(error))):
+            canonical_value(value, NUMBER)
+    else:
+        np.testing.assert_array_equal(canonical_value(value, NUMBER), expected)
 
 
 @given(st.lists(st.one_of(st.none(), st.text())))

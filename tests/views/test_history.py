@@ -44,7 +44,7 @@ def slow_features(frames: dict[str, pd.DataFrame], customer: int, cutoff: pd.Tim
         "tenure_days": (cutoff - days[0]) / DAY,
         "gap_mean_days": gaps.mean(),
         "gap_std_days": gaps.std(ddof=0),
-        "weekend_share": (recent.drop_duplicates("day").day.dt.dayofweek >= 5).mean(),
+        "weekend_share": (recent.drop_duplicates("day").day.dt.day_of_week >= 5).mean(),
         "largest_basket": recent.groupby("basket_id").sales_value.sum().max(),
         "basket_mean": recent.sales_value.sum() / recent.basket_id.nunique(),
         "share_grocery": grocery.sales_value.sum() / recent.sales_value.sum(),

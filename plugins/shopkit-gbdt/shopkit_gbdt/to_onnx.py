@@ -23,7 +23,7 @@ import spox
 import spox.opset.ai.onnx.ml.v4 as ml
 import spox.opset.ai.onnx.v21 as op
 from shopkit.features.base import FeatureSpec
-from shopkit.models.to_onnx import IR_VERSION
+from shopkit.onnx_format import pin_versions
 
 from shopkit_gbdt.forest import Forest
 
@@ -39,7 +39,7 @@ def to_onnx(forest: Forest, features: FeatureSpec) -> onnx.ModelProto:
     x = op.concat(columns, axis=1) if len(columns) == 2 else columns[0]
     scores = ml.tree_ensemble_regressor(x, **_attributes(forest))
     model = spox.build(inputs, {"scores": scores})
-    model.ir_version = IR_VERSION
+    pin_versions(model)
     return model
 
 

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from shopkit import provenance
+from shopkit.errors import RunError
+from shopkit.runs import Run, lock, read_json, replacing, write_json
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "facts.json"
+    write_json(path, {"b": 1, "a": [2]})
+    assert list(read_json(path)) == ["b", "a"]
+    with pytest.raises(ZeroDivisionError), replacing(path) as temporary:
+        temporary.write_text(str(1 / 0))
+    assert read_json(path) == {"b": 1, "a": [2]}
+    assert [entry.name for entry in tmp_path.iterdir()] == ["facts.json"]
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"Cannot write .*nowhere.*facts\.json: No such file or directory\. Free some space or"):
+        write_json(tmp_path / "nowhere" / "facts.json", {})
+
+
+def test_only_complete_runs_open(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"There is no run folder .*none"):
+        Run.open(tmp_path / "none")
+    (tmp_path / "a.partial").mkdir()
+    with pytest.raises(RunError, match=r"a\.partial is not a complete run: it was not finished; start it again with resume=true"):
+        Run.open(tmp_path / "a.partial")
+    (tmp_path / "b").mkdir()
+    with pytest.raises(RunError, match=r"b is not a complete run: it has no manifest\.json"):
+        Run.open(tmp_path / "b")
+
+
+def test_one_process_at_a_time(tmp_path: Path) -> None:
+    with lock(tmp_path) as first, lock(tmp_path) as second:
+        assert (first, second) == (True, False)
+    with lock(tmp_path) as again:
+        assert again
+
+
+def test_identity_goes_by_what_a_run_computes() -> None:
+    config = {"name": "a", "seed": 0, "resume": False, "logger": {}, "model": {"name": "mlp"}}
+    same = provenance.identity({**config, "name": "b", "resume": True, "logger": {"wandb": True}}, "data", {"torch": "2"})
+    assert provenance.identity(config, "data", {"torch": "2"}) == same
+    for other in (
+        provenance.identity({**config, "seed": 1}, "data", {"torch": "2"}),
+        provenance.identity(config, "other data", {"torch": "2"}),
+        provenance.identity(config, "data", {"torch": "3"}),
+    ):
+        assert other != same
+
+
+def test_versions_name_what_plugins_require() -> None:
+    found = provenance.versions(["shopkit-gbdt"])
+    assert {"python", "torch", "onnxruntime", "shopkit", "shopkit-gbdt", "lightgbm", "scikit-learn"} <= set(found)
+
+
+def test_a_taken_name_gets_a_number(tmp_path: Path) -> None:
+    partial = tmp_path / "now.partial"
+    assert provenance.final_path(partial) == tmp_path / "now"
+    (tmp_path / "now").mkdir()
+    (tmp_path / "now-2").mkdir()
+    assert provenance.final_path(partial) == tmp_path / "now-3"
