@@ -28,7 +28,7 @@ _ELEMENT_TYPES = {
 }
 SEQUENCES = (
     "A sequence column is an array (N, L), its rows padded on the right to a common L of at least 1; `lengths` names the int64 "
-    "input (N,) that says how many steps each row has. What stands beyond them does not matter; among them, '' and NaN are missing."
+    "input (N,) that says how many steps each row has. What stands beyond them is not read; among them, '' and NaN are missing."
 )
 """What the file says to those who feed it without shopkit."""
 

@@ -151,7 +151,7 @@ def complete(shopkit: Shopkit, monkeypatch: pytest.MonkeyPatch, line: str) -> li
 def test_completion(shopkit: Shopkit, monkeypatch: pytest.MonkeyPatch) -> None:
     assert complete(shopkit, monkeypatch, "shopkit ru") == [*VERBS]
     assert complete(shopkit, monkeypatch, "shopkit predict x") == []
-    assert complete(shopkit, monkeypatch, "shopkit run model=") == ["model=linear", "model=mlp"]
+    assert complete(shopkit, monkeypatch, "shopkit run model=") == ["model=linear", "model=lstm", "model=mlp"]
     assert complete(shopkit, monkeypatch, "shopkit run +experiment=pur") == ["+experiment=purchase_intent"]
     assert complete(shopkit, monkeypatch, "shopkit run +experiment=purchase_intent model.d") == ["model.dropout="]
     assert complete(shopkit, monkeypatch, "shopkit run model=linear model.dropout=0.1 model.l") == ["model.l2="]

@@ -189,7 +189,7 @@ def test_constant_empty_and_identifying_columns_are_ignored_with_a_note(tmp_path
 
 
 def test_a_role_given_is_kept_and_a_type_without_a_kind_is_left_out(tmp_path):
-    frame = pd.DataFrame({"tags": [["a"], ["b"]], "same": [1, 1], "x": [1, 2], "y": [0, 1]})
+    frame = pd.DataFrame({"tags": [{"a": 1}, {"a": 2}], "same": [1, 1], "x": [1, 2], "y": [0, 1]})
     result, _ = made(frame, tmp_path, y="target", same="feature")
     assert result.schema["same"].role == "feature"
     assert result.schema["tags"].role == "ignored"

@@ -107,6 +107,7 @@ BROKEN = {
     check: broken("features", target, StandardizeSettings, message)
     for check, target, message in (
         ("check_features_graph_equals_reference", OtherThanItsReference, r"graph must equal the reference on number columns, tr"),
+        ("check_features_steps_of_sequences_are_values", OtherThanItsReference, r"steps must become what values alone do"),
         ("check_features_unseen_values_are_answered", Overflows, r"an unseen value gives NaN or infinity"),
         (
             "check_features_missing_values_are_answered",

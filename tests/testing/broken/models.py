@@ -5,8 +5,9 @@ import copy
 import torch
 
 from shopkit.models.linear import Linear
+from shopkit.models.lstm import LSTM
 from shopkit.models.mlp import MLP
-from shopkit.models.settings import LinearSettings, MLPSettings
+from shopkit.models.settings import LinearSettings, LSTMSettings, MLPSettings
 from tests.testing.broken.base import broken
 
 
@@ -16,6 +17,14 @@ class OddShape(MLP):
     def forward(self, batch):
         scores = super().forward(batch)
         return scores if self.training else scores[:, None]
+
+
+class ReadsPadding(LSTM):
+    """Averages over padding as well."""
+
+    def forward(self, batch):
+        scores, mean = super().forward(batch), batch["sequence_dense"].mean((1, 2))
+        return scores if self.training else scores + mean[:, None]
 
 
 class LonelyRow(MLP):
@@ -109,32 +118,44 @@ class KeepsHalf(Linear):
         self.weight, self.table = state["weight"], state["table"]
 
 
-BROKEN = {
-    check: broken("models", target, MLPSettings, message)
-    for check, target, message in (
-        (
-            "check_models_scores_have_the_stated_shape",
-            OddShape,
-            r"scores must be float32 \(400, 1\) .* they are float32 \(400, 1, 1\)",
-        ),
-        ("check_models_batch_of_one", LonelyRow, r"a batch of one must give the scores it has among many"),
-        ("check_models_rows_do_not_mix", LooksAround, r"must not depend on the other rows of its batch"),
-        ("check_models_take_any_features", NeedsNumbers, r"works with numbers only and with ids only.* raised KeyError: 'dense'"),
-        ("check_models_export_parity", ExportsAnother, r"the graph must give the model's scores for 1 rows"),
-        ("check_models_are_deterministic", Unseeded, r"fitting twice with one seed must give the same scores"),
-        ("check_models_gradient_steps_lower_the_loss", StandsStill, r"must lower the loss with task binary; it went from"),
-        (
-            "check_models_training_scores_fit_the_loss",
-            MixesMembers,
-            r"training scores must be \(400, 1\) or .* they are \(3200, 1\)",
-        ),
-        ("check_models_move_between_types_and_devices", OnlyFloat32, r"after `\.double\(\)` scores must be float64"),
-        ("check_models_state_round_trip", HidesAParameter, r"the same `state_dict` must give the same scores"),
-    )
-} | {
-    check: broken("models", target, LinearSettings, message, frozenset({"estimator"}))
-    for check, target, message in (
-        ("check_estimators_learn", LearnsNothing, r"training loss with task binary is .*, not below"),
-        ("check_estimators_state_round_trip", KeepsHalf, r"a new estimator with the same state must give the same scores"),
-    )
-}
+BROKEN = (
+    {
+        check: broken("models", target, MLPSettings, message)
+        for check, target, message in (
+            (
+                "check_models_scores_have_the_stated_shape",
+                OddShape,
+                r"scores must be float32 \(400, 1\) .* they are float32 \(400, 1, 1\)",
+            ),
+            ("check_models_batch_of_one", LonelyRow, r"a batch of one must give the scores it has among many"),
+            ("check_models_rows_do_not_mix", LooksAround, r"must not depend on the other rows of its batch"),
+            (
+                "check_models_take_any_features",
+                NeedsNumbers,
+                r"works with numbers only and with ids only.* raised KeyError: 'dense'",
+            ),
+            ("check_models_export_parity", ExportsAnother, r"the graph must give the model's scores for 1 rows"),
+            ("check_models_are_deterministic", Unseeded, r"fitting twice with one seed must give the same scores"),
+            ("check_models_gradient_steps_lower_the_loss", StandsStill, r"must lower the loss with task binary; it went from"),
+            (
+                "check_models_training_scores_fit_the_loss",
+                MixesMembers,
+                r"training scores must be \(400, 1\) or .* they are \(3200, 1\)",
+            ),
+            ("check_models_move_between_types_and_devices", OnlyFloat32, r"after `\.double\(\)` scores must be float64"),
+            ("check_models_state_round_trip", HidesAParameter, r"the same `state_dict` must give the same scores"),
+        )
+    }
+    | {
+        "check_models_padding_changes_nothing": broken(
+            "models", ReadsPadding, LSTMSettings, r"more steps of padding must change no score", frozenset({"features:sequences"})
+        )
+    }
+    | {
+        check: broken("models", target, LinearSettings, message, frozenset({"estimator"}))
+        for check, target, message in (
+            ("check_estimators_learn", LearnsNothing, r"training loss with task binary is .*, not below"),
+            ("check_estimators_state_round_trip", KeepsHalf, r"a new estimator with the same state must give the same scores"),
+        )
+    }
+)
