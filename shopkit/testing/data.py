@@ -75,6 +75,11 @@ def target_of(subject: Subject, task: Task, n_rows: int = N_ROWS) -> np.ndarray:
     )
 
 
+def groups_of(n_rows: int) -> np.ndarray:
+    """int64 (n_rows,): groups of about ten rows, one row of each in turn."""
+    return np.arange(n_rows) % max(1, n_rows // 10)
+
+
 def feature_spec(dense: bool = True, ids: bool = True) -> FeatureSpec:
     """Three numbers, one of them four positions wide, and two categories."""
     blocks = []
@@ -107,7 +112,7 @@ def arrays(subject: Subject, spec: FeatureSpec, task: Task, n_rows: int = N_ROWS
         features["ids"] = np.column_stack([rng.integers(0, size, n_rows) for size in spec.cardinalities]).astype(np.int64)
         signal += features["ids"].sum(axis=1)
     place = np.argsort(np.argsort(signal))
-    learnable = Arrays(features, np.sort(target)[place])
+    learnable = Arrays(features, np.sort(target)[place], groups=groups_of(n_rows))
     if "features:codes" in subject.tags and spec.n_dense:
         features["dense"][rng.random(features["dense"].shape) < 0.05] = np.nan
     return learnable
@@ -115,4 +120,6 @@ def arrays(subject: Subject, spec: FeatureSpec, task: Task, n_rows: int = N_ROWS
 
 def rows_of(part: Arrays, rows: slice) -> Arrays:
     """Some rows of a part."""
-    return replace(part, features={name: values[rows] for name, values in part.features.items()}, target=part.target[rows])
+    groups = None if part.groups is None else part.groups[rows]
+    features = {name: values[rows] for name, values in part.features.items()}
+    return replace(part, features=features, target=part.target[rows], groups=groups)

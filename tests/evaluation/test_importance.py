@@ -9,8 +9,9 @@ from shopkit.evaluation.importance import permutation_importance
 from shopkit.evaluation.part import Outputs, Part, Raw
 from shopkit.evaluation.settings import EvaluationSettings
 from shopkit.tasks.binary import Binary
+from shopkit.tasks.ranking import Ranking
 from shopkit.tasks.regression import Regression
-from shopkit.tasks.settings import RegressionSettings
+from shopkit.tasks.settings import RankingSettings, RegressionSettings
 
 Shop = tuple[Binary, dict[str, Part], Callable[[Raw], Outputs]]
 SETTINGS = EvaluationSettings(n_bootstrap=50, permutation_rows=800)
@@ -55,3 +56,20 @@ def test_a_metric_of_which_less_is_better_counts_up() -> None:
 def test_no_repeats_is_none(shop: Shop) -> None:
     task, parts, predict = shop
     assert permutation_importance(task, parts["test"], predict, EvaluationSettings(permutation_repeats=0), 0) is None
+
+
+def test_a_task_of_groups_is_measured_on_whole_groups() -> None:
+    rng = np.random.default_rng(0)
+    x, groups = rng.random(600).astype(np.float32), np.arange(600) % 40
+    task = Ranking(RankingSettings(gain="linear"))
+    task.fit_target(x)
+    part = Part({"x": x}, x, {"score": x}, groups=groups)
+    settings = EvaluationSettings(n_bootstrap=20, permutation_rows=100)
+    found = permutation_importance(task, part, lambda raw: {"score": raw["x"]}, settings, 0)
+    assert found is not None
+    assert (found["metric"], found["n_rows"]) == ("ndcg", 90)
+    assert found["columns"][0]["low"] > 0
+    few = EvaluationSettings(n_bootstrap=20, permutation_rows=3)
+    found = permutation_importance(task, part, lambda raw: {"score": raw["x"]}, few, 0)
+    assert found is not None
+    assert found["n_rows"] == 15
