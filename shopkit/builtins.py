@@ -14,6 +14,7 @@ from shopkit.views import settings as views
 
 _CLASSIFICATION = frozenset({"classification"})
 _REGRESSION = frozenset({"regression"})
+_RANKING = frozenset({"ranking"})
 
 
 @hookimpl
@@ -171,6 +172,9 @@ def shopkit_tasks() -> list[Component]:
         ),
         Component(
             "regression", tasks.RegressionSettings, "shopkit.tasks.regression:Regression", "How much: a number", _REGRESSION
+        ),
+        Component(
+            "ranking", tasks.RankingSettings, "shopkit.tasks.ranking:Ranking", "In what order: the rows of each group", _RANKING
         ),
     ]
 

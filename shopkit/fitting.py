@@ -49,6 +49,8 @@ class Examples:
     """(N,) float32 sample weights."""
     n_classes: int = 0
     """Classes of a multiclass target, else 0."""
+    groups: np.ndarray | None = None
+    """(N,) int64: the group a row belongs to."""
 
     def rows(self, part: str) -> np.ndarray:
         return np.asarray(self.parts == part)
@@ -67,14 +69,15 @@ class Features:
     folder: Path
 
     def arrays(self, examples: Examples, part: str) -> Arrays:
-        """Features, target and weight of one part."""
+        """Features, target, weight and groups of one part."""
         rows = examples.rows(part)
         tensors = [*self.spec.widths, *([LENGTHS] if self.spec.has_sequences else [])]
         paths = {tensor: self.folder / f"{part}_{tensor}.npy" for tensor in tensors}
         in_memory = sum(path.stat().st_size for path in paths.values()) <= IN_MEMORY_BYTES
         features = {tensor: np.load(path, mmap_mode=None if in_memory else "r") for tensor, path in paths.items()}
         weight = None if examples.weight is None else examples.weight[rows]
-        return Arrays(features, examples.target[rows], weight)
+        groups = None if examples.groups is None else examples.groups[rows]
+        return Arrays(features, examples.target[rows], weight, groups)
 
     def transformer(self) -> Callable[[Raw], dict[str, np.ndarray]]:
         """Canonical raw columns → tensors, through the graph."""

@@ -158,7 +158,7 @@ class Way:
         target = self.task.encode(values)
         weight = self._column("weight", schema=schema)
         n_classes = len(self.task.state["classes"]) if self.task.n_outputs > 1 else 0
-        return Examples(self.run.examples_path, schema, self.parts, target, weight, n_classes)
+        return Examples(self.run.examples_path, schema, self.parts, target, weight, n_classes, self._groups(schema))
 
     @cached_property
     def features(self) -> Features:
@@ -227,6 +227,7 @@ class Way:
         with replacing(self.run.split_path) as temporary:
             pq.write_table(table, temporary, compression="zstd")
         task: Task = self.registry.build(self.experiment.task)
+        task.grouped_by(self._groups(schema))
         target, weight = (self._column(role, schema=schema) for role in ("target", "weight"))
         assert target is not None
         task.fit_target(target[parts == "train"], None if weight is None else weight[parts == "train"])
@@ -341,16 +342,21 @@ class Way:
             target=self._target(part),
             outputs=predict(columns) if predict else {},
             weight=self._column("weight", part),
-            groups=self._groups(part),
+            groups=None if self.split.groups is None else self.split.groups[self.parts == part],
             keys=self._read([column.name for column in self.keys], part),
             cutoff=self._read([cutoff], part)[cutoff] if cutoff else None,
             sequences={column.name: columns[column.name] for column in features if column.sequence},
         )
 
-    def _groups(self, part: str) -> np.ndarray | None:
-        """Who a row belongs to: the group column, or the first of several keys (the customer of customer and cut-off)."""
-        column = self.schema.the("group") or (self.keys[0] if len(self.keys) > 1 else None)
-        return None if column is None else self._read([column.name], part)[column.name]
+    def _groups(self, schema: Schema) -> np.ndarray | None:
+        """Who a row belongs to, (N,) int64 codes: the group column, or the first of several keys (the customer of customer and
+        cut-off), if it does not name a row by itself."""
+        keys = [*schema.of_role("key"), *schema.of_role("time")]
+        column = schema.the("group") or (keys[0] if len(keys) > 1 else None)
+        if column is None:
+            return None
+        names, codes = np.unique(self._read([column.name])[column.name], return_inverse=True)
+        return None if column.role != "group" and len(names) == len(codes) else np.asarray(codes, np.int64)
 
     def _baselines(self) -> tuple[dict[str, dict[str, np.ndarray]], list[str]]:
         """Outputs of other models on the same test rows, each with the features it likes and its own calibration."""

@@ -38,3 +38,19 @@ def visits(n_rows: int = 600, seed: int = 0) -> pd.DataFrame:
             "bought": np.where(bought, "yes", "no"),
         }
     )
+
+
+RANKING = ["view=table", "view.target=relevance", "view.group=query", "task=ranking", "split=group", *QUICK]
+"""Overrides for a run on `searches`."""
+
+
+def searches(n_groups: int = 20, n_rows: int = 15, seed: int = 0) -> pd.DataFrame:
+    """One row for each product that a query found; what is cheap and fits the query's words is relevant."""
+    rng = np.random.default_rng(seed)
+    n = n_groups * n_rows
+    match, price = rng.random(n), rng.lognormal(3, 0.6, n).round(2)
+    utility = 3 * match - 0.03 * price + rng.normal(size=n) * 0.2
+    grade = np.digitize(utility, np.quantile(utility, [0.6, 0.85, 0.95]))
+    brand = rng.choice(np.array(["a", "b", "c"], object), n)
+    query = rng.permutation(np.repeat([f"query {i}" for i in range(n_groups)], n_rows))
+    return pd.DataFrame({"query": query, "match": match, "price": price, "brand": brand, "relevance": grade})

@@ -16,9 +16,9 @@ import pandas as pd
 import pytest
 
 import shopkit
-from shopkit.errors import RunError
+from shopkit.errors import DataError, RunError
 from shopkit.runs import Run
-from tests.shop import QUICK, TABLE, visits
+from tests.shop import QUICK, RANKING, TABLE, searches, visits
 
 FEATURES = ["features.types.browser=string", "features.ignore=[amount]"]
 OVERRIDES = [*TABLE, *FEATURES]
@@ -224,3 +224,35 @@ def test_two_processes_do_not_work_in_one_folder(tmp_path: Path) -> None:
         assert mine
         with pytest.raises(RunError, match=r"Another process is working in .*run\.partial"):
             shopkit.run(data=visits(), overrides=OVERRIDES, folder=tmp_path / "run")
+
+
+@pytest.mark.parametrize("model", ["mlp", "linear"])
+def test_ranking(model: str, tmp_path: Path) -> None:
+    from sklearn.metrics import ndcg_score
+
+    run = shopkit.run(data=searches(), overrides=[*RANKING, f"model={model}", "trainer.batch_size=32"], folder=tmp_path / "run")
+    found = run.metrics
+    assert found["kind"] == "ranking"
+    assert sum(found["target"]["groups"].values()) == 20
+    assert (found["interval"]["unit"], found["interval"]["n_units"]) == ("groups", found["target"]["groups"]["test"])
+    assert found["metrics"]["test"]["ndcg"]["value"] > found["baselines"]["constant"]["metrics"]["ndcg"]["value"] + 0.1
+    assert {entry["column"] for entry in found["importance"]["columns"][:2]} == {"match", "price"}
+
+    examples, predictions = pd.read_parquet(run.examples_path), pd.read_parquet(run.predictions_path)
+    assert list(predictions.columns) == ["row", "target", "score"]
+    queries = examples["query"][pd.read_parquet(run.split_path)["part"] == "test"].to_numpy()
+    expected = [
+        ndcg_score([2.0 ** rows["target"] - 1], [rows["score"]], k=10)
+        for _, rows in predictions.groupby(queries)
+        if rows["target"].any()
+    ]
+    assert found["metrics"]["test"]["ndcg"]["value"] == pytest.approx(np.mean(expected), abs=1e-6)
+    report = (run.path / "report.html").read_text()
+    assert "Orders each group with an nDCG@10 of 0." in report
+    assert "in random order" in report
+
+
+def test_ranking_without_a_group(tmp_path: Path) -> None:
+    overrides = [*(name for name in RANKING if name not in ("view.group=query", "split=group")), "split=random"]
+    with pytest.raises(DataError, match=r"Name it with view\.group=<column>"):
+        shopkit.run(data=searches(), overrides=overrides, folder=tmp_path / "run")

@@ -5,13 +5,14 @@ None, never NaN). Equal inputs give an equal dict, so speed is not in it: `shopk
 gives that apart. Keys that depend on the task are marked; a key whose inputs are missing is left out or empty as said here.
 
     {
-      "kind": "binary",                       # binary | multiclass | regression | other
+      "kind": "binary",                       # binary | multiclass | regression | ranking | other
       "n_rows": {"train": 24000, "validation": 6000, "test": 6000},
       "target": {                             # binary
         "classes": ["no", "yes"], "positive": "yes",
         "rate": {"train": 0.151, "validation": 0.148, "test": 0.155},           # share of positives
         # multiclass: "classes": [...], "rate": {"train": {"a": 0.2, ...}, ...}
         # regression: "mean": {"train": 31.2, ...}, "std": {...}, "unit": "USD"
+        # ranking: "groups": {"train": 900, ...}, "groups_without_relevant": {...} (left out of the metrics)
       },
       "decision": {...},                      # the task's state: classes, calibration, threshold (plain JSON)
       "interval": {"confidence": 0.95, "n_bootstrap": 500, "unit": "groups", "n_units": 2063,
@@ -143,10 +144,12 @@ def evaluate(
 
 
 def kind_of(task: Task) -> str:
-    """`binary`, `multiclass`, `regression`, or `other`, by the outputs the task names."""
+    """`binary`, `multiclass`, `regression`, `ranking`, or `other`, by the outputs the task names."""
     outputs = {output.name: output for output in task.outputs}
     if "probability" in outputs and "label" in outputs and "classes" in task.state:
         return "multiclass" if outputs["probability"].classes else "binary"
+    if "score" in outputs and "ndcg" in task.described:
+        return "ranking"
     return "regression" if "prediction" in outputs else "other"
 
 
@@ -176,6 +179,15 @@ def _target(task: Task, kind: str, parts: Mapping[str, Part]) -> dict[str, Any]:
     if kind == "regression":
         spread = over_parts(lambda part: float(part.target.astype(np.float64).std()))
         return {"mean": over_parts(mean), "std": spread, "unit": task.outputs[0].unit}
+    if kind == "ranking":
+
+        def n_groups(part: Part) -> int:
+            return len(np.unique(part.groups)) if part.groups is not None else 0
+
+        def n_without(part: Part) -> int:
+            return n_groups(part) - n_groups(part.take(part.target > 0))
+
+        return {"groups": over_parts(n_groups), "groups_without_relevant": over_parts(n_without)}
     return {}
 
 
@@ -184,12 +196,13 @@ def _compare(
 ) -> dict[str, dict[str, Any]]:
     """Predictor → its `metrics`, and for all but `model` the `difference` to it; everyone on the same resamples."""
     resamples = Resamples(len(test), settings.n_bootstrap, seed, test.groups, test.weight)
-    statistics = {name: task.statistics(values, test.target) for name, values in outputs.items()}
+    measuring = task.grouped_by(test.groups)
+    statistics = {name: measuring.statistics(values, test.target) for name, values in outputs.items()}
     centres = {name: statistic(resamples.whole) for name, statistic in statistics.items()}
     samples = resample(statistics, resamples)
     found: dict[str, dict[str, Any]] = {}
     for name, values in outputs.items():
-        points = task.metrics(values, test.target, test.weight)
+        points = measuring.metrics(values, test.target, test.weight)
         found[name] = {
             "metrics": {
                 metric: estimate(value, centres[name][metric], samples[name].get(metric), settings.confidence)
@@ -225,7 +238,7 @@ def _curves(task: Task, kind: str, test: Part, settings: EvaluationSettings, see
     z = NormalDist().inv_cdf(0.5 + settings.confidence / 2)
     if kind == "regression":
         return curves.regression_curves(test.outputs["prediction"], test.target, test.weight, z, seed)
-    if kind == "other":
+    if kind in ("ranking", "other"):
         return {}
     classes = list(task.state["classes"])
     codes = {name: code for code, name in enumerate(classes)}

@@ -36,7 +36,9 @@ def permutation_importance(
     if settings.permutation_repeats == 0 or len(part) == 0:
         return None
     rng = np.random.default_rng([seed, 1])
-    part = part.take(np.sort(rng.choice(len(part), min(len(part), settings.permutation_rows), replace=False)))
+    within_groups = task.grouped_by(part.groups) is not task
+    part = part.take(_drawn(len(part), part.groups if within_groups else None, settings.permutation_rows, rng))
+    task = task.grouped_by(part.groups)
     n_bootstrap = min(settings.n_bootstrap, MOST_RESAMPLES)
     resamples = Resamples(len(part), n_bootstrap, seed, part.groups, part.weight)
     weights = list(resamples)
@@ -63,3 +65,13 @@ def permutation_importance(
         columns.append({"column": column, "value": loss if np.isfinite(loss) else None, "low": low, "high": high})
     columns.sort(key=lambda entry: (-(entry["value"] or 0.0), entry["column"]))
     return {"metric": name, "n_rows": len(part), "n_repeats": settings.permutation_repeats, "columns": columns}
+
+
+def _drawn(n_rows: int, groups: np.ndarray | None, most: int, rng: np.random.Generator) -> np.ndarray:
+    """Rows drawn at random, ascending: `most` of them, or of whole groups as many as fit, one at least."""
+    if groups is None or n_rows <= most:
+        return np.sort(rng.choice(n_rows, min(n_rows, most), replace=False))
+    codes = np.unique(groups, return_inverse=True)[1]
+    order = rng.permutation(int(codes.max()) + 1)
+    n_fitting = np.count_nonzero(np.cumsum(np.bincount(codes)[order]) <= most)
+    return np.flatnonzero(np.isin(codes, order[: max(1, n_fitting)]))

@@ -61,6 +61,8 @@ class Arrays:
     """float32 or int64 (N,), as the task encodes it."""
     weight: np.ndarray | None = None
     """float32 (N,)."""
+    groups: np.ndarray | None = None
+    """int64 (N,): the group a row belongs to, for tasks that measure within groups."""
 
     def __len__(self) -> int:
         return len(self.target)

@@ -126,7 +126,8 @@ class Linear(Estimator):
             return 0.0
         weight = None if validation.weight is None else torch.from_numpy(validation.weight.copy())
         scores = torch.from_numpy(self.scores(validation.features))
-        metrics = self.task.validation_metrics(scores, torch.from_numpy(validation.target.copy()), weight)
+        task = self.task.grouped_by(validation.groups)
+        metrics = task.validation_metrics(scores, torch.from_numpy(validation.target.copy()), weight)
         monitor = self.task.monitor
         return metrics[monitor.name] if monitor.mode == "max" else -metrics[monitor.name]
 

@@ -15,7 +15,7 @@ Plain = Mapping[str, Any]
 TOP = 0.2
 """The share of the list that the headline of a ranking speaks of."""
 
-PRIMARY = {"binary": ("auroc",), "multiclass": ("accuracy", "f1_macro"), "regression": ("mae",)}
+PRIMARY = {"binary": ("auroc",), "multiclass": ("accuracy", "f1_macro"), "regression": ("mae",), "ranking": ("ndcg",)}
 """The metric a task is judged by, first that is there."""
 
 SHARES = frozenset({"accuracy", "precision", "recall", "wape"})
@@ -38,7 +38,7 @@ _PRINTED = (
         "recall",
         "recall_macro",
     ),
-    *("log_loss", "brier", "calibration_error", "mae", "rmse", "wape", "r2"),
+    *("ndcg", "mrr", "log_loss", "brier", "calibration_error", "mae", "rmse", "wape", "r2"),
 )
 _ORDER = {name: i for i, name in enumerate(_PRINTED)}
 _SIMPLEST = ("constant", "linear")
@@ -129,7 +129,7 @@ def headline(facts: Facts) -> Headline:
     """From the metrics of the test part."""
     metrics = facts.metrics
     name = primary_metric(metrics)
-    writers = {"binary": _binary, "multiclass": _multiclass, "regression": _regression}
+    writers = {"binary": _binary, "multiclass": _multiclass, "regression": _regression, "ranking": _ranking}
     title, lead = writers[facts.kind](facts) if facts.kind in writers and name else (facts.name.replace("_", " "), "")
     return Headline(title, lead, tuple(_verdicts(metrics, name)) if name else (), name)
 
@@ -179,6 +179,19 @@ def _regression(facts: Facts) -> tuple[str, str]:
     mean = (target.get("mean") or {}).get("test")
     average = f" The mean of {facts.target} there is {quantity(mean)}{f' {unit}' if unit else ''}." if is_number(mean) else ""
     return title, f"Mean absolute error on {_n_test(metrics)}.{average}"
+
+
+def _ranking(facts: Facts) -> tuple[str, str]:
+    metrics = facts.metrics
+    name, target = primary_metric(metrics), metrics.get("target") or {}
+    title = f"Orders each group with an {title_of(metrics, name)} of {decimal(metrics['metrics']['test'][name]['value'])}"
+    constant = _baseline_value(metrics, "constant", name)
+    if is_number(constant):
+        title += f", against {decimal(constant)} in random order"
+    groups, empty = ((target.get(key) or {}).get("test") for key in ("groups", "groups_without_relevant"))
+    among = f" in {count(groups)} groups" if is_number(groups) else ""
+    left_out = f" {count(empty)} of the groups have no relevant row and are left out." if empty else ""
+    return title, f"1 is the best possible order. Measured on {_n_test(metrics)}{among}.{left_out}"
 
 
 def _n_test(metrics: Plain) -> str:

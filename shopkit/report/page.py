@@ -184,6 +184,7 @@ def _tiles(facts: Facts, context: Plain, top: Headline) -> list[tuple[str, str, 
         "binary": ("auroc", "average_precision", "calibration_error"),
         "multiclass": ("accuracy", "f1_macro", "log_loss"),
         "regression": ("mae", "wape", "r2"),
+        "ranking": ("ndcg", "mrr", "recall"),
     }.get(facts.kind, (top.primary,))
     tiles = []
     for name in wanted:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import ndonnx as ndx
 import numpy as np
@@ -45,7 +45,7 @@ class Task(ABC):
     """Built as `Class(settings)`. `fit_target` and `fit_decision` fill `state`, plain JSON data; nothing else is remembered."""
 
     monitor: Monitor
-    described: ClassVar[Mapping[str, Metric]] = {}
+    described: Mapping[str, Metric] = {}
     """Name → how to print and read it, for the metrics that `metrics` gives."""
 
     def __init__(self, settings: Any) -> None:
@@ -99,6 +99,16 @@ class Task(ABC):
     @abstractmethod
     def outputs(self) -> tuple[Output, ...]:
         """What `decide` gives, in order."""
+
+    # -- groups -------------------------------------------------------------------------------------------------
+
+    def grouped_by(self, groups: np.ndarray | None) -> Task:
+        """The task to measure rows of these groups (N,) with: itself, where groups do not matter.
+
+        A task that measures within groups (ranking) gives a copy that holds them, or raises DataError if there are none.
+        `validation_metrics`, `metrics` and `statistics` are called on what this gives, with the same rows.
+        """
+        return self
 
     # -- evaluation ---------------------------------------------------------------------------------------------
 

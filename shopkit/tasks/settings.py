@@ -109,3 +109,22 @@ class RegressionSettings:
     def __post_init__(self) -> None:
         _within("huber_delta", self.huber_delta, 0, float("inf"), open_low=True)
         _within("tweedie_power", self.tweedie_power, 1, 2, open_low=True, open_high=True)
+
+
+@dataclass
+class RankingSettings:
+    """In what order: the rows of each group (`view.group`: query, session, customer) by relevance, a number from 0.
+
+    `mlp` and `linear` learn the relevance row by row; `gbdt` of shopkit-gbdt learns the order itself (LambdaMART). Groups
+    without a relevant row (above 0) are left out of the metrics. `split=group` keeps groups whole.
+    """
+
+    k: int = 10
+    """Rows of a group that count: metrics look at the first `k`."""
+    gain: Literal["exponential", "linear"] = "exponential"
+    """What a row is worth in nDCG: `exponential` (2^relevance − 1, for grades) or `linear` (the relevance, for amounts)."""
+    monitor: Literal["ndcg", "mrr", "precision", "recall"] = "ndcg"
+    """Validation metric that early stopping watches: `ndcg`, `mrr`, `precision` or `recall`, each at `k`."""
+
+    def __post_init__(self) -> None:
+        _within("k", self.k, 1, float("inf"))

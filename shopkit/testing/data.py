@@ -76,6 +76,11 @@ def target_of(subject: Subject, task: Task, n_rows: int = N_ROWS) -> np.ndarray:
     )
 
 
+def groups_of(n_rows: int) -> np.ndarray:
+    """int64 (n_rows,): groups of about ten rows, one row of each in turn."""
+    return np.arange(n_rows) % max(1, n_rows // 10)
+
+
 def feature_spec(dense: bool = True, ids: bool = True, sequences: bool = False) -> FeatureSpec:
     """Three numbers, one of them four positions wide, and two categories; of sequences, a number and two categories."""
     blocks = []
@@ -117,7 +122,7 @@ def arrays(subject: Subject, spec: FeatureSpec, task: Task, n_rows: int = N_ROWS
         features |= steps(spec, rng.integers(0, MOST_STEPS + 1, n_rows), rng)
         signal += features["sequence_dense"].sum(axis=(1, 2))
     place = np.argsort(np.argsort(signal))
-    learnable = Arrays(features, np.sort(target)[place])
+    learnable = Arrays(features, np.sort(target)[place], groups=groups_of(n_rows))
     if "features:codes" in subject.tags and spec.n_dense:
         features["dense"][rng.random(features["dense"].shape) < 0.05] = np.nan
     return learnable
@@ -134,4 +139,6 @@ def steps(spec: FeatureSpec, lengths: np.ndarray, rng: np.random.Generator) -> d
 
 def rows_of(part: Arrays, rows: slice) -> Arrays:
     """Some rows of a part."""
-    return replace(part, features={name: values[rows] for name, values in part.features.items()}, target=part.target[rows])
+    groups = None if part.groups is None else part.groups[rows]
+    features = {name: values[rows] for name, values in part.features.items()}
+    return replace(part, features=features, target=part.target[rows], groups=groups)

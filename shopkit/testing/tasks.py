@@ -18,7 +18,7 @@ from torch import Tensor
 from shopkit.runtime.artifact import open_session
 from shopkit.tasks.base import Task
 from shopkit.testing.checks import refused
-from shopkit.testing.data import N_ROWS, target_of
+from shopkit.testing.data import N_ROWS, groups_of, target_of
 from shopkit.testing.subject import NotApplicable, Subject, as_objects
 
 ROUNDING = 1e-5
@@ -46,7 +46,7 @@ def _decide(task: Task, scores: np.ndarray) -> Outputs:
 
 
 def _fitted(subject: Subject) -> tuple[Task, np.ndarray, np.ndarray]:
-    task: Task = subject.build()
+    task = subject.build().grouped_by(groups_of(N_ROWS))
     raw = target_of(subject, task)
     return task, raw, task.encode(raw)
 
@@ -122,14 +122,18 @@ def check_tasks_initial_bias_is_a_good_start(subject: Subject) -> None:
 
 def check_tasks_weights_are_respected(subject: Subject) -> None:
     """A row of weight 2 counts as two rows and one of weight 0 as none: in the loss, `validation_metrics`, `metrics` and
-    `statistics`."""
+    `statistics`. A task that measures within groups takes whole groups so."""
     case = _decided(subject)
-    task, counts = case.task, subject.rng.integers(0, 3, N_ROWS)
+    task, counts, groups = case.task, subject.rng.integers(0, 3, N_ROWS), groups_of(N_ROWS)
+    if task.grouped_by(groups) is not task:
+        counts = counts[groups]
     times = np.repeat(np.arange(N_ROWS), counts)
+    copies = np.concatenate([np.arange(count) for count in counts])
+    on_copies = task.grouped_by(groups[times] + N_ROWS * copies)
     outputs, weight = case.outputs(), counts.astype(np.float32)
     repeated: Outputs = {name: values[times] for name, values in outputs.items()}
     scores, truth = torch.from_numpy(case.scores), torch.from_numpy(case.target)
-    metrics = task.metrics(repeated, case.target[times])
+    metrics = on_copies.metrics(repeated, case.target[times])
     pairs: dict[str, tuple[Mapping[str, float], Mapping[str, float]]] = {
         "loss": (
             {"loss": float(task.loss(scores, truth, torch.from_numpy(weight)))},
@@ -137,7 +141,7 @@ def check_tasks_weights_are_respected(subject: Subject) -> None:
         ),
         "validation_metrics": (
             task.validation_metrics(scores, truth, torch.from_numpy(weight)),
-            task.validation_metrics(scores[times], truth[times], None),
+            on_copies.validation_metrics(scores[times], truth[times], None),
         ),
         "metrics": (task.metrics(outputs, case.target, weight), metrics),
         "statistics": (task.statistics(outputs, case.target)(weight.astype(np.float64)), metrics),

@@ -131,7 +131,8 @@ class Learner(pl.LightningModule):
         scores = score_tensor(self.model, self.validation.features).cpu()
         target = torch.from_numpy(self.validation.target.copy())
         weight = None if self.validation.weight is None else torch.from_numpy(self.validation.weight.copy())
-        metrics = {"loss": float(self.task.loss(scores, target, weight)), **self.task.validation_metrics(scores, target, weight)}
+        task = self.task.grouped_by(self.validation.groups)
+        metrics = {"loss": float(task.loss(scores, target, weight)), **task.validation_metrics(scores, target, weight)}
         return {f"validation_{name}": value for name, value in metrics.items()}
 
     def _remember(self, row: dict[str, float]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 import ibis.expr.types as ir
 
-from shopkit.errors import DataError, nearest
+from shopkit.errors import ConfigError, DataError, nearest
 from shopkit.schema import Role
 from shopkit.sources.base import Tables
 from shopkit.views.base import Examples, View
@@ -40,6 +40,11 @@ class TableView(View):
         for setting in ("columns", "exclude"):
             for name in getattr(settings, setting):
                 self._check(table, name, setting)
+        if settings.group in settings.keys[1:]:
+            raise ConfigError(
+                f"view.group '{settings.group}' is one of several keys, {', '.join(settings.keys)}; of these the first is the "
+                f"group. Name '{settings.group}' first in view.keys."
+            )
         features = [name for name in settings.columns or table.columns if name not in roles and name not in settings.exclude]
         if settings.cutoff:
             self._check(table, settings.cutoff, "cutoff")

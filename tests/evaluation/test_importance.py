@@ -9,8 +9,9 @@ from shopkit.evaluation.importance import permutation_importance
 from shopkit.evaluation.part import Outputs, Part, Raw
 from shopkit.evaluation.settings import EvaluationSettings
 from shopkit.tasks.binary import Binary
+from shopkit.tasks.ranking import Ranking
 from shopkit.tasks.regression import Regression
-from shopkit.tasks.settings import RegressionSettings
+from shopkit.tasks.settings import RankingSettings, RegressionSettings
 
 Shop = tuple[Binary, dict[str, Part], Callable[[Raw], Outputs]]
 SETTINGS = EvaluationSettings(n_bootstrap=50, permutation_rows=800)
@@ -74,3 +75,20 @@ def test_sequences_are_shuffled_as_one(shop: Shop) -> None:
     assert found is not None
     assert found["columns"][0]["column"] == "the steps (a, b)"
     assert found["columns"][0]["low"] > 0.1
+
+
+def test_a_task_of_groups_is_measured_on_whole_groups() -> None:
+    rng = np.random.default_rng(0)
+    x, groups = rng.random(600).astype(np.float32), np.arange(600) % 40
+    task = Ranking(RankingSettings(gain="linear"))
+    task.fit_target(x)
+    part = Part({"x": x}, x, {"score": x}, groups=groups)
+    settings = EvaluationSettings(n_bootstrap=20, permutation_rows=100)
+    found = permutation_importance(task, part, lambda raw: {"score": raw["x"]}, settings, 0)
+    assert found is not None
+    assert (found["metric"], found["n_rows"]) == ("ndcg", 90)
+    assert found["columns"][0]["low"] > 0
+    few = EvaluationSettings(n_bootstrap=20, permutation_rows=3)
+    found = permutation_importance(task, part, lambda raw: {"score": raw["x"]}, few, 0)
+    assert found is not None
+    assert found["n_rows"] == 15

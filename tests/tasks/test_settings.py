@@ -6,12 +6,13 @@ import pytest
 
 from shopkit.errors import ConfigError
 from shopkit.settings import build
-from shopkit.tasks.settings import BinarySettings, MulticlassSettings, RegressionSettings
+from shopkit.tasks.settings import BinarySettings, MulticlassSettings, RankingSettings, RegressionSettings
 
 
 @pytest.mark.parametrize(
     ("cls", "settings", "message"),
     [
+        (RankingSettings, {"k": 0}, r"task.k is 0; it must be from 1\."),
         (BinarySettings, {"label_smoothing": 1.0}, r"task.label_smoothing is 1; it must be from 0 and below 1\."),
         (BinarySettings, {"focal_gamma": -1.0}, r"task.focal_gamma is -1; it must be from 0\."),
         (BinarySettings, {"positive_weight": 0.0}, r"task.positive_weight is 0; it must be above 0\."),

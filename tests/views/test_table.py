@@ -32,6 +32,11 @@ def test_a_key_may_be_the_group():
     assert examples(keys=["browser"], group="browser").roles["browser"] == "key"
 
 
+def test_of_several_keys_the_first_may_be_the_group():
+    with pytest.raises(ConfigError, match=r"Name 'browser' first in view\.keys"):
+        examples(keys=["visit_id", "browser"], group="browser")
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

@@ -14,6 +14,7 @@ from shopkit.tasks.base import Task
 from shopkit_gbdt import lightgbm_text
 from shopkit_gbdt.columns import side_by_side
 from shopkit_gbdt.forest import Forest
+from shopkit_gbdt.groups import grouped
 from shopkit_gbdt.monitor import Monitor
 from shopkit_gbdt.objectives import Objective, derivatives, known
 from shopkit_gbdt.settings import GbdtSettings
@@ -22,6 +23,8 @@ from shopkit_gbdt.to_onnx import to_onnx
 
 class Gbdt(Estimator):
     """scores = bias + Σ trees, each tree a Newton step on the task's loss (Ke et al. 2017).
+
+    A ranking task is learnt by LambdaMART (Burges 2010): pairs of a group's rows, weighted by what swapping them does to nDCG.
 
     Ids are split as sets of categories; a missing value (id 0) is a category of its own, an unknown one (id 1) goes right, as
     every category that a split did not see. The same data, settings and seed give the same trees.
@@ -38,12 +41,16 @@ class Gbdt(Estimator):
         """Facts: `iterations` grown, `best_iteration` (trees kept, for each output), `validation_<monitor>`, `n_parameters`."""
         objective = known(self.task)
         parameters = self._parameters(seed)
+        by_group: dict[str, Any] = {}
+        if objective is not None and objective.within_groups:
+            train, by_group, label_gain = grouped(train, self.task)
+            parameters["label_gain"] = label_gain
         if objective is None:
             self.bias = np.asarray(self.task.initial_bias(), np.float64)
             parameters |= {"objective": self._slopes(train), "num_class": self.task.n_outputs}
         else:
             parameters |= {"objective": objective.name, **objective.parameters}
-        grown = self._dataset(train, objective)
+        grown = self._dataset(train, objective, **by_group)
         callbacks: list[Any] = []
         sets: dict[str, Any] = {}
         record: dict[str, Any] = {}
@@ -94,13 +101,15 @@ class Gbdt(Estimator):
             "verbose": -1,
         }
 
-    def _dataset(self, arrays: Arrays, objective: Objective | None, reference: lgb.Dataset | None = None) -> lgb.Dataset:
+    def _dataset(
+        self, arrays: Arrays, objective: Objective | None, reference: lgb.Dataset | None = None, **by_group: Any
+    ) -> lgb.Dataset:
         given: dict[str, Any]
         if objective is None:
             # Weights are in the derivatives already.
             given = {"label": arrays.target, "init_score": np.tile(self.bias, (len(arrays), 1)).squeeze()}
         else:
-            given = {"label": objective.label(arrays.target), "weight": objective.weight(arrays)}
+            given = {"label": objective.label(arrays.target), "weight": objective.weight(arrays), **by_group}
         categorical = list(range(self.features.n_dense, self.features.n_dense + self.features.n_ids))
         return lgb.Dataset(side_by_side(arrays.features), categorical_feature=categorical, reference=reference, **given)
 

@@ -14,7 +14,7 @@ class Monitor:
     """The task's metric, or its loss where the validation part cannot tell the metric (one class only, say)."""
 
     def __init__(self, task: Task, validation: Arrays) -> None:
-        self._task = task
+        self._task = task.grouped_by(validation.groups)
         self._target = torch.from_numpy(np.array(validation.target))
         self._weight = None if validation.weight is None else torch.from_numpy(np.array(validation.weight))
         self.name, self.is_higher_better = task.monitor.name, task.monitor.mode == "max"

@@ -12,6 +12,7 @@ from shopkit.models.base import Arrays
 from shopkit.tasks.base import Task
 from shopkit.tasks.binary import Binary
 from shopkit.tasks.multiclass import Multiclass
+from shopkit.tasks.ranking import Ranking
 from shopkit.tasks.regression import Regression
 
 TINY = 1e-15
@@ -30,6 +31,8 @@ class Objective:
     """The library's predictions → scores."""
     parameters: dict[str, Any] = field(default_factory=dict)
     """Further LightGBM parameters."""
+    within_groups: bool = False
+    """Whether it compares the rows of a group with each other."""
 
     def weight(self, arrays: Arrays) -> np.ndarray | None:
         """Sample weights times class weights, float64 (N,); None if all are 1."""
@@ -43,7 +46,7 @@ class Objective:
 def known(task: Task) -> Objective | None:
     """The libraries' own objective for a task, or None where they have none.
 
-    Only the three built-in tasks themselves are recognised: a subclass may have changed its loss.
+    Only the built-in tasks themselves are recognised: a subclass may have changed its loss.
     """
     kind, settings = type(task), task.settings
     if kind is Binary and settings.label_smoothing == 0 and settings.focal_gamma == 0:
@@ -53,6 +56,9 @@ def known(task: Task) -> Objective | None:
         return Objective("multiclass", np.asarray, weights, _log, {"num_class": task.n_outputs})
     if kind is Regression:
         return _regression(task)
+    if kind is Ranking:
+        # LightGBM advises to look a little further down than the metric does.
+        return Objective("lambdarank", np.asarray, parameters={"lambdarank_truncation_level": settings.k + 3}, within_groups=True)
     return None
 
 
