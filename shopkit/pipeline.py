@@ -92,7 +92,7 @@ def execute(
 
 def _plugins(registry: Registry, experiment: Experiment) -> list[str]:
     """The distributions, besides shopkit's own, whose components take part."""
-    choices = [experiment.source, experiment.view, experiment.model, experiment.task, experiment.exporter]
+    choices = [experiment.source, experiment.view, experiment.model, experiment.task, experiment.exporter, *experiment.exports]
     found = [registry.find(choice.family, choice.name).distribution for choice in choices]
     installed = {entry.component.name: entry.distribution for entry in registry.components("models")}
     baselines = [named_baseline(spec)[1] for spec in experiment.evaluation.baselines]

@@ -38,6 +38,7 @@ from shopkit.fitting import (
     load_features,
     part_outputs,
 )
+from shopkit.models.base import Arrays
 from shopkit.raw import Raw, read_columns, readable, time_ranges
 from shopkit.registry import Choice, Registry
 from shopkit.report import render
@@ -324,21 +325,40 @@ class Way:
                 "fingerprint": self.tables.fingerprint,
                 "versions": dict(self.versions),
             },
+            quality=lambda outputs: self._quality(outputs, validation),
         )
         exporter: Exporter = self.registry.build(self.experiment.exporter)
         exported = exporter.export(fitted, self.run.path)
         predictor = Predictor(exported.path)
+        more = {choice.name: self._export_also(choice, fitted) for choice in self.experiment.exports}
         facts: dict[str, Any] = {
             "checks": dict(exported.checks),
             "size_bytes": exported.path.stat().st_size,
             "inputs": predictor.inputs.to_json(),
             "outputs": list(predictor.description.outputs),
             "task": task.state,
+            "exports": more,
         }
         return (
             f"model.onnx, {facts['size_bytes'] / 1024:,.0f} KiB, equal to the model within {max(exported.checks.values()):.1e}",
             facts,
         )
+
+    def _export_also(self, choice: Choice, fitted: Fitted) -> dict[str, Any]:
+        exporter: Exporter = self.registry.build(choice)
+        folder = self.run.path / "exports"
+        folder.mkdir(exist_ok=True)
+        exported = exporter.export(fitted, folder)
+        files = [exported.path, *exported.path.rglob("*")]
+        size = sum(path.stat().st_size for path in files if path.is_file())
+        place = exported.path.relative_to(self.run.path).as_posix()
+        return {"path": place, "checks": dict(exported.checks), "size_bytes": size, **exported.facts}
+
+    def _quality(self, outputs: Mapping[str, np.ndarray], validation: Arrays) -> dict[str, float]:
+        """The task's metrics of outputs for the first validation rows."""
+        rows = slice(0, len(next(iter(outputs.values()))))
+        groups, weight = (None if values is None else values[rows] for values in (validation.groups, validation.weight))
+        return self.task.grouped_by(groups).metrics(dict(outputs), validation.target[rows], weight)
 
     def _evaluate(self) -> tuple[str, dict[str, Any]]:
         predictor = Predictor(self.run.model_path)

@@ -141,12 +141,17 @@ class Composer:
         chosen = {group: self._choice(group, data.get(group), places) for group in self.groups}
         sections = {group: _section(group, data.get(group, {})) for group in SECTIONS}
         self._check_plan(sections["features"])
+        exports = tuple(self.registry.choice("exporters", spec, f"exports[{i}]") for i, spec in enumerate(top.exports))
+        names = [choice.name for choice in exports]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise SettingError("exports", f"names {twice[0]} twice; each has one folder.")
         raw = {
             **plain(top),
+            "exports": [{"name": choice.name, **plain(choice.settings)} for choice in exports],
             **{group: {"name": choice.name, **plain(choice.settings)} for group, choice in chosen.items()},
             **{group: plain(settings) for group, settings in sections.items()},
         }
-        return Experiment(**{**vars(top), **chosen, **sections}, raw=raw)
+        return Experiment(**{**vars(top), "exports": exports, **chosen, **sections}, raw=raw)
 
     def _choice(self, group: str, section: Any, places: Places) -> Choice:
         family = self.groups[group]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from shopkit.errors import ConfigError
@@ -34,6 +34,8 @@ class General:
     """Seed of every random choice."""
     resume: bool = False
     """Go on with the unfinished run of the same configuration and data, if there is one."""
+    exports: list[Any] = field(default_factory=list)
+    """More exporters of the same run, each by its name or as `{name: …, <settings>}`; their files stand in `exports/`."""
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[\w][\w.-]*", self.name):
@@ -56,6 +58,7 @@ class Experiment:
     model: Choice
     task: Choice
     exporter: Choice
+    exports: tuple[Choice, ...]
     trainer: TrainerSettings
     logger: LoggerSettings
     evaluation: EvaluationSettings
@@ -63,5 +66,5 @@ class Experiment:
     """The same as plain data, as it is written into the run."""
 
 
-FIELDS = [field.name for field in fields(Experiment) if field.name != "raw"]
+FIELDS = [each.name for each in fields(Experiment) if each.name != "raw"]
 """The keys at the top of a configuration, in order."""
