@@ -27,7 +27,7 @@ from shopkit.evaluation.part import Part
 from shopkit.evaluation.settings import named_baseline
 from shopkit.exporters.base import Exporter, Fitted
 from shopkit.fitting import Examples, Features, FittedModel, fit_features, fit_model, load_features, outputs_of
-from shopkit.raw import Raw, read_columns, readable, time_ranges
+from shopkit.raw import Raw, group_codes, read_columns, readable, time_ranges
 from shopkit.registry import Choice, Registry
 from shopkit.report import render
 from shopkit.runs import Run, replacing, write_json
@@ -71,14 +71,20 @@ class Way:
         self.versions = versions
         self.identity = identity
         self.announce = announce
+        self.loggers: Sequence[Any] = ()
+        """Who is told of every epoch of the run's own model, besides the trackers that the configuration names."""
 
-    def go(self) -> Run:
+    def reach(self, last: str) -> None:
+        """Run the stages up to this one, those that have finished excepted."""
         write_json(self.run.path / provenance.IDENTITY, {"identity": self.identity})
         self._write_config()
         self.run.work.mkdir(exist_ok=True)
-        self.registry.hook.shopkit_run_started(run=self.run)
-        for name in STAGES:
+        for name in STAGES[: STAGES.index(last) + 1]:
             self._stage(name)
+
+    def go(self) -> Run:
+        self.registry.hook.shopkit_run_started(run=self.run)
+        self.reach(STAGES[-1])
         provenance.seal(
             self.run,
             {
@@ -158,7 +164,7 @@ class Way:
         target = self.task.encode(values)
         weight = self._column("weight", schema=schema)
         n_classes = len(self.task.state["classes"]) if self.task.n_outputs > 1 else 0
-        return Examples(self.run.examples_path, schema, self.parts, target, weight, n_classes, self._groups(schema))
+        return Examples(self.run.examples_path, schema, self.parts, target, weight, n_classes, group_codes(self.run.examples_path, schema))
 
     @cached_property
     def features(self) -> Features:
@@ -169,7 +175,7 @@ class Way:
         return self._fit_model(self.experiment.model, self.features, self.task, self.run.work / "model", main=True)
 
     def _fit_model(self, choice: Choice, features: Features, task: Task, folder: Path, main: bool = False) -> FittedModel:
-        loggers = build_loggers(self.experiment.logger, self.run.path, self.experiment.name) if main else []
+        trackers = build_loggers(self.experiment.logger, self.run.path, self.experiment.name) if main else []
         return fit_model(
             choice,
             self.registry,
@@ -179,7 +185,7 @@ class Way:
             self.experiment.trainer,
             folder,
             self.experiment.seed,
-            loggers=loggers,
+            loggers=[*trackers, *self.loggers] if main else [],
             progress=main,
         )
 
@@ -227,7 +233,7 @@ class Way:
         with replacing(self.run.split_path) as temporary:
             pq.write_table(table, temporary, compression="zstd")
         task: Task = self.registry.build(self.experiment.task)
-        task.grouped_by(self._groups(schema))
+        task.grouped_by(group_codes(self.run.examples_path, schema))
         target, weight = (self._column(role, schema=schema) for role in ("target", "weight"))
         assert target is not None
         task.fit_target(target[parts == "train"], None if weight is None else weight[parts == "train"])
@@ -347,16 +353,6 @@ class Way:
             cutoff=self._read([cutoff], part)[cutoff] if cutoff else None,
             sequences={column.name: columns[column.name] for column in features if column.sequence},
         )
-
-    def _groups(self, schema: Schema) -> np.ndarray | None:
-        """Who a row belongs to, (N,) int64 codes: the group column, or the first of several keys (the customer of customer and
-        cut-off), if it does not name a row by itself."""
-        keys = [*schema.of_role("key"), *schema.of_role("time")]
-        column = schema.the("group") or (keys[0] if len(keys) > 1 else None)
-        if column is None:
-            return None
-        names, codes = np.unique(self._read([column.name])[column.name], return_inverse=True)
-        return None if column.role != "group" and len(names) == len(codes) else np.asarray(codes, np.int64)
 
     def _baselines(self) -> tuple[dict[str, dict[str, np.ndarray]], list[str]]:
         """Outputs of other models on the same test rows, each with the features it likes and its own calibration."""

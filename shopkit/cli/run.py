@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shopkit.cli.console import is_terminal
+from shopkit.cli.console import is_terminal, print_table
 from shopkit.config import Composer, from_hydra
 from shopkit.config.bridge import VERSION_BASE, offered
 from shopkit.config.composer import with_folder
@@ -23,6 +23,7 @@ from shopkit.errors import ConfigError, RunError, ShopkitError, nearest
 from shopkit.registry import load_registry
 
 if TYPE_CHECKING:
+    from shopkit.crossvalidation import CrossValidation
     from shopkit.runs import Run
 
 _HELP = """\
@@ -36,7 +37,7 @@ Experiments (in conf/experiment/, yours in the current directory or shopkit's):
 Choices (shopkit describe GROUP OPTION shows the settings of one):
 {groups}
 
-Settings at the top: name, seed, resume (shopkit describe general)
+Settings at the top: name, seed, resume, cv (shopkit describe general)
 
 Options:
   -m, --multirun             run every combination of values: model=mlp,linear seed=0,1,2
@@ -52,6 +53,7 @@ Examples:
   shopkit run +experiment=purchase_intent model=linear
   shopkit run +experiment=purchase_intent model.dropout=0.2 trainer.max_epochs=10
   shopkit run +experiment=purchase_intent hydra.run.dir=runs/tonight resume=true
+  shopkit run +experiment=purchase_intent cv=5
 """
 
 
@@ -159,7 +161,13 @@ def _run(config: Any, composer: Composer) -> None:
     gc.enable()
     if _is_sweep():
         print(f"Run {node.job.num}: {' '.join(node.overrides.task).replace('++', '')}")
-    _show(execute(experiment, Path(node.runtime.output_dir), registry=composer.registry, announce=announcer()))
+    folder = Path(node.runtime.output_dir)
+    if experiment.cv:
+        from shopkit.crossvalidation import execute_folds
+
+        show_folds(execute_folds(experiment, folder, registry=composer.registry, announce=announcer()))
+        return
+    _show(execute(experiment, folder, registry=composer.registry, announce=announcer()))
 
 
 def _is_sweep() -> bool:
@@ -180,8 +188,28 @@ def announcer() -> Callable[[str, str, float], None]:
 
 
 def _show(run: Run) -> None:
+    show_paths(run.path, run.model_path, run.report_path)
+
+
+def show_folds(done: CrossValidation) -> None:
+    """The means of a cross-validation, and where its folds are."""
+    from shopkit.report.headline import interval, title_of, written
+
+    facts = done.facts
+    print_table(
+        ("Metric", "Mean", "95 % interval"),
+        [
+            (title_of(facts, name), written(name, mean["value"], facts["unit"]), interval(name, mean, facts["unit"]))
+            for name, mean in facts["metrics"].items()
+        ],
+    )
+    show_paths(done.path, done.page)
+
+
+def show_paths(*paths: Path) -> None:
+    """Those of the paths that exist, relative to the current folder where they lie in it."""
     here = Path.cwd()
-    for path in (run.path, run.model_path, run.report_path):
+    for path in paths:
         if path.exists():
             print(path.relative_to(here) if path.is_relative_to(here) else path)
 

@@ -34,12 +34,16 @@ class General:
     """Seed of every random choice."""
     resume: bool = False
     """Go on with the unfinished run of the same configuration and data, if there is one."""
+    cv: int = 0
+    """Folds of a cross-validation, made as `split` says: by rows, by groups, or forward in time. 0 makes one run."""
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[\w][\w.-]*", self.name):
             raise ConfigError(f"name must be letters, digits, '_', '-' and '.', as it names a folder; got {self.name!r}.")
         if not 0 <= self.seed < 2**32:
             raise ConfigError(f"seed must lie between 0 and 4294967295, got {self.seed}.")
+        if self.cv < 0 or self.cv == 1:
+            raise ConfigError(f"cv must be a number of folds, at least 2, or 0 for one run; got {self.cv}.")
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,7 @@ class Experiment:
     name: str
     seed: int
     resume: bool
+    cv: int
     source: Choice
     view: Choice
     split: Choice
