@@ -84,6 +84,8 @@ def _main(composer: Composer, arguments: Sequence[str]) -> int:
     if parsed.config_name is not None:
         composer = replace(composer, config_name=parsed.config_name)
 
+    if any(text.lstrip("+").startswith("hparams_search=") for text in parsed.overrides):
+        return _search(composer, parsed)
     overrides = composer.rewritten(parsed.overrides)
     if parsed.multirun or any(override.key == "hydra.mode" and override.value == "MULTIRUN" for override in overrides):
         composer.compose_sweep(parsed.overrides)
@@ -91,6 +93,16 @@ def _main(composer: Composer, arguments: Sequence[str]) -> int:
         composer.compose(parsed.overrides)
     flags = [argument for argument in arguments if argument not in parsed.overrides]
     return _hydra(composer, [*_without_folders(flags), *(override.rewritten for override in overrides)])
+
+
+def _search(composer: Composer, parsed: argparse.Namespace) -> int:
+    """`shopkit run --multirun … hparams_search=…` is `shopkit search`."""
+    if not parsed.multirun:
+        raise ConfigError("hparams_search tries many settings, so it makes many runs: use shopkit search, or add --multirun.")
+    from shopkit.cli import search
+
+    gc.enable()
+    return search.run(composer, parsed.overrides, None)
 
 
 def help_text(composer: Composer) -> str:
