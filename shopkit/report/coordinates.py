@@ -52,8 +52,9 @@ def parallel_coordinates(label: str, spokes: Sequence[Spoke], lines: Sequence[Li
         parts.append(f'<text class="name" x="{x:.1f}" y="{14 if i % 2 == 0 else 26}" text-anchor="middle">{escape(spoke.label)}</text>')
         for at, text in spoke.ticks:
             y = TOP + TALL * (1 - at)
-            parts.append(f'<text class="halo" x="{x + 5:.1f}" y="{y + 4:.1f}">{escape(text)}</text>')
+            parts.append(f'<text x="{x + 5:.1f}" y="{y + 4:.1f}">{escape(text)}</text>')
     return (
-        f'<svg class="chart" viewBox="0 0 {width:g} {TOP + TALL + 14:g}" role="img" aria-label="{escape(label)}">'
+        f'<svg class="chart" style="max-width:none;min-width:{width * 0.75:.0f}px" viewBox="0 0 {width:g} {TOP + TALL + 14:g}" '
+        f'role="img" aria-label="{escape(label)}">'
         f"<title>{escape(label)}</title>{''.join(parts)}</svg>"
     )

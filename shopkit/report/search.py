@@ -78,6 +78,7 @@ def render_search(facts: Plain, path: Path) -> None:
         "better": "higher" if mode == "max" else "lower",
         "best": ranked[0] if ranked else None,
         "value": written(name, ranked[0].value) if ranked else "",
+        "settings": [(key, _shown(value)) for key, value in ranked[0].params.items()] if ranked else [],
         "keys": keys,
         "counts": {state: sum(trial.state == state for trial in trials) for state in ("complete", "pruned", "failed")},
         "seconds": duration(sum(trial.seconds for trial in trials)),
