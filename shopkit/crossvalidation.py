@@ -151,7 +151,7 @@ def summarise(experiment: Experiment, metrics: Sequence[Mapping[str, Any]]) -> d
         "unit": str((first.get("target") or {}).get("unit") or ""),
         "about": {name: dict(first["about"][name]) for name in names if name in first["about"]},
         "n_rows": [{"train": train, "test": test} for train, test in sizes],
-        "metrics": {name: mean_of_folds([one["metrics"]["test"][name] for one in metrics], ratio) for name in names},
+        "metrics": {name: mean_of_folds([one["metrics"]["test"][name] for one in metrics], ratio, name) for name in names},
     }
 
 

@@ -33,6 +33,7 @@ LIBRARIES = (
 SEALED = (
     "config.yaml",
     "examples.parquet",
+    "quarantine.parquet",
     "split.parquet",
     "features.onnx",
     "model.onnx",

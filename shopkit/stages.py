@@ -39,7 +39,7 @@ from shopkit.tasks.base import Task
 from shopkit.training.fit import HISTORY
 from shopkit.training.loggers import build_loggers
 from shopkit.views.base import View
-from shopkit.views.materialise import materialise
+from shopkit.views.materialise import QUARANTINE, materialise
 
 if TYPE_CHECKING:
     from shopkit.config.experiment import Experiment
@@ -205,7 +205,8 @@ class Way:
     def _examples(self) -> tuple[str, dict[str, Any]]:
         view: View = self.registry.build(self.experiment.view)
         examples = view.examples(self.tables)
-        made = materialise(examples, self.experiment.features.types, self.run.examples_path, self.tables.time_zone)
+        types, contract = self.experiment.features.types, view.contract().extended(self.experiment.contract)
+        made = materialise(examples, types, self.run.examples_path, self.tables.time_zone, contract=contract)
         if made.schema.the("target") is None:
             raise DataError("No column is the target, so there is nothing to learn. Name it with view.target=<column>.")
         facts = {
@@ -219,8 +220,8 @@ class Way:
             "fingerprint": self.tables.fingerprint,
             "time_zone": self.tables.time_zone,
         }
-        left_out = sum(made.left_out.values())
-        also = f", {left_out:,} left out" if left_out else ""
+        left_out, aside = sum(made.left_out.values()), sum(made.left_out[reason] for reason in made.left_out if QUARANTINE in reason)
+        also = f", {left_out:,} left out" + (f", {aside:,} of them in {QUARANTINE}" if aside else "") if left_out else ""
         return f"{made.n_rows:,} examples with {len(made.schema.of_role('feature'))} columns{also}", facts
 
     def _split(self) -> tuple[str, dict[str, Any]]:

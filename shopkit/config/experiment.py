@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from shopkit.contract.settings import ContractSettings
 from shopkit.errors import ConfigError
 from shopkit.evaluation.settings import EvaluationSettings
 from shopkit.features.settings import FeaturePlan
@@ -16,6 +17,7 @@ from shopkit.training.settings import LoggerSettings, TrainerSettings
 __all__ = ["FIELDS", "SECTIONS", "Choice", "Experiment", "General"]
 
 SECTIONS: dict[str, tuple[str, type]] = {
+    "contract": ("default", ContractSettings),
     "features": ("auto", FeaturePlan),
     "trainer": ("default", TrainerSettings),
     "logger": ("default", LoggerSettings),
@@ -56,6 +58,7 @@ class Experiment:
     cv: int
     source: Choice
     view: Choice
+    contract: ContractSettings
     split: Choice
     features: FeaturePlan
     model: Choice
