@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shopkit import provenance
+from shopkit.drift import METADATA, training_statistics
 from shopkit.errors import DataError, RunError
 from shopkit.evaluation.evaluate import evaluate
 from shopkit.evaluation.latency import measure_latency
@@ -300,6 +301,7 @@ class Way:
                 "identity": self.identity,
                 "fingerprint": self.tables.fingerprint,
                 "versions": dict(self.versions),
+                METADATA: training_statistics(Schema(inputs), lambda name: self._read([name], "train")[name]),
             },
         )
         exporter: Exporter = self.registry.build(self.experiment.exporter)
