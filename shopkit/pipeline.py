@@ -17,7 +17,7 @@ from shopkit import provenance
 from shopkit.errors import ConfigError, DataError, RunError
 from shopkit.evaluation.settings import named_baseline
 from shopkit.registry import Registry, load_registry
-from shopkit.runs import PARTIAL, Run, discard_temporaries, lock
+from shopkit.runs import PARTIAL, Run, discard_temporaries, lock, write_json
 from shopkit.sources.base import Source, Tables
 from shopkit.stages import Announce, Way
 
@@ -114,6 +114,8 @@ def way(
             raise RunError(f"Another process is working in {folder}. Wait for it, or stop it first.")
         provenance.refuse_another(folder, identity, experiment.resume)
         discard_temporaries(folder)
+        # Before anything else is in the folder: what it holds is only ever taken for work of this identity.
+        write_json(folder / provenance.IDENTITY, {"identity": identity})
         try:
             yield Way(experiment, registry, Run(folder), tables, versions, identity, announce)
         except KeyboardInterrupt:

@@ -77,7 +77,6 @@ class Way:
 
     def reach(self, last: str) -> None:
         """Run the stages up to this one, those that have finished excepted."""
-        write_json(self.run.path / provenance.IDENTITY, {"identity": self.identity})
         self._write_config()
         self.run.work.mkdir(exist_ok=True)
         for name in STAGES[: STAGES.index(last) + 1]:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shopkit.cli import sweep
 from shopkit.cli.console import is_terminal, print_table
 from shopkit.config import Composer, from_hydra
 from shopkit.config.bridge import VERSION_BASE, offered
@@ -135,14 +136,16 @@ def _hydra(composer: Composer, arguments: Sequence[str]) -> int:
             _run(config, composer)
         except Exception as error:
             failures.append(error)
-            if isinstance(error, ShopkitError) and _is_sweep():
-                print(f"Error: {error}", file=sys.stderr)
+            if _is_sweep():
+                sweep.note(error=str(error) or type(error).__name__)
+                if isinstance(error, ShopkitError):
+                    print(f"Error: {error}", file=sys.stderr)
 
     # Hydra names a job after the module of its function, and looks for its configuration beside it.
     start = hydra.main(
         version_base=VERSION_BASE, config_path=str(composer.folders.core.resolve()), config_name=composer.config_name
     )(job)
-    with offered(composer.registry, composer.folders), _as_hydra_expects(arguments):
+    with offered(composer.registry, composer.folders), _as_hydra_expects(arguments), sweep.notes() as notes:
         try:
             start()
         except BrokenPipeError:
@@ -152,13 +155,18 @@ def _hydra(composer: Composer, arguments: Sequence[str]) -> int:
             raise RunError(
                 f"Cannot write {where}: {error.strerror or error}. Choose another folder with hydra.run.dir=…"
             ) from error
+        failed = sweep.failures(notes)
+        if page := sweep.page(notes):
+            show_paths(page)
     for failure in failures:
         if not isinstance(failure, ShopkitError):
             raise failure
-    if len(failures) > 1:
-        raise RunError(f"{len(failures)} runs of the sweep failed; each said why above.")
+    if max(len(failures), len(failed)) > 1:
+        raise RunError(f"{max(len(failures), len(failed))} runs of the sweep failed; each said why above.")
     if failures:
         raise failures[0]
+    if failed:
+        raise RunError(f"One run of the sweep failed: {failed[0]}")
     return 0
 
 
@@ -179,7 +187,10 @@ def _run(config: Any, composer: Composer) -> None:
 
         show_folds(execute_folds(experiment, folder, registry=composer.registry, announce=announcer()))
         return
-    _show(execute(experiment, folder, registry=composer.registry, announce=announcer()))
+    run = execute(experiment, folder, registry=composer.registry, announce=announcer())
+    if _is_sweep():
+        sweep.note(run=str(run.path.absolute()))
+    _show(run)
 
 
 def _is_sweep() -> bool:
