@@ -75,7 +75,8 @@ def _main(composer: Composer, arguments: Sequence[str]) -> int:
     if "-sc" in arguments or "--shell-completion" in arguments:
         return _complete(composer, arguments)
 
-    if not any(argument.startswith("-") for argument in arguments):
+    is_search = any(argument.lstrip("+").startswith("hparams_search=") for argument in arguments)
+    if not is_search and not any(argument.startswith("-") for argument in arguments):
         composer.screen(arguments)
     parsed = _parser().parse_intermixed_args([*arguments])
     if parsed.config_dir is not None:
@@ -85,7 +86,7 @@ def _main(composer: Composer, arguments: Sequence[str]) -> int:
     if parsed.config_name is not None:
         composer = replace(composer, config_name=parsed.config_name)
 
-    if any(text.lstrip("+").startswith("hparams_search=") for text in parsed.overrides):
+    if is_search:
         return _search(composer, parsed)
     overrides = composer.rewritten(parsed.overrides)
     if parsed.multirun or any(override.key == "hydra.mode" and override.value == "MULTIRUN" for override in overrides):
