@@ -295,6 +295,18 @@ CORE: dict[str, list[Component]] = {
         ),
         Component("kfold", splits.KfoldSplitSettings, "shopkit.split.kfold:KfoldSplit", "One fold of a cross-validation"),
         Component(
+            "group_kfold",
+            splits.GroupKfoldSplitSettings,
+            "shopkit.split.group_kfold:GroupKfoldSplit",
+            "One fold of a cross-validation over whole groups",
+        ),
+        Component(
+            "time_fold",
+            splits.TimeFoldSplitSettings,
+            "shopkit.split.time_fold:TimeFoldSplit",
+            "One fold of a cross-validation forward in time",
+        ),
+        Component(
             "given", splits.GivenSplitSettings, "shopkit.split.given:GivenSplit", "The data say which part a row belongs to"
         ),
     ]

@@ -11,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from shopkit.errors import RunError
 from shopkit.runs import FORMAT_VERSION, PARTIAL, Run, file_hash, read_json, write_json
 
 LIBRARIES = (
@@ -32,6 +33,7 @@ LIBRARIES = (
 SEALED = (
     "config.yaml",
     "examples.parquet",
+    "quarantine.parquet",
     "split.parquet",
     "features.onnx",
     "model.onnx",
@@ -40,6 +42,8 @@ SEALED = (
     "cases.json",
 )
 IDENTITY = "identity.json"
+SWEEP = "_sweep"
+"""What the folder of a sweep ends in."""
 _NAME = re.compile(r"[\w.-]+")
 _NOT_IDENTITY = ("resume", "logger", "name")
 """Config keys that do not change what a run computes."""
@@ -67,9 +71,29 @@ def identity(config: Mapping[str, Any], fingerprint: str, library_versions: Mapp
 
 
 def find_run(folder: Path, wanted: str) -> Path | None:
-    """The newest run beside `folder` with this identity, complete or not."""
-    found = [path for path in folder.parent.glob("*") if path != folder and _identity_of(path) == wanted]
+    """The newest run in `folder`, beside it, or in an earlier sweep, that has this identity, complete or not."""
+    beside = [*folder.parent.glob("*")]
+    if folder.parent.name.endswith(SWEEP):
+        beside += folder.parent.parent.glob(f"*{SWEEP}/*")
+    found = [path for path in dict.fromkeys(beside) if _identity_of(path) == wanted]
     return max(found, key=lambda path: (path / IDENTITY).stat().st_mtime, default=None)
+
+
+def refuse_another(folder: Path, wanted: str, resume: bool) -> None:
+    """Hold a folder to the one run that was begun in it.
+
+    Raises:
+        RunError: it holds stages of a run of another identity, or of the same that is not to be resumed.
+    """
+    if not (folder / "stages").is_dir():
+        return
+    if _identity_of(folder) != wanted:
+        raise RunError(
+            f"{folder} holds an unfinished run of another configuration, other data or other versions. Choose another folder, "
+            "or delete it."
+        )
+    if not resume:
+        raise RunError(f"{folder} holds this run, unfinished. Add resume=true to go on with it, or delete it.")
 
 
 def _identity_of(path: Path) -> str | None:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,12 @@ from shopkit.errors import RunError
 PARTIAL = ".partial"
 MANIFEST = "manifest.json"
 FORMAT_VERSION = 1
+STAGE_FILES = {
+    "examples": ("examples.parquet", "quarantine.parquet"),
+    "split": ("split.parquet",),
+    "features": ("features.onnx", "work/features"),
+}
+"""Stage → files and folders it leaves, for the stages that another run can take over."""
 
 
 def write_json(path: Path, data: Any) -> None:
@@ -79,6 +85,25 @@ def lock(folder: Path) -> Iterator[bool]:
             yield False
             return
         yield True
+
+
+def discard_temporaries(folder: Path) -> None:
+    """Remove what a killed process was about to write with `replacing`."""
+    for path in folder.rglob(".*.tmp"):
+        path.unlink()
+
+
+def _link(source: Path, target: Path) -> None:
+    if source.is_dir():
+        for path in source.iterdir():
+            _link(path, target / path.name)
+    elif source.is_file():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(target) as temporary:
+            try:
+                temporary.hardlink_to(source)
+            except OSError:
+                shutil.copyfile(source, temporary)
 
 
 def file_hash(path: Path) -> str:
@@ -157,6 +182,16 @@ class Run:
         """Mark a stage as finished: its results are whole."""
         (self.path / "stages").mkdir(exist_ok=True)
         write_json(self.path / "stages" / f"{stage}.json", facts)
+
+    def adopt(self, other: Run, stages: Sequence[str]) -> None:
+        """Take over finished stages of a run of the same rows, as hard links where the file system has them."""
+        for stage in stages:
+            facts = other.facts(stage)
+            if facts is None or self.facts(stage) is not None:
+                continue
+            for name in STAGE_FILES[stage]:
+                _link(other.path / name, self.path / name)
+            self.finish_stage(stage, facts)
 
     # -- reading ------------------------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shopkit import provenance
+from shopkit.drift import METADATA, training_statistics
 from shopkit.errors import DataError, RunError
 from shopkit.evaluation.cases import explained_cases
 from shopkit.evaluation.evaluate import evaluate
@@ -39,7 +40,7 @@ from shopkit.fitting import (
     part_outputs,
 )
 from shopkit.models.base import Arrays
-from shopkit.raw import Raw, read_columns, readable, time_ranges
+from shopkit.raw import Raw, group_codes, read_columns, readable, time_ranges
 from shopkit.registry import Choice, Registry
 from shopkit.report import render
 from shopkit.runs import Run, replacing, write_json
@@ -52,7 +53,7 @@ from shopkit.tasks.base import Task
 from shopkit.training.fit import HISTORY
 from shopkit.training.loggers import build_loggers
 from shopkit.views.base import View
-from shopkit.views.materialise import materialise
+from shopkit.views.materialise import QUARANTINE, materialise
 
 if TYPE_CHECKING:
     from shopkit.config.experiment import Experiment
@@ -84,14 +85,19 @@ class Way:
         self.versions = versions
         self.identity = identity
         self.announce = announce
+        self.loggers: Sequence[Any] = ()
+        """Who is told of every epoch of the run's own model, besides the trackers that the configuration names."""
 
-    def go(self) -> Run:
-        write_json(self.run.path / provenance.IDENTITY, {"identity": self.identity})
+    def reach(self, last: str) -> None:
+        """Run the stages up to this one, those that have finished excepted."""
         self._write_config()
         self.run.work.mkdir(exist_ok=True)
-        self.registry.hook.shopkit_run_started(run=self.run)
-        for name in STAGES:
+        for name in STAGES[: STAGES.index(last) + 1]:
             self._stage(name)
+
+    def go(self) -> Run:
+        self.registry.hook.shopkit_run_started(run=self.run)
+        self.reach(STAGES[-1])
         provenance.seal(
             self.run,
             {
@@ -178,7 +184,7 @@ class Way:
             target,
             weight,
             len(classes),
-            self._groups(schema),
+            group_codes(self.run.examples_path, schema),
             classes,
             self._column("time", schema=schema),
         )
@@ -192,7 +198,7 @@ class Way:
         return self._fit_model(self.experiment.model, self.features, self.task, self.run.work / "model", main=True)
 
     def _fit_model(self, choice: Choice, features: Features, task: Task, folder: Path, main: bool = False) -> FittedModel:
-        loggers = build_loggers(self.experiment.logger, self.run.path, self.experiment.name) if main else []
+        trackers = build_loggers(self.experiment.logger, self.run.path, self.experiment.name) if main else []
         return fit_model(
             choice,
             self.registry,
@@ -202,7 +208,7 @@ class Way:
             self.experiment.trainer,
             folder,
             self.experiment.seed,
-            loggers=loggers,
+            loggers=[*trackers, *self.loggers] if main else [],
             progress=main,
         )
 
@@ -225,7 +231,8 @@ class Way:
     def _examples(self) -> tuple[str, dict[str, Any]]:
         view: View = self.registry.build(self.experiment.view)
         examples = view.examples(self.tables)
-        made = materialise(examples, self.experiment.features.types, self.run.examples_path, self.tables.time_zone)
+        types, contract = self.experiment.features.types, view.contract().extended(self.experiment.contract)
+        made = materialise(examples, types, self.run.examples_path, self.tables.time_zone, contract=contract)
         if made.schema.the("target") is None:
             raise DataError("No column is the target, so there is nothing to learn. Name it with view.target=<column>.")
         facts = {
@@ -239,8 +246,8 @@ class Way:
             "fingerprint": self.tables.fingerprint,
             "time_zone": self.tables.time_zone,
         }
-        left_out = sum(made.left_out.values())
-        also = f", {left_out:,} left out" if left_out else ""
+        left_out, aside = sum(made.left_out.values()), sum(made.left_out[reason] for reason in made.left_out if QUARANTINE in reason)
+        also = f", {left_out:,} left out" + (f", {aside:,} of them in {QUARANTINE}" if aside else "") if left_out else ""
         return f"{made.n_rows:,} examples with {len(made.schema.of_role('feature'))} columns{also}", facts
 
     def _split(self) -> tuple[str, dict[str, Any]]:
@@ -253,7 +260,7 @@ class Way:
         with replacing(self.run.split_path) as temporary:
             pq.write_table(table, temporary, compression="zstd")
         task: Task = self.registry.build(self.experiment.task)
-        task.grouped_by(self._groups(schema))
+        task.grouped_by(group_codes(self.run.examples_path, schema))
         target, weight = (self._column(role, schema=schema) for role in ("target", "weight"))
         assert target is not None
         n_train = int((parts == "train").sum())
@@ -324,6 +331,7 @@ class Way:
                 "identity": self.identity,
                 "fingerprint": self.tables.fingerprint,
                 "versions": dict(self.versions),
+                METADATA: training_statistics(Schema(inputs), lambda name: self._read([name], "train")[name]),
             },
             quality=lambda outputs: self._quality(outputs, validation),
         )
@@ -404,16 +412,6 @@ class Way:
             sequences={column.name: columns[column.name] for column in features if column.sequence},
             images={column.name: columns[column.name] for column in features if column.kind == "image"},
         )
-
-    def _groups(self, schema: Schema) -> np.ndarray | None:
-        """Who a row belongs to, (N,) int64 codes: the group column, or the first of several keys (the customer of customer and
-        cut-off), if it does not name a row by itself."""
-        keys = [*schema.of_role("key"), *schema.of_role("time")]
-        column = schema.the("group") or (keys[0] if len(keys) > 1 else None)
-        if column is None:
-            return None
-        names, codes = np.unique(self._read([column.name])[column.name], return_inverse=True)
-        return None if column.role != "group" and len(names) == len(codes) else np.asarray(codes, np.int64)
 
     def _baselines(self) -> tuple[dict[str, dict[str, np.ndarray]], list[str]]:
         """Outputs of other models on the same test rows, each with the features it likes and its own calibration."""

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 VERBS: dict[str, str] = {
     "run": "Run an experiment: from raw tables to one checked ONNX file and a report",
+    "search": "Search for the settings that validate best, then run the best in full",
     "list": "List the components that can be chosen, and the plugins they come from",
     "describe": "Show the settings of a component: types, defaults, meanings",
     "predict": "Score a CSV or Parquet file of any size with an exported file",

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from shopkit.contract.settings import ContractSettings
 from shopkit.errors import ConfigError
 from shopkit.evaluation.settings import EvaluationSettings
 from shopkit.features.settings import FeaturePlan
@@ -16,6 +17,7 @@ from shopkit.training.settings import LoggerSettings, TrainerSettings
 __all__ = ["FIELDS", "SECTIONS", "Choice", "Experiment", "General"]
 
 SECTIONS: dict[str, tuple[str, type]] = {
+    "contract": ("default", ContractSettings),
     "features": ("auto", FeaturePlan),
     "trainer": ("default", TrainerSettings),
     "logger": ("default", LoggerSettings),
@@ -36,12 +38,16 @@ class General:
     """Go on with the unfinished run of the same configuration and data, if there is one."""
     exports: list[Any] = field(default_factory=list)
     """More exporters of the same run, each by its name or as `{name: …, <settings>}`; their files stand in `exports/`."""
+    cv: int = 0
+    """Folds of a cross-validation, made as `split` says: by rows, by groups, or forward in time. 0 makes one run."""
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[\w][\w.-]*", self.name):
             raise ConfigError(f"name must be letters, digits, '_', '-' and '.', as it names a folder; got {self.name!r}.")
         if not 0 <= self.seed < 2**32:
             raise ConfigError(f"seed must lie between 0 and 4294967295, got {self.seed}.")
+        if self.cv < 0 or self.cv == 1:
+            raise ConfigError(f"cv must be a number of folds, at least 2, or 0 for one run; got {self.cv}.")
 
 
 @dataclass(frozen=True)
@@ -51,8 +57,10 @@ class Experiment:
     name: str
     seed: int
     resume: bool
+    cv: int
     source: Choice
     view: Choice
+    contract: ContractSettings
     split: Choice
     features: FeaturePlan
     model: Choice

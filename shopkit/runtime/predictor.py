@@ -86,11 +86,15 @@ class Predictor:
 
     def columns(self, data: Any, first_row: int = 0, options: Mapping[str, np.ndarray] | None = None) -> dict[str, np.ndarray]:
         """Outputs of a table given by columns (dict of arrays, DataFrame or Arrow batch): name → (N,) or (N, n_classes)."""
+        return self.answer(self.canonical(data, first_row), first_row, options)
+
+    def canonical(self, data: Any, first_row: int = 0) -> dict[str, np.ndarray]:
+        """The canonical input columns of a table given by columns; raises `DataError`."""
         raw = {c.name: canonicalise(self._column(data, c.name), c, first_row) for c, _ in self._columns}
         lengths = {name: len(values) for name, values in raw.items()}
         if len(set(lengths.values())) > 1:
             raise DataError(f"Columns differ in length: {lengths}.")
-        return self.answer(raw, first_row, options)
+        return raw
 
     def answer(
         self, raw: Mapping[str, np.ndarray], first_row: int = 0, options: Mapping[str, np.ndarray] | None = None

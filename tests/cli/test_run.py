@@ -163,3 +163,13 @@ def test_completion_is_installed_for_shopkit(shopkit: Shopkit, shell: str) -> No
     code, out, _ = shopkit("run", "-sc", f"install={shell}")
     assert code == 0
     assert "shopkit" in out
+
+
+def test_a_multirun_with_a_search_is_a_search(shopkit: Shopkit, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[list[str]] = []
+    monkeypatch.setattr("shopkit.cli.search.run", lambda composer, typed, folder: calls.append([*typed]) or 0)
+    assert shopkit("run", "-m", "+experiment=purchase_intent", "hparams_search=mlp", "n_trials=3")[0] == 0
+    assert calls == [["+experiment=purchase_intent", "hparams_search=mlp", "n_trials=3"]]
+    code, _, err = shopkit("run", "+experiment=purchase_intent", "hparams_search=mlp", "n_trials=3")
+    assert code == 2
+    assert "hparams_search tries many settings, so it makes many runs: use shopkit search, or add --multirun" in err
