@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from shopkit.errors import ConfigError
 
@@ -119,18 +118,3 @@ def expand(overrides: list[Override]) -> list[list[str]]:
         after = [value[0] for value in options[index + 1 :] if value]
         runs += [[*before, value, *after] for value in values[1:]]
     return runs
-
-
-def refuse_targets(data: Any, path: str = "") -> str | None:
-    """The path of the first `_target_` in plain data, or None. A config chooses among installed components, never code."""
-    if isinstance(data, Mapping):
-        for key, value in data.items():
-            inner = f"{path}.{key}" if path else str(key)
-            found = inner if key == "_target_" else refuse_targets(value, inner)
-            if found:
-                return found
-    if isinstance(data, (list, tuple)):
-        for index, value in enumerate(data):
-            if found := refuse_targets(value, f"{path}[{index}]"):
-                return found
-    return None
