@@ -11,20 +11,22 @@ import numpy as np
 import onnx
 import torch
 
+from shopkit.errors import ConfigError
 from shopkit.exporters.base import Raw
 from shopkit.features.base import FeatureSpec
 from shopkit.features.graph import fit
 from shopkit.features.plan import resolve
 from shopkit.features.settings import FeaturePlan
+from shopkit.features.tensors import READ_BY, FeatureArrays, Ragged
 from shopkit.features.training_part import training_part
-from shopkit.features.transform import transform
+from shopkit.features.transform import load, transform
 from shopkit.models.base import Arrays, Estimator, Model
 from shopkit.models.to_onnx import to_onnx
 from shopkit.registry import Choice, Registry
 from shopkit.runs import read_json, replacing, write_json
 from shopkit.runtime.artifact import open_session
 from shopkit.runtime.sequences import graph_feed
-from shopkit.schema import INPUT_PREFIX, LENGTHS, LENGTHS_INPUT, PARTS, Schema
+from shopkit.schema import INPUT_PREFIX, LENGTHS_INPUT, PARTS, Schema
 from shopkit.tasks.base import Task
 from shopkit.training import fit as training
 from shopkit.training.scores import model_scores
@@ -71,10 +73,9 @@ class Features:
     def arrays(self, examples: Examples, part: str) -> Arrays:
         """Features, target, weight and groups of one part."""
         rows = examples.rows(part)
-        tensors = [*self.spec.widths, *([LENGTHS] if self.spec.has_sequences else [])]
-        paths = {tensor: self.folder / f"{part}_{tensor}.npy" for tensor in tensors}
+        paths = {name: self.folder / f"{part}_{name}.npy" for name in self.spec.shapes}
         in_memory = sum(path.stat().st_size for path in paths.values()) <= IN_MEMORY_BYTES
-        features = {tensor: np.load(path, mmap_mode=None if in_memory else "r") for tensor, path in paths.items()}
+        features = {name: load(path, name, in_memory) for name, path in paths.items()}
         weight = None if examples.weight is None else examples.weight[rows]
         groups = None if examples.groups is None else examples.groups[rows]
         return Arrays(features, examples.target[rows], weight, groups)
@@ -106,13 +107,20 @@ def fit_features(
     with training_part(examples.path, train, examples.target, examples.weight, examples.n_classes, seed, folder) as context:
         resolved = resolve(plan, examples.schema, context, tags, registry)
         fitted = fit(resolved, context)
+    if (block := fitted.spec.unread(tags)) is not None:
+        raise ConfigError(
+            f"features: {block.extractor} makes {block.tensor} of the column '{block.column}', which this model does not read: "
+            f"it lacks the tag {READ_BY[block.tensor]}. Choose another extractor with features.columns.{block.column}, or "
+            "another model; `shopkit list models` shows the tags."
+        )
     arrays = transform(fitted.model, fitted.spec, examples.path, {part: examples.rows(part) for part in PARTS}, folder)
     for start, rows in fitted.training_overrides.items():
         arrays["train"]["dense"][:, start : start + rows.shape[1]] = rows
     for tensors in arrays.values():
         for values in tensors.values():
-            if isinstance(values, np.memmap):
-                values.flush()
+            stored = values.values if isinstance(values, Ragged) else values
+            if isinstance(stored, np.memmap):
+                stored.flush()
     with replacing(folder / "features.onnx") as temporary:
         temporary.write_bytes(fitted.model.SerializeToString(deterministic=True))
     facts = {"spec": fitted.spec.to_json(), "schema": resolved.schema.to_json(), "columns": fitted.description}
@@ -131,7 +139,7 @@ def load_features(folder: Path) -> Features:
 class FittedModel:
     """A fitted model or estimator, in the few words the rest of the way needs."""
 
-    scores: Callable[[dict[str, np.ndarray]], np.ndarray]
+    scores: Callable[[FeatureArrays], np.ndarray]
     """Tensors → scores float32 (N, n_outputs)."""
     to_onnx: Callable[[], onnx.ModelProto]
     result: training.FitResult

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, get_args
 
 import ibis.expr.types as ir
 import ndonnx as ndx
 import numpy as np
 
+from shopkit.features.tensors import READ_BY, STEPS, TERMS, TOKENS, Tensor
 from shopkit.schema import Kind
-
-Tensor = Literal["dense", "ids", "sequence_dense", "sequence_ids"]
-"""What a feature graph gives, besides `lengths` int64 (N,) where there are sequences. Beyond a row's length all is 0."""
 
 State = dict[str, np.ndarray]
 """What `fit` learns of one column: plain arrays (float64, int64, or object arrays of str)."""
@@ -27,14 +25,15 @@ class FeatureBlock:
     column: str
     extractor: str
     tensor: Tensor
-    """`dense`: float32 (N, n_dense). `ids`: int64 (N, n_ids). Of a sequence column, `sequence_dense`: float32
-    (N, L, n_sequence_dense), and `sequence_ids`: int64 (N, L, n_sequence_ids)."""
     start: int
     width: int
+    """Of a bag: its vocabulary, which begins at `start` of the joint one. Of tokens and an image: 1."""
     names: tuple[str, ...]
-    """A name per position, e.g. `price`, `price is missing`, `color=red`."""
+    """A name per position, e.g. `price`, `price is missing`, `color=red`; of tokens, the token of each id. Empty if unknown."""
     cardinality: int = 0
-    """For ids: number of ids. 0 is missing, 1 is unknown, then the categories."""
+    """For ids: number of ids. 0 is missing, 1 is unknown, then the categories. For tokens: number of token ids; 0 is padding."""
+    shape: tuple[int, ...] = ()
+    """For an image: channels, height, width."""
 
 
 @dataclass(frozen=True)
@@ -74,22 +73,62 @@ class FeatureSpec:
         return {tensor: width for tensor, width in widths.items() if width}
 
     @property
+    def shapes(self) -> dict[str, tuple[int | str, ...]]:
+        """Array → its dimensions after the first; a name for one that varies. See `shopkit.features.tensors.ARRAYS`."""
+        widths = self.widths
+        shapes: dict[str, tuple[int | str, ...]] = {t: (widths[t],) for t in ("dense", "ids") if t in widths}
+        if self.has_sequences:
+            shapes |= {t: (STEPS, widths[t]) for t in ("sequence_dense", "sequence_ids") if t in widths} | {"lengths": ()}
+        if self.tokens is not None:
+            shapes |= {"tokens": (TOKENS,), "token_lengths": ()}
+        if "bag" in widths:
+            shapes |= {"bag_ids": (TERMS,), "bag_weights": (TERMS,)}
+        if self.image is not None:
+            shapes["image"] = self.image.shape
+        return shapes
+
+    @property
     def has_sequences(self) -> bool:
         return any(block.tensor.startswith("sequence_") for block in self.blocks)
 
+    @property
+    def n_bag(self) -> int:
+        """Terms of the joint vocabulary."""
+        return self.widths.get("bag", 0)
+
+    @property
+    def tokens(self) -> FeatureBlock | None:
+        """The one stream of tokens."""
+        return next((block for block in self.blocks if block.tensor == "tokens"), None)
+
+    @property
+    def image(self) -> FeatureBlock | None:
+        return next((block for block in self.blocks if block.tensor == "image"), None)
+
+    def unread(self, tags: Collection[str]) -> FeatureBlock | None:
+        """The first block that a model of these tags does not read."""
+        return next((block for block in self.blocks if READ_BY.get(block.tensor, "") not in ("", *tags)), None)
+
     def __str__(self) -> str:
-        text = f"{self.n_dense} numbers and {self.n_ids} ids"
-        if not self.has_sequences:
-            return text
-        numbers, ids = (self.widths.get(tensor, 0) for tensor in ("sequence_dense", "sequence_ids"))
-        return f"{text}, and of each step {numbers} numbers and {ids} ids"
+        parts = [f"{self.n_dense} numbers and {self.n_ids} ids"] if self.n_dense or self.n_ids else []
+        if self.has_sequences:
+            numbers, ids = (self.widths.get(tensor, 0) for tensor in ("sequence_dense", "sequence_ids"))
+            parts.append(f"of each step {numbers} numbers and {ids} ids")
+        if self.n_bag:
+            parts.append(f"{self.n_bag:,} terms")
+        if self.tokens is not None:
+            parts.append(f"tokens of a vocabulary of {self.tokens.cardinality:,}")
+        if self.image is not None:
+            parts.append(f"an image of {'×'.join(map(str, self.image.shape))}")
+        return ", and ".join(parts)
 
     def to_json(self) -> list[dict[str, Any]]:
         return [asdict(block) for block in self.blocks]
 
     @classmethod
     def from_json(cls, data: Sequence[Mapping[str, Any]]) -> FeatureSpec:
-        return cls(tuple(FeatureBlock(**{**block, "names": tuple(block["names"])}) for block in data))
+        tuples = ("names", "shape")
+        return cls(tuple(FeatureBlock(**{**block, **{key: tuple(block[key]) for key in tuples}}) for block in data))
 
 
 @dataclass(frozen=True)
@@ -110,7 +149,7 @@ class FitContext:
 
 @dataclass(frozen=True)
 class Encoded:
-    """What `transform` returns for C columns: at least one of the two.
+    """What `transform` returns for C columns: at least one of these.
 
     Order of positions: every column's first block, then every column's second block (`x is missing`, …), and so on,
     so that stacked results need no reordering.
@@ -120,6 +159,17 @@ class Encoded:
     """float32 (N, sum of the dense blocks' widths)."""
     ids: ndx.Array | None = None
     """int64 (N, number of ids blocks)."""
+    bag_ids: ndx.Array | None = None
+    """int64 (N, K): distinct terms of each row, counted on from column to column: column c's begin at the sum of the widths of
+    the blocks before it."""
+    bag_weights: ndx.Array | None = None
+    """float32 (N, K), 0 where a row has no more terms."""
+    tokens: ndx.Array | None = None
+    """int64 (N, P), all C columns joined into one stream, padded on the right with 0."""
+    token_lengths: ndx.Array | None = None
+    """int64 (N,)."""
+    image: ndx.Array | None = None
+    """uint8 (N, channels, height, width)."""
 
 
 class Extractor(ABC):

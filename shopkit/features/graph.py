@@ -5,23 +5,23 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, get_args
 
 import ndonnx as ndx
 import numpy as np
 import onnx
 import spox
 
+from shopkit.errors import ConfigError
 from shopkit.features import traced
 from shopkit.features.base import Encoded, Extractor, FeatureBlock, FeatureSpec, FitContext, State
 from shopkit.features.plan import Assignment, ResolvedPlan
-from shopkit.features.sequences import ALL_STEPS, SEQUENCE_TENSORS, Limit, Steps, steps_context
+from shopkit.features.sequences import ALL_STEPS, Limit, Steps, steps_context
 from shopkit.features.subgraph import pieces, reached_from
+from shopkit.features.tensors import ARRAYS, FIXED, Tensor
 from shopkit.onnx_format import hoist_constants, pin_versions
 from shopkit.schema import INPUT_PREFIX, LENGTHS, LENGTHS_INPUT, Column
 
-TENSORS = ("dense", "ids")
-"""What plain columns become."""
 _DTYPES = {"number": ndx.float32, "string": ndx.utf8, "time": ndx.int64}
 
 
@@ -30,9 +30,8 @@ class FittedFeatures:
     """What fitting leaves: a graph, what its outputs mean, and the training rows' own values where they differ."""
 
     model: onnx.ModelProto
-    """Inputs: every feature column, (N,), as `column.<name>`. Outputs: `dense` float32 (N, n_dense) and `ids` int64 (N, n_ids);
-    one of width 0 is left out. A sequence column is (N, L), and there is the input `sequences.lengths` int64 (N,); the outputs
-    are `sequence_dense`, `sequence_ids` and `lengths`, as in `shopkit.features.base.Tensor`."""
+    """Inputs: every feature column, (N,), as `column.<name>`; a sequence column is (N, L), and there is the input
+    `sequences.lengths` int64 (N,). Outputs: the arrays of `spec.shapes`."""
     spec: FeatureSpec
     training_overrides: dict[int, np.ndarray]
     """First position in `dense` → (training rows, width) float32 that replaces the graph's values in training, e.g.
@@ -99,12 +98,20 @@ def fit_group(assignments: Sequence[Assignment], context: FitContext) -> Group:
     extractor = assignments[0].extractor
     columns = [assignment.column for assignment in assignments]
     states = tuple(extractor.fit(c.name, steps_context(context, c.name) if c.sequence else context) for c in columns)
-    return Group(extractor, tuple(assignments), states)
+    group = Group(extractor, tuple(assignments), states)
+    for assignment, state in zip(assignments, states, strict=True):
+        block = extractor.blocks(assignment.column.name, state)[0]
+        if assignment.column.sequence and block.tensor not in FIXED:
+            raise ConfigError(
+                f"features.columns.{block.column}: {assignment.name} makes {block.tensor} of a value, which the steps of a "
+                "sequence cannot become. Choose vocabulary, or another extractor that gives numbers or ids."
+            )
+    return group
 
 
 def lay_out(groups: Sequence[Group]) -> FeatureSpec:
     """The blocks of all groups with their positions."""
-    filled: dict[str, int] = dict.fromkeys((*TENSORS, *SEQUENCE_TENSORS), 0)
+    filled: dict[str, int] = dict.fromkeys(get_args(Tensor), 0)
     blocks = []
     for group in groups:
         for block in group.blocks():
@@ -127,22 +134,39 @@ def trace(columns: Sequence[Column], groups: Sequence[Group], limit: Limit = ALL
         steps = Steps({name: arguments[name] for name in sequences}, lengths, limit)
         arguments |= steps.columns
         encoded = _encoded([group for group in groups if group.sequence], arguments)
-        outputs = {f"sequence_{tensor}": steps.rows(array).unwrap_spox() for tensor, array in encoded.items()}
-        outputs[LENGTHS] = steps.lengths.unwrap_spox()
-    plain = _encoded([group for group in groups if not group.sequence], arguments)
-    outputs = {tensor: array.unwrap_spox() for tensor, array in plain.items()} | outputs
-    model = spox.build(inputs, outputs)
+        outputs = {f"sequence_{tensor}": steps.rows(array) for tensor, array in encoded.items()}
+        outputs[LENGTHS] = steps.lengths
+    outputs = _encoded([group for group in groups if not group.sequence], arguments) | outputs
+    model = spox.build(inputs, {name: array.unwrap_spox() for name, array in outputs.items()})
     finish(model, lay_out(groups), tuple(inputs))
     return model
 
 
 def _encoded(groups: Sequence[Group], arguments: Mapping[str, ndx.Array]) -> dict[str, ndx.Array]:
-    """`dense` and `ids` of all groups, those there are."""
+    """The arrays of all groups, those there are."""
     encoded: list[Encoded] = [
         group.extractor.transform([arguments[a.column.name] for a in group.assignments], group.states) for group in groups
     ]
-    parts = {"dense": [e.dense for e in encoded if e.dense is not None], "ids": [e.ids for e in encoded if e.ids is not None]}
-    return {tensor: traced.side_by_side(arrays) for tensor, arrays in parts.items() if arrays}
+    parts: dict[str, list[ndx.Array]] = {}
+    n_terms = 0
+    for group, of_group in zip(groups, encoded, strict=True):
+        for name in ARRAYS:
+            array = getattr(of_group, name, None)
+            if array is not None:
+                parts.setdefault(name, []).append(array + np.int64(n_terms) if name == "bag_ids" and n_terms else array)
+        n_terms += sum(block.width for block in group.blocks() if block.tensor == "bag")
+    for name, what in (("tokens", "text"), ("image", "image")):
+        if len(parts.get(name, [])) > 1:
+            given = [f"{a.column.name} ({a.name})" for group in groups for a in group.assignments if _gives(group, name)]
+            raise ConfigError(
+                f"More than one extractor gives {name}: {', '.join(given)}. A model reads one {what}: choose one extractor with "
+                "the same settings for these columns, or leave columns out with features.ignore."
+            )
+    return {name: traced.side_by_side(arrays) for name, arrays in parts.items()}
+
+
+def _gives(group: Group, tensor: str) -> bool:
+    return any(block.tensor == tensor for block in group.blocks())
 
 
 def finish(model: onnx.ModelProto, spec: FeatureSpec, inputs: tuple[str, ...]) -> None:
@@ -153,14 +177,11 @@ def finish(model: onnx.ModelProto, spec: FeatureSpec, inputs: tuple[str, ...]) -
     graph.name = "features"
     hoist_constants(graph)
     _join_once(graph)
-    _rename_inner(graph, {*inputs, *TENSORS, *SEQUENCE_TENSORS, LENGTHS})
+    _rename_inner(graph, {*inputs, *ARRAYS})
     for value in graph.output:
-        element = onnx.TensorProto.FLOAT if value.name.endswith("dense") else onnx.TensorProto.INT64
+        element = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(ARRAYS[value.name].dtype))
         assert value.type.tensor_type.elem_type == element, f"{value.name} has element type {value.type.tensor_type.elem_type}"
-        shape: list[str | int] = ["N"] if value.name == LENGTHS else ["N", spec.widths[value.name]]
-        if value.name in SEQUENCE_TENSORS:
-            shape.insert(1, "T")  # steps: L, or the limit where that is less
-        value.CopyFrom(onnx.helper.make_tensor_value_info(value.name, element, shape))
+        value.CopyFrom(onnx.helper.make_tensor_value_info(value.name, element, ["N", *spec.shapes[value.name]]))
     onnx.checker.check_model(model, full_check=True)
 
 
@@ -168,7 +189,7 @@ def _join_once(graph: onnx.GraphProto) -> None:
     """Make `dense` and `ids` one `Concat` of all their pieces, where a group's own were joined first: every node costs time."""
     producers = {name: node for node in graph.node for name in node.output}
     joins = []
-    plain = {value.name for value in graph.output} & set(TENSORS)
+    plain = {value.name for value in graph.output} & set(FIXED)
     for value in graph.output:
         if value.name not in plain:
             continue

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -13,22 +15,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shopkit.features.base import FeatureSpec
-from shopkit.features.sequences import SEQUENCE_TENSORS
 from shopkit.features.subgraph import towards, without_inputs
-from shopkit.runtime.sequences import flatten, padded, same_lengths
-from shopkit.schema import INPUT_PREFIX, LENGTHS, LENGTHS_INPUT, MISSING_TIME, Column
+from shopkit.features.tensors import ARRAYS, FIXED, Ragged, filled, like_length
+from shopkit.runtime.sequences import cells, flatten, graph_feed
+from shopkit.schema import INPUT_PREFIX, LENGTHS_INPUT, MISSING_TIME, Column
 
 BATCH_ROWS = 16_384
 """Rows at once: enough to hide the cost of a call, few enough that intermediate arrays stay near the caches."""
-DTYPES: dict[str, type] = {
-    "dense": np.float32,
-    "ids": np.int64,
-    "sequence_dense": np.float32,
-    "sequence_ids": np.int64,
-    LENGTHS: np.int64,
-}
-SEQUENCE_BATCH_ROWS = 2048
-"""Rows at once where each has many steps."""
+READ_ROWS = 2048
+"""Rows read at once where rows vary in length."""
+BUDGET = 1 << 21
+"""Characters or steps that go through the graph at once, padding included, so that one long text does not lengthen many."""
 
 
 def transform(
@@ -38,7 +35,7 @@ def transform(
     parts: Mapping[str, np.ndarray],
     folder: Path | None = None,
     batch_rows: int = BATCH_ROWS,
-) -> dict[str, dict[str, np.ndarray]]:
+) -> dict[str, dict[str, Any]]:
     """Features of the rows of each part, streamed through ONNX Runtime.
 
     Args:
@@ -46,21 +43,21 @@ def transform(
         spec: what it gives.
         examples: Parquet of canonical columns, N rows.
         parts: part → (N,) bool, or ascending row numbers.
-        folder: where to write `<part>_<tensor>.npy`, which come back memory-mapped; None keeps the arrays in memory.
+        folder: where to write `<part>_<array>.npy` and the like, which come back memory-mapped; None keeps the arrays in memory.
 
     Returns:
-        part → tensor (`dense`, `ids`; a tensor of width 0 is left out) → (rows of the part, width). Of sequences,
-        `sequence_dense` and `sequence_ids` (rows of the part, steps, width), all parts padded to the longest row, and `lengths`.
+        part → array of `spec.shapes` → (rows of the part, …); one of varying length is `Ragged`.
     """
     n_rows = pq.read_metadata(examples).num_rows
     masks = {part: as_mask(rows, n_rows) for part, rows in parts.items()}
-    plain, of_sequences = towards(model, {"dense", "ids"}), towards(model, {*SEQUENCE_TENSORS, LENGTHS})
-    results: dict[str, dict[str, np.ndarray]] = {part: {} for part in parts}
+    plain, varied = towards(model, FIXED), towards(model, set(ARRAYS) - set(FIXED))
+    results: dict[str, dict[str, Any]] = {part: {} for part in parts}
     if plain is not None:
-        results = _transform_plain(plain, spec, examples, masks, folder, batch_rows)
-    if of_sequences is not None:
-        found = _transform_sequences(of_sequences, spec, examples, masks, folder)
-        results = {part: {**tensors, **found[part]} for part, tensors in results.items()}
+        for part, arrays in _transform_plain(plain, spec, examples, masks, folder, batch_rows).items():
+            results[part].update(arrays)
+    if varied is not None:
+        for part, rows in _transform_varied(varied, examples, masks, folder).items():
+            results[part].update(rows)
     return results
 
 
@@ -76,12 +73,14 @@ def _transform_plain(
     file = pq.ParquetFile(examples, read_dictionary=graph.strings)
     widths = spec.widths
     results = {
-        part: {t: allocate(folder, f"{part}_{t}", DTYPES[t], (int(mask.sum()), widths[t])) for t in graph.tensors}
+        part: {t: allocate(folder, f"{part}_{t}", ARRAYS[t].dtype, (int(mask.sum()), widths[t])) for t in graph.tensors}
         for part, mask in masks.items()
     }
     filled = dict.fromkeys(masks, 0)
     # Made once: a fresh array of this size for each batch costs more in page faults than what is written into it.
-    scratch: dict[str, np.ndarray] = {tensor: np.empty((batch_rows, widths[tensor]), DTYPES[tensor]) for tensor in graph.tensors}
+    scratch: dict[str, np.ndarray] = {
+        tensor: np.empty((batch_rows, widths[tensor]), ARRAYS[tensor].dtype) for tensor in graph.tensors
+    }
     at = 0
     for batch in file.iter_batches(batch_rows, columns=graph.columns):
         chosen = {part: mask[at : at + len(batch)] for part, mask in masks.items()}
@@ -101,40 +100,138 @@ def _transform_plain(
     return results
 
 
-def _transform_sequences(
-    model: onnx.ModelProto, spec: FeatureSpec, examples: Path, masks: Mapping[str, np.ndarray], folder: Path | None
-) -> dict[str, dict[str, np.ndarray]]:
-    graph = session(model)
-    columns = [value.name.removeprefix(INPUT_PREFIX) for value in model.graph.input if value.name != LENGTHS_INPUT]
-    outputs = [value.name for value in model.graph.output]
-    file = pq.ParquetFile(examples)
-    found: list[dict[str, np.ndarray]] = []
-    for batch in file.iter_batches(SEQUENCE_BATCH_ROWS, columns=columns):
-        flat = {name: flatten(batch.column(name), Column(name, "string", sequence=True)) for name in columns}
-        lengths = same_lengths({name: of_column for name, (_, of_column) in flat.items()})
-        width = max(1, int(lengths.max(initial=0)))
-        feed = {INPUT_PREFIX + name: padded(as_numpy(steps), lengths, width) for name, (steps, _) in flat.items()}
-        found.append(dict(zip(outputs, graph.run(outputs, {**feed, LENGTHS_INPUT: lengths}), strict=True)))
-    longest = max((int(tensors[LENGTHS].max(initial=0)) for tensors in found), default=0)
-    results = {}
-    for part, mask in masks.items():
-        shapes = {t: (int(mask.sum()), max(1, longest), spec.widths[t]) if t != LENGTHS else (int(mask.sum()),) for t in outputs}
-        arrays = {t: allocate(folder, f"{part}_{t}", DTYPES[t], shape) for t, shape in shapes.items()}
-        at = row = 0
-        for tensors in found:
-            chosen = mask[row : row + len(tensors[LENGTHS])]
-            row += len(chosen)
-            place = slice(at, at + int(chosen.sum()))
-            at = place.stop
-            for tensor, values in tensors.items():
-                if tensor == LENGTHS:
-                    arrays[tensor][place] = values[chosen]
+def _transform_varied(
+    model: onnx.ModelProto, examples: Path, masks: Mapping[str, np.ndarray], folder: Path | None
+) -> dict[str, dict[str, Any]]:
+    """The arrays that are not `FIXED`, by batches of rows of like length."""
+    graph = RowGraph(model)
+    written = {part: {name: Growing(folder, f"{part}_{name}", name) for name in graph.outputs} for part in masks}
+    at = 0
+    for batch in pq.ParquetFile(examples).iter_batches(READ_ROWS, columns=[column.name for column in graph.columns]):
+        chosen = {part: np.flatnonzero(mask[at : at + len(batch)]) for part, mask in masks.items()}
+        at += len(batch)
+        found = graph.run(batch)
+        for part, rows in chosen.items():
+            for name, values in found.items():
+                written[part][name].add(values[rows] if isinstance(values, np.ndarray) else [values[row] for row in rows])
+    return {part: {name: growing.finish() for name, growing in arrays.items()} for part, arrays in written.items()}
+
+
+class RowGraph:
+    """A part of the feature graph over record batches, each row's answers cut to its own length."""
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        self.session = session(model)
+        self.outputs = [value.name for value in model.graph.output]
+        self.columns = [_column_of(value) for value in model.graph.input if value.name != LENGTHS_INPUT]
+        self.inputs = {column.name: INPUT_PREFIX + column.name for column in self.columns}
+
+    def run(self, batch: pa.RecordBatch) -> dict[str, np.ndarray | list[np.ndarray]]:
+        """Array → (n, …), or a list of n arrays where rows vary in length."""
+        raw = {column.name: _raw(batch.column(column.name), column) for column in self.columns}
+        found: dict[str, list[np.ndarray]] = {name: [] for name in self.outputs}
+        order = []
+        for rows in like_length(_sizes(raw, len(batch)), BUDGET, len(batch)):
+            feed = graph_feed({name: values[rows] for name, values in raw.items()}, self.columns, self.inputs, LENGTHS_INPUT)
+            arrays = dict(zip(self.outputs, self.session.run(self.outputs, feed), strict=True))
+            order.append(rows)
+            for name, values in arrays.items():
+                if ARRAYS[name].varies:
+                    inside = filled(arrays, name)
+                    found[name] += [row[places] for row, places in zip(values, inside, strict=True)]
                 else:
-                    steps = values[:, :longest]
-                    arrays[tensor][place] = 0
-                    arrays[tensor][place, : steps.shape[1]] = steps[chosen]
-        results[part] = arrays
-    return results
+                    found[name].append(values)
+        back = np.argsort(np.concatenate(order)) if order else np.empty(0, np.int64)
+        return {
+            name: [rows_of[i] for i in back] if ARRAYS[name].varies else np.concatenate(rows_of)[back]
+            for name, rows_of in found.items()
+            if order
+        }
+
+
+class Growing:
+    """An array that is written row by row, in memory or to a file."""
+
+    def __init__(self, folder: Path | None, file: str, name: str) -> None:
+        self.kind = ARRAYS[name]
+        self.dtype = np.int32 if self.kind.varies and self.kind.dtype is np.int64 else self.kind.dtype
+        self.lengths: list[int] = []
+        self.shape: tuple[int, ...] = ()
+        self.path = None if folder is None else folder / f"{file}.npy"
+        self.stream = io.BytesIO() if self.path is None else self.path.with_suffix(".bin").open("wb")
+
+    def add(self, rows: np.ndarray | list[np.ndarray]) -> None:
+        """More rows: (n, …), or a list of arrays of their own length."""
+        if not len(rows):
+            return
+        self.shape = rows[0].shape[1:] if self.kind.varies else rows[0].shape
+        self.lengths += [len(row) for row in rows] if self.kind.varies else [1] * len(rows)
+        block = np.concatenate(rows) if isinstance(rows, list) else rows
+        self.stream.write(np.ascontiguousarray(block, self.dtype).data)
+
+    def finish(self) -> np.ndarray | Ragged:
+        offsets = np.concatenate([[0], np.cumsum(self.lengths, dtype=np.int64)]).astype(np.int64)
+        shape = (int(offsets[-1]), *self.shape)
+        if self.path is None:
+            assert isinstance(self.stream, io.BytesIO)
+            values = np.frombuffer(self.stream.getvalue(), self.dtype).reshape(shape)
+        else:
+            self.stream.close()
+            values = _with_header(self.path, self.dtype, shape)
+            if self.kind.varies:
+                np.save(offsets_path(self.path), offsets)
+        return Ragged(values, offsets, self.kind.dtype) if self.kind.varies else values
+
+
+def _with_header(path: Path, dtype: type, shape: tuple[int, ...]) -> np.ndarray:
+    """Make an `.npy` file of the raw values beside it, and map it."""
+    raw = path.with_suffix(".bin")
+    values = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+    if values.size:
+        values[:] = np.memmap(raw, dtype, "r", shape=shape)
+        values.flush()
+    raw.unlink()
+    return values
+
+
+def offsets_path(path: Path) -> Path:
+    """Where the offsets of the ragged array at `path` stand."""
+    return path.with_suffix(".offsets.npy")
+
+
+def load(path: Path, name: str, in_memory: bool) -> np.ndarray | Ragged:
+    """An array that `transform` left at `<part>_<name>.npy`."""
+    mode = None if in_memory else "r"
+    values: np.ndarray = np.load(path, mmap_mode=mode)  # type: ignore[arg-type]
+    kind = ARRAYS[name]
+    return Ragged(values, np.load(offsets_path(path)), kind.dtype) if kind.varies else values
+
+
+def _column_of(value: onnx.ValueInfoProto) -> Column:
+    tensor = value.type.tensor_type
+    return Column(
+        value.name.removeprefix(INPUT_PREFIX),
+        "string" if tensor.elem_type == onnx.TensorProto.STRING else "number",
+        double=tensor.elem_type == onnx.TensorProto.DOUBLE,
+        sequence=len(tensor.shape.dim) == 2,
+    )
+
+
+def _raw(values: pa.Array, column: Column) -> np.ndarray:
+    """Canonical values of a canonical Parquet column."""
+    if not column.sequence:
+        return as_numpy(values)
+    steps, lengths = flatten(values, column)
+    return cells(as_numpy(steps), lengths)
+
+
+def _sizes(raw: Mapping[str, np.ndarray], n: int) -> np.ndarray:
+    """How long each row is, int64 (n,): the longest of its texts and sequences."""
+    sizes: np.ndarray = np.ones(n, np.int64)
+    for values in raw.values():
+        if values.dtype == object:
+            sizes = np.maximum(sizes, np.fromiter(map(len, values), np.int64, n))
+    return sizes
 
 
 class BatchGraph:

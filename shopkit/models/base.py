@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from shopkit.features.base import FeatureSpec
+from shopkit.features.tensors import FeatureArrays, take
 
 if TYPE_CHECKING:
     import onnx
@@ -18,11 +19,15 @@ if TYPE_CHECKING:
     from shopkit.tasks.base import Task
 
 Batch = dict[str, Tensor]
-"""`dense` float32 (batch, n_dense) and `ids` int64 (batch, n_ids); a tensor of width 0 is left out.
+"""`dense` float32 (batch, n_dense) and `ids` int64 (batch, n_ids); a tensor of width 0 is left out. By its tags a model is given
 
-A model with the tag `features:sequences` is also given `sequence_dense` float32 (batch, length, n_sequence_dense), `sequence_ids`
-int64 (batch, length, n_sequence_ids) and `lengths` int64 (batch,). Rows are padded on the right with 0, to any length: padding
-changes no score.
+- `features:sequences`: `sequence_dense` float32 (batch, length, n_sequence_dense), `sequence_ids` int64 (batch, length,
+  n_sequence_ids) and `lengths` int64 (batch,);
+- `features:tokens`: `tokens` int64 (batch, length) and `token_lengths` int64 (batch,);
+- `features:bags`: `bag_ids` int64 and `bag_weights` float32 (batch, terms);
+- `features:images`: `image` uint8 (batch, channels, height, width).
+
+Rows are padded on the right with 0, to any length: padding changes no score.
 """
 
 
@@ -39,12 +44,25 @@ class Model(nn.Module, ABC):
     def forward(self, batch: Batch) -> Tensor:
         """Scores: (batch, n_outputs); an ensemble may give (batch, members, n_outputs) while training."""
 
+    def training_loss(self, batch: Batch, target: Tensor, weight: Tensor | None, task: Task) -> Tensor:
+        """What a training step lowers, a scalar. Override to train on more than the target, e.g. at every step of a sequence."""
+        return task.loss(self(batch), target, weight)
+
     def start_from(self, bias: Tensor) -> None:
         """Set the output bias to `bias` (n_outputs,), the scores of the best constant prediction; called before training."""
 
     def for_export(self) -> nn.Module:
         """The module that `to_onnx` traces, in eval mode: override to fold what need not be computed for each row."""
         return self
+
+    def entries(self) -> dict[str, nn.Module]:
+        """Array of whole numbers in the batch → the submodule whose output stands for it, (batch, its own dimensions, …), float,
+        called once for each batch: what attributions of that array go by. Arrays of float32 need none."""
+        return {}
+
+    def attention(self, batch: Batch) -> Tensor | None:
+        """How much the answer looks at each token, (batch, length) with rows that sum to 1; None for a model without attention."""
+        return None
 
     def parameter_groups(self, lr: float, weight_decay: float) -> list[dict[str, Any]]:
         """Optimiser groups; override to decay or scale some parameters differently."""
@@ -55,8 +73,8 @@ class Model(nn.Module, ABC):
 class Arrays:
     """One part of the examples as features and target, in memory or memory-mapped."""
 
-    features: dict[str, np.ndarray]
-    """`dense` float32 (N, n_dense), `ids` int64 (N, n_ids), and what sequences become, as in `Batch`."""
+    features: FeatureArrays
+    """As in `Batch`; what varies in length is `Ragged`, and padded where it is sliced."""
     target: np.ndarray
     """float32 or int64 (N,), as the task encodes it."""
     weight: np.ndarray | None = None
@@ -67,8 +85,9 @@ class Arrays:
     def __len__(self) -> int:
         return len(self.target)
 
-    def tensors(self) -> Batch:
-        return {name: torch.from_numpy(values) for name, values in self.features.items()}
+    def tensors(self, rows: slice | np.ndarray = slice(None)) -> Batch:
+        """Those rows as a batch."""
+        return {name: torch.from_numpy(values) for name, values in take(self.features, rows).items()}
 
 
 class Estimator(ABC):
@@ -84,12 +103,21 @@ class Estimator(ABC):
         """Fit, and return plain facts for the report (iterations, loss, …)."""
 
     @abstractmethod
-    def scores(self, features: dict[str, np.ndarray]) -> np.ndarray:
+    def scores(self, features: FeatureArrays) -> np.ndarray:
         """float32 (N, n_outputs): what the exported graph must answer."""
+
+    def contributions(self, features: FeatureArrays, direction: np.ndarray) -> dict[str, np.ndarray] | None:
+        """What each place of each array adds to Σ direction · scores, exactly: array → float, of its shape (a bag's is that of
+        `bag_weights`). None for one whose scores are no such sum.
+
+        Args:
+            direction: float64 (N, n_outputs).
+        """
+        return None
 
     @abstractmethod
     def to_onnx(self) -> onnx.ModelProto:
-        """A graph with inputs `dense` (N, n_dense) and/or `ids` (N, n_ids) and the output `scores` (N, n_outputs)."""
+        """A graph with the arrays it reads as inputs, `dense` (N, n_dense), `ids` (N, n_ids), …, and `scores` (N, n_outputs)."""
 
     @abstractmethod
     def state(self) -> dict[str, np.ndarray]:

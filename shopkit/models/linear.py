@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from shopkit.features.base import FeatureSpec
+from shopkit.features.tensors import FeatureArrays
 from shopkit.models.base import Arrays, Estimator
 from shopkit.models.settings import LinearSettings
 from shopkit.onnx_format import pin_versions
@@ -144,7 +145,7 @@ class Linear(Estimator):
         scores = torch.from_numpy(self.scores(arrays.features))
         return float(self.task.loss(scores, torch.from_numpy(arrays.target.copy()), weight))
 
-    def scores(self, features: dict[str, np.ndarray]) -> np.ndarray:
+    def scores(self, features: FeatureArrays) -> np.ndarray:
         parameters = [torch.from_numpy(values) for values in (self.weight, self.table, self.bias)]
         return torch.cat([self._chunk_scores(chunk, *parameters) for chunk in _chunks(features)]).numpy()
 
@@ -215,7 +216,7 @@ class Moments:
         return (CURVATURE * self.frequency + penalty + SMALLEST_CURVATURE).rsqrt()
 
 
-def _chunks(features: dict[str, np.ndarray]) -> Iterator[dict[str, Tensor]]:
+def _chunks(features: FeatureArrays) -> Iterator[dict[str, Tensor]]:
     n = len(next(iter(features.values())))
     for start in range(0, max(n, 1), CHUNK_ROWS):
         rows = {name: values[start : start + CHUNK_ROWS] for name, values in features.items()}

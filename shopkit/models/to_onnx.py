@@ -8,16 +8,16 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 
+import numpy as np
 import onnx
 import torch
 from torch import Tensor, nn
 
 from shopkit.errors import ExportError
 from shopkit.features.base import FeatureSpec
-from shopkit.features.sequences import SEQUENCE_TENSORS
+from shopkit.features.tensors import ARRAYS
 from shopkit.models.base import Model
 from shopkit.onnx_format import OPSETS, pin_versions
-from shopkit.schema import LENGTHS
 
 
 class _Positional(nn.Module):
@@ -33,25 +33,24 @@ class _Positional(nn.Module):
 
 
 def to_onnx(model: Model, features: FeatureSpec) -> onnx.ModelProto:
-    """Inputs `dense` float32 (N, n_dense), `ids` int64 (N, n_ids), or those of them there are; output `scores` float32
-    (N, n_outputs), for any N. Of sequences, `sequence_dense` and `sequence_ids` (N, T, width) and `lengths` (N,), for any T.
+    """Inputs: the arrays of `features.shapes` that the model reads, for any N and any length; output `scores` float32
+    (N, n_outputs).
 
     The same weights give the same bytes.
 
     Raises:
         ExportError: the model cannot be traced.
     """
-    rows, steps = torch.export.Dim("N", min=1), torch.export.Dim("T", min=1)
+    rows = torch.export.Dim("N", min=1)
     inputs: dict[str, Tensor] = {}
     shapes: list[dict[int, torch.export.Dim]] = []
-    for tensor, width in features.widths.items():
-        dtype = torch.float32 if tensor.endswith("dense") else torch.int64
-        sequence = tensor in SEQUENCE_TENSORS
-        inputs[tensor] = torch.zeros((2, 3, width) if sequence else (2, width), dtype=dtype)
-        shapes.append({0: rows, 1: steps} if sequence else {0: rows})
-    if features.has_sequences:
-        inputs[LENGTHS] = torch.tensor([3, 2])
-        shapes.append({0: rows})
+    for name, dims in features.shapes.items():
+        kind = ARRAYS[name]
+        size = [3 if isinstance(dim, str) else dim for dim in dims]
+        # Lengths within the sample's; of all else, 0 is as good as any.
+        fill = 2 if name.endswith("lengths") else 0
+        inputs[name] = torch.full((2, *size), fill, dtype=torch.from_numpy(np.empty(0, kind.dtype)).dtype)
+        shapes.append({0: rows} | ({1: torch.export.Dim(kind.varies, min=1)} if kind.varies else {}))
     module = _Positional(model.cpu().eval().for_export(), list(inputs)).eval()
     try:
         with torch.no_grad(), _quiet():
@@ -96,8 +95,9 @@ def _clean(proto: onnx.ModelProto) -> onnx.ModelProto:
         item.doc_string = ""
     del proto.graph.value_info[:]
     for value in [*proto.graph.input, *proto.graph.output]:
-        value.type.tensor_type.shape.dim[0].dim_param = "N"
-        if value.name in SEQUENCE_TENSORS:
-            value.type.tensor_type.shape.dim[1].dim_param = "T"
+        dims = value.type.tensor_type.shape.dim
+        dims[0].dim_param = "N"
+        if value.name in ARRAYS and ARRAYS[value.name].varies:
+            dims[1].dim_param = ARRAYS[value.name].varies
     onnx.checker.check_model(proto)
     return proto

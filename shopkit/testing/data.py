@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 import numpy as np
@@ -81,8 +82,9 @@ def groups_of(n_rows: int) -> np.ndarray:
     return np.arange(n_rows) % max(1, n_rows // 10)
 
 
-def feature_spec(dense: bool = True, ids: bool = True, sequences: bool = False) -> FeatureSpec:
-    """Three numbers, one of them four positions wide, and two categories; of sequences, a number and two categories."""
+def feature_spec(dense: bool = True, ids: bool = True, reads: Collection[str] = ()) -> FeatureSpec:
+    """Three numbers, one of them four positions wide, and two categories; and of what a model of the tags `reads` also takes: of
+    sequences a number and two categories, the tokens of a text, the terms of two bags, a small image."""
     blocks = []
     if dense:
         blocks += [
@@ -95,12 +97,21 @@ def feature_spec(dense: bool = True, ids: bool = True, sequences: bool = False) 
             FeatureBlock("channel", "vocabulary", "ids", 0, 1, ("channel",), cardinality=6),
             FeatureBlock("browser", "vocabulary", "ids", 1, 1, ("browser",), cardinality=12),
         ]
-    if sequences:
+    if "features:sequences" in reads:
         blocks += [
             FeatureBlock("past_spend", "log1p", "sequence_dense", 0, 1, ("past_spend",)),
             FeatureBlock("past_item", "vocabulary", "sequence_ids", 0, 1, ("past_item",), cardinality=9),
             FeatureBlock("past_shop", "vocabulary", "sequence_ids", 1, 1, ("past_shop",), cardinality=4),
         ]
+    if "features:tokens" in reads:
+        blocks.append(FeatureBlock("review", "wordpiece", "tokens", 0, 1, (), cardinality=30))
+    if "features:bags" in reads:
+        blocks += [
+            FeatureBlock("title", "tfidf", "bag", 0, 12, tuple(f"term {term}" for term in range(12))),
+            FeatureBlock("review", "tfidf", "bag", 12, 20, tuple(f"word {term}" for term in range(20))),
+        ]
+    if "features:images" in reads:
+        blocks.append(FeatureBlock("photo", "image", "image", 0, 1, (), shape=(3, 16, 16)))
     return FeatureSpec(tuple(blocks))
 
 
@@ -121,6 +132,17 @@ def arrays(subject: Subject, spec: FeatureSpec, task: Task, n_rows: int = N_ROWS
     if spec.has_sequences:
         features |= steps(spec, rng.integers(0, MOST_STEPS + 1, n_rows), rng)
         signal += features["sequence_dense"].sum(axis=(1, 2))
+    if spec.tokens is not None:
+        features |= tokens(spec.tokens.cardinality, rng.integers(0, MOST_STEPS + 1, n_rows), rng)
+        signal += (features["tokens"] == 3).sum(axis=1)
+    if spec.n_bag:
+        features |= bag(spec.n_bag, rng.integers(0, MOST_STEPS + 1, n_rows), rng)
+        signal += (features["bag_weights"] * (features["bag_ids"] % 3 - 1)).sum(axis=1)
+    if spec.image is not None:
+        levels = rng.integers(60, 200, (n_rows, 1, 1, 1))
+        noise = rng.integers(-50, 50, (n_rows, *spec.image.shape))
+        features["image"] = (levels + noise).astype(np.uint8)
+        signal += features["image"].mean(axis=(1, 2, 3)) / 50
     place = np.argsort(np.argsort(signal))
     learnable = Arrays(features, np.sort(target)[place], groups=groups_of(n_rows))
     if "features:codes" in subject.tags and spec.n_dense:
@@ -135,6 +157,22 @@ def steps(spec: FeatureSpec, lengths: np.ndarray, rng: np.random.Generator) -> d
     ids = [np.where(inside, rng.integers(0, size, shape), 0) for size in spec.sequence_cardinalities]
     numbers = np.where(inside[..., None], rng.normal(size=(*shape, spec.widths["sequence_dense"])), 0)
     return {"sequence_dense": numbers.astype(np.float32), "sequence_ids": np.stack(ids, axis=2), "lengths": lengths}
+
+
+def tokens(n_tokens: int, lengths: np.ndarray, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Token ids for rows of these lengths, 0 beyond them."""
+    inside = np.arange(max(1, int(lengths.max()))) < lengths[:, None]
+    return {"tokens": np.where(inside, rng.integers(1, n_tokens, inside.shape), 0), "token_lengths": lengths}
+
+
+def bag(n_terms: int, lengths: np.ndarray, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """So many distinct terms for each row, of weights that square to 1 together."""
+    inside = np.arange(max(1, int(lengths.max()))) < lengths[:, None]
+    ids = np.argsort(rng.random((len(lengths), n_terms)), axis=1)[:, : inside.shape[1]]
+    weights = np.where(inside, rng.random(inside.shape) + 0.1, 0)
+    norm = np.sqrt((weights**2).sum(axis=1, keepdims=True))
+    weights = np.divide(weights, norm, out=np.zeros_like(weights), where=norm > 0)
+    return {"bag_ids": np.where(inside, ids, 0), "bag_weights": weights.astype(np.float32)}
 
 
 def rows_of(part: Arrays, rows: slice) -> Arrays:

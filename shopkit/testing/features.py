@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import get_args
 
 import ndonnx as ndx
 import numpy as np
@@ -15,9 +16,10 @@ import pyarrow.parquet as pq
 import spox
 
 from shopkit.features.base import Extractor, FeatureBlock, FitContext, State
-from shopkit.features.graph import TENSORS, Group, lay_out, trace
+from shopkit.features.graph import Group, lay_out, trace
 from shopkit.features.plan import Assignment
 from shopkit.features.sequences import steps_context
+from shopkit.features.tensors import ARRAYS, FIXED, Tensor
 from shopkit.features.training_part import training_part
 from shopkit.runtime.artifact import open_session
 from shopkit.runtime.sequences import cells, graph_feed
@@ -29,6 +31,8 @@ ROUNDING = 1e-5
 """Of float32 arithmetic on other neighbours in a batch."""
 STANDARD_DOMAINS = ("", "ai.onnx", "ai.onnx.ml")
 NAMES = ("first", "second")
+MOST_TOKENS = 256
+"""Tokens are compared padded to this many."""
 DTYPES = {"number": ndx.float32, "string": ndx.utf8, "time": ndx.int64}
 
 
@@ -47,6 +51,10 @@ class Case:
         return f"on {self.kind} columns"
 
     @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(column.name for column in self.columns)
+
+    @property
     def group(self) -> Group:
         assignments = (Assignment(column, self.subject.name, {}, self.extractor, "") for column in self.columns)
         return Group(self.extractor, tuple(assignments), self.states)
@@ -59,14 +67,14 @@ class Case:
         """The graph as the extractor wrote it, whatever its operators and types."""
         inputs = {column.name: ndx.argument(shape=("N",), dtype=DTYPES[self.kind]) for column in self.columns}
         encoded = self.extractor.transform(list(inputs.values()), self.states)
-        tensors = {name: getattr(encoded, name) for name in TENSORS}
+        tensors = {name: getattr(encoded, name, None) for name in ARRAYS}
         given = {name: array.unwrap_spox() for name, array in tensors.items() if array is not None}
-        self.subject.require(bool(given), "`transform` returned neither `dense` nor `ids`.")
+        self.subject.require(bool(given), "`transform` returned nothing: neither `dense` nor `ids` nor another array.")
         return spox.build({name: argument.unwrap_spox() for name, argument in inputs.items()}, given)
 
     def reference(self, values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         return {
-            column.name: np.asarray(self.extractor.reference(values[column.name], state))
+            column.name: _wide(np.asarray(self.extractor.reference(values[column.name], state)), self.group)
             for column, state in zip(self.columns, self.states, strict=True)
         }
 
@@ -81,12 +89,34 @@ class Graph:
 
     def run(self, columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Column → its positions, (N, width)."""
-        feed = {INPUT_PREFIX + name: values for name, values in columns.items()}
+        names = {block.column: None for block in self.blocks}
+        feed = {INPUT_PREFIX + name: columns[name] for name in names}
         found = dict(zip(self.tensors, self.session.run(self.tensors, feed), strict=True))
-        return {
-            name: np.column_stack([found[b.tensor][:, b.start : b.start + b.width] for b in self.blocks if b.column == name])
-            for name in columns
-        }
+        return {name: np.column_stack([_positions(found, b) for b in self.blocks if b.column == name]) for name in names}
+
+
+def _positions(found: Mapping[str, np.ndarray], block: FeatureBlock) -> np.ndarray:
+    """What a block says of every row, (N, positions): of a bag the weight of each term, of tokens their ids, of an image its
+    pixels."""
+    if block.tensor == "tokens":
+        inside = np.arange(found["tokens"].shape[1]) < found["token_lengths"][:, None]
+        return _padded(np.where(inside, found["tokens"], 0))
+    if block.tensor == "image":
+        return found["image"].reshape(len(found["image"]), -1)
+    if block.tensor == "bag":
+        n_rows, n_terms = found["bag_ids"].shape
+        weights = np.zeros((n_rows, block.start + block.width + int(found["bag_ids"].max(initial=0)) + 1), np.float32)
+        np.add.at(weights, (np.repeat(np.arange(n_rows), n_terms), found["bag_ids"].ravel()), found["bag_weights"].ravel())
+        return weights[:, block.start : block.start + block.width]
+    return found[block.tensor][:, block.start : block.start + block.width]
+
+
+def _padded(tokens: np.ndarray) -> np.ndarray:
+    return np.pad(tokens, ((0, 0), (0, MOST_TOKENS - tokens.shape[1])))
+
+
+def _wide(expected: np.ndarray, group: Group) -> np.ndarray:
+    return _padded(expected) if group.blocks()[0].tensor == "tokens" else expected.reshape(len(expected), -1)
 
 
 def _columns(kind: Kind, rng: np.random.Generator, n_rows: int = N_ROWS) -> dict[str, np.ndarray]:
@@ -127,7 +157,9 @@ def _fitted(
     extractor = extractor or subject.build()
     with _context(subject, columns, is_train, order) as context:
         states = tuple(extractor.fit(name, context) for name in NAMES)
-    return Case(subject, kind, extractor, tuple(Column(name, kind) for name in NAMES), columns, states)
+    # Of texts made one stream of tokens, and of images, a model reads one.
+    n = 1 if extractor.blocks(NAMES[0], states[0])[0].tensor in ("tokens", "image") else len(NAMES)
+    return Case(subject, kind, extractor, tuple(Column(name, kind) for name in NAMES[:n]), columns, states[:n])
 
 
 def _cases(subject: Subject) -> Iterator[Case]:
@@ -136,7 +168,7 @@ def _cases(subject: Subject) -> Iterator[Case]:
 
 
 def _same_states(subject: Subject, got: Case, expected: Case, law: str, tolerance: float = 0.0) -> None:
-    for name, left, right in zip(NAMES, got.states, expected.states, strict=True):
+    for name, left, right in zip(got.names, got.states, expected.states, strict=True):
         subject.require(left.keys() == right.keys(), f"{law}, but its state has {sorted(left)} and {sorted(right)}.")
         for key in right:
             subject.require_equal(left[key], right[key], f"{law}, state '{key}' of the {name} column", tolerance)
@@ -159,6 +191,8 @@ def check_features_steps_of_sequences_are_values(subject: Subject) -> None:
     if subject.target().fit_transform_rows is not Extractor.fit_transform_rows:
         raise NotApplicable("it gives training rows values of their own, so it is not used for sequences")
     for plain in _cases(subject):
+        if plain.group.blocks()[0].tensor not in FIXED:
+            raise NotApplicable("what it gives is not one value for each step")
         n_rows = N_ROWS // 2
         lengths = np.bincount(np.random.default_rng(5).integers(0, n_rows, N_ROWS), minlength=n_rows)
         rows = {name: cells(values, lengths) for name, values in plain.train.items()}
@@ -230,7 +264,7 @@ def check_features_any_number_of_rows(subject: Subject) -> None:
         whole = graph.run(case.train)
         for n_rows in (1, 0):
             part = graph.run({name: values[:n_rows] for name, values in case.train.items()})
-            for name in NAMES:
+            for name in case.names:
                 law = f"{n_rows} rows must give what they give among many {case}"
                 subject.require_equal(part[name], whole[name][:n_rows], law, ROUNDING)
 
@@ -243,7 +277,7 @@ def check_features_order_of_rows_does_not_matter(subject: Subject) -> None:
         _same_states(subject, shuffled, case, f"the order of the training rows must not matter {case}", 1e-9)
         graph = Graph(case)
         whole, mixed = graph.run(case.train), graph.run({name: values[order] for name, values in case.train.items()})
-        for name in NAMES:
+        for name in case.names:
             subject.require_equal(mixed[name], whole[name][order], f"shuffled rows must give shuffled features {case}", ROUNDING)
 
 
@@ -268,7 +302,7 @@ def check_features_know_the_training_part_only(subject: Subject) -> None:
         whole = graph.run(case.train)
         other = {name: np.concatenate([values[:5], unseen_of(case.kind)]) for name, values in case.train.items()}
         beside = graph.run(other)
-        for name in NAMES:
+        for name in case.names:
             law = f"a row must be transformed alike whatever rows are beside it {case}"
             subject.require_equal(beside[name][:5], whole[name][:5], law, ROUNDING)
 
@@ -308,8 +342,14 @@ def check_features_blocks_match_the_output(subject: Subject) -> None:
                 _require_sound(case, column.name, block)
         session = open_session(case.raw_model().SerializeToString())
         tensors = [value.name for value in session.get_outputs()]
-        found = dict(zip(tensors, session.run(tensors, dict(case.train)), strict=True))
+        found = dict(zip(tensors, session.run(tensors, {name: case.train[name] for name in case.names}), strict=True))
         blocks = case.group.blocks()
+        if blocks[0].tensor not in FIXED:
+            for name in tensors:
+                subject.require(
+                    found[name].dtype == ARRAYS[name].dtype, f"`{name}` must be {ARRAYS[name].dtype.__name__} {case}."
+                )
+            continue
         for tensor, dtype in (("dense", np.float32), ("ids", np.int64)):
             width = sum(block.width for block in blocks if block.tensor == tensor)
             values = found.get(tensor, np.empty((N_ROWS, 0), dtype))
@@ -331,11 +371,13 @@ def _require_sound(case: Case, column: str, block: FeatureBlock) -> None:
     require = case.subject.require
     require(block.column == column, f"a block of column '{column}' says it is of '{block.column}' {case}.")
     require(block == replace(block, start=0), f"a block must give `start` 0, which the caller fills in; it gives {block.start}.")
+    require(block.tensor in get_args(Tensor), f"a block's tensor must be one of {get_args(Tensor)}; it is {block.tensor!r}.")
+    if block.tensor not in FIXED:
+        return
     require(
         len(block.names) == block.width and len(set(block.names)) == block.width,
         f"a block of {block.width} positions must name each of them once {case}; its names are {block.names!r}.",
     )
-    require(block.tensor in TENSORS, f"a block's tensor must be `dense` or `ids`; it is {block.tensor!r}.")
     require(
         block.cardinality >= 2 if block.tensor == "ids" else block.cardinality == 0,
         f"cardinality must be at least 2 for `ids` (0 is missing, 1 is unknown) and 0 for `dense`; it is {block.cardinality}.",
@@ -346,7 +388,7 @@ def check_features_training_rows_fit_their_blocks(subject: Subject) -> None:
     """Training-time values, where an extractor has them, are float32 (training rows, width), finite, and the same each time."""
     for case in _cases(subject):
         with _context(subject, case.train) as context:
-            for column, state in zip(NAMES, case.states, strict=True):
+            for column, state in zip(case.names, case.states, strict=True):
                 rows = case.extractor.fit_transform_rows(column, context, state)
                 if rows is None:
                     continue

@@ -14,6 +14,7 @@ import torch
 
 from shopkit.errors import ShopkitError
 from shopkit.features.base import FeatureSpec
+from shopkit.features.tensors import ARRAYS, FeatureArrays, row_lengths
 from shopkit.models.base import Arrays, Estimator, Model
 from shopkit.models.to_onnx import to_onnx
 from shopkit.runtime.artifact import open_session
@@ -43,7 +44,7 @@ class Fitted:
     def __str__(self) -> str:
         return f"with {self.spec.n_dense} numbers, {self.spec.n_ids} ids and {self.task.n_outputs} outputs"
 
-    def scores(self, features: dict[str, np.ndarray]) -> np.ndarray:
+    def scores(self, features: FeatureArrays) -> np.ndarray:
         if isinstance(self.model, Estimator):
             return self.model.scores(features)
         return model_scores(self.model, features)
@@ -65,12 +66,8 @@ def _task(subject: Subject, name: str) -> Task:
     return task
 
 
-def _reads_sequences(subject: Subject) -> bool:
-    return "features:sequences" in subject.tags
-
-
 def _prepared(subject: Subject, task_name: str, spec: FeatureSpec | None = None) -> tuple[Task, FeatureSpec, Arrays]:
-    task, spec = _task(subject, task_name), spec or feature_spec(sequences=_reads_sequences(subject))
+    task, spec = _task(subject, task_name), spec or feature_spec(reads=subject.tags)
     return task, spec, arrays(subject, spec, task)
 
 
@@ -103,7 +100,7 @@ def _steps(model: Model, task: Task, train: Arrays, n_steps: int) -> None:
     model.train()
     for _ in range(n_steps):
         optimizer.zero_grad()
-        task.loss(model(batch), target, None).backward()  # type: ignore[no-untyped-call]
+        model.training_loss(batch, target, None, task).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
 
 
@@ -148,7 +145,7 @@ def check_models_take_any_features(subject: Subject) -> None:
     """A model works with numbers only and with ids only (a tensor of width 0 is left out), or refuses with a clear error."""
     for dense, ids in ((True, False), (False, True)):
         try:
-            fitted = _fitted(subject, _tasks(subject)[0], feature_spec(dense, ids, _reads_sequences(subject)))
+            fitted = _fitted(subject, _tasks(subject)[0], feature_spec(dense, ids, subject.tags))
         except ConformanceError:
             raise
         except ShopkitError:
@@ -183,25 +180,29 @@ def check_models_export_parity(subject: Subject) -> None:
             subject.require_equal(answer, fitted.scores(features), law, ROUNDING)
 
 
-@applies("features:sequences")
 def check_models_padding_changes_nothing(subject: Subject) -> None:
-    """Steps of padding, few or many, change no score: neither the model's nor the graph's, also of rows without any step."""
-    for fitted in [_fitted(subject, _tasks(subject)[0])]:
-        features = fitted.train.features
-        scores = fitted.scores(features)
-        session = open_session(fitted.to_onnx().SerializeToString())
-        for n_steps in (1, 9):
-            more = {
-                name: np.pad(values, ((0, 0), (0, n_steps), (0, 0))) if values.ndim == 3 else values
-                for name, values in features.items()
-            }
-            law = f"{n_steps} more steps of padding must change no score {fitted}"
-            subject.require_equal(fitted.scores(more), scores, law, ROUNDING)
-            feed = {value.name: more[value.name] for value in session.get_inputs()}
-            subject.require_equal(session.run(["scores"], feed)[0], scores, f"{law}, through the graph", ROUNDING)
-        empty = np.flatnonzero(features["lengths"] == 0)[:1]
-        alone = {name: values[empty, :1] if values.ndim == 3 else values[empty] for name, values in features.items()}
-        subject.require_equal(fitted.scores(alone), scores[empty], f"a row without steps must be answered {fitted}", ROUNDING)
+    """Padding, little or much, changes no score of a model that reads sequences, texts or bags: neither the model's nor the
+    graph's, also of rows without any step."""
+    fitted = _fitted(subject, _tasks(subject)[0])
+    features = fitted.train.features
+    varied = [name for name in features if ARRAYS[name].varies]
+    if not varied:
+        return
+    scores = fitted.scores(features)
+    session = open_session(fitted.to_onnx().SerializeToString())
+    for n_more in (1, 9):
+        more = {**features, **{name: _longer(features[name], n_more) for name in varied}}
+        law = f"{n_more} more steps of padding must change no score {fitted}"
+        subject.require_equal(fitted.scores(more), scores, law, ROUNDING)
+        feed = {value.name: more[value.name] for value in session.get_inputs()}
+        subject.require_equal(session.run(["scores"], feed)[0], scores, f"{law}, through the graph", ROUNDING)
+    empty = np.flatnonzero(row_lengths(features) == 0)[:1]
+    alone = {name: values[empty, :1] if name in varied else values[empty] for name, values in features.items()}
+    subject.require_equal(fitted.scores(alone), scores[empty], f"a row without steps must be answered {fitted}", ROUNDING)
+
+
+def _longer(values: np.ndarray, n_more: int) -> np.ndarray:
+    return np.pad(values, [(0, 0), (0, n_more), *[(0, 0)] * (values.ndim - 2)])
 
 
 @applies(without="estimator")

@@ -1,17 +1,16 @@
-"""Shuffled batches, sliced from whole arrays: no per-row Python, no collate. Of sequences, batches of rows of like length."""
+"""Shuffled batches, sliced from whole arrays: no per-row Python, no collate. Rows of like length share a batch."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from shopkit.features.sequences import SEQUENCE_TENSORS
+from shopkit.features.tensors import ARRAYS, Ragged, filled, row_lengths
 from shopkit.models.base import Arrays
-from shopkit.schema import LENGTHS
 
 SPREAD = 0.1
 """How far, relative to its length, a row may stray from rows of its own length: batches differ from epoch to epoch."""
@@ -33,6 +32,7 @@ class Batches:
 
     def __init__(self, arrays: Arrays, batch_size: int, seed: int, max_steps: int = 0) -> None:
         self.columns = {**arrays.features, "target": arrays.target}
+        self.lengths = row_lengths(arrays.features)
         if arrays.weight is not None:
             self.columns["weight"] = arrays.weight
         self.n = len(arrays)
@@ -52,7 +52,7 @@ class Batches:
     def __len__(self) -> int:
         return math.ceil(self.steps / self.steps_per_chunk)
 
-    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+    def __iter__(self) -> Iterator[dict[str, Tensor | list[Tensor]]]:
         order = np.random.default_rng(epoch_seed(self.seed, self.epoch)).permutation(self.n)
         if self.world_size == 1:
             share = order[: self.steps * self.batch_size]
@@ -60,9 +60,15 @@ class Batches:
             share = np.resize(order, self.steps * self.rows * self.world_size)[self.rank :: self.world_size]
         for start in range(0, len(share), self.steps_per_chunk * self.rows):
             rows = share[start : start + self.steps_per_chunk * self.rows]
-            if LENGTHS in self.columns:
-                rows = bucketed(rows, self.columns[LENGTHS], self.rows, epoch_seed(self.seed, self.epoch, start + 1))
-            yield {name: torch.from_numpy(np.take(values, rows, axis=0)) for name, values in self.columns.items()}
+            if self.lengths is not None:
+                rows = bucketed(rows, self.lengths, self.rows, epoch_seed(self.seed, self.epoch, start + 1))
+            yield {name: self._gathered(values, rows) for name, values in self.columns.items()}
+
+    def _gathered(self, values: np.ndarray | Ragged, rows: np.ndarray) -> Tensor | list[Tensor]:
+        """The rows of a chunk; where rows vary in length, batch by batch, as each is padded to its own longest."""
+        if isinstance(values, Ragged):
+            return [torch.from_numpy(values[rows[at : at + self.rows]]) for at in range(0, len(rows), self.rows)]
+        return torch.from_numpy(np.take(values, rows, axis=0))
 
 
 def bucketed(rows: np.ndarray, lengths: np.ndarray, batch_size: int, seed: int) -> np.ndarray:
@@ -80,9 +86,12 @@ def bucketed(rows: np.ndarray, lengths: np.ndarray, batch_size: int, seed: int) 
     return np.concatenate([rows[rng.permutation(whole).ravel()], rows[short]])
 
 
-def trimmed(features: dict[str, Tensor]) -> dict[str, Tensor]:
+def trimmed(features: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """A batch without the padding that all of its rows share."""
-    if LENGTHS not in features:
-        return features
-    longest = max(1, int(features[LENGTHS].max()))
-    return {name: values[:, :longest] if name in SEQUENCE_TENSORS else values for name, values in features.items()}
+    cut = dict(features)
+    for name, values in features.items():
+        if ARRAYS[name].varies:
+            used = np.asarray(filled(features, name).any(0))
+            longest = len(used) - int(used[::-1].argmax()) if used.any() else 1
+            cut[name] = values[:, :longest]
+    return cut

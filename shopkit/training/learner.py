@@ -16,7 +16,7 @@ from shopkit.models.base import Arrays, Model
 from shopkit.tasks.base import Task
 from shopkit.training import checkpoint
 from shopkit.training.average import WeightAverage
-from shopkit.training.batches import Batches, epoch_seed, trimmed
+from shopkit.training.batches import Batches, epoch_seed
 from shopkit.training.schedule import lr_factor
 from shopkit.training.scores import score_tensor
 from shopkit.training.settings import TrainerSettings
@@ -71,8 +71,9 @@ class Learner(pl.LightningModule):
         self.losses: list[Tensor] = []
         """The losses of each chunk's steps."""
 
-    def training_step(self, chunk: dict[str, Tensor], index: int) -> None:
-        batches = {name: torch.split(values, self.batches.rows) for name, values in chunk.items()}
+    def training_step(self, chunk: dict[str, Tensor | list[Tensor]], index: int) -> None:
+        rows = self.batches.rows
+        batches = {name: values if isinstance(values, list) else torch.split(values, rows) for name, values in chunk.items()}
         targets = batches.pop("target")
         weights = batches.pop("weight", (None,) * len(targets))
         first = index * self.batches.steps_per_chunk
@@ -90,7 +91,7 @@ class Learner(pl.LightningModule):
         for group in optimizer.param_groups:
             group["lr"] = group["peak_lr"] * factor
         optimizer.zero_grad()
-        loss = self.task.loss(self.model(trimmed(features)), target, weight)
+        loss = self.model.training_loss(features, target, weight, self.task)
         self.manual_backward(loss)
         if settings.gradient_clip:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), settings.gradient_clip)

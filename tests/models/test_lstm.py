@@ -18,7 +18,7 @@ from shopkit.runtime.artifact import open_session
 from shopkit.testing.data import feature_spec, steps
 from shopkit.training.scores import model_scores
 
-SPEC = feature_spec(sequences=True)
+SPEC = feature_spec(reads=["features:sequences"])
 SHAPES = list(itertools.product(("lstm", "gru"), (False, True), (1, 2)))
 
 

@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shopkit.features.tensors import Ragged
 from shopkit.models.base import Arrays
 from shopkit.training import batches as module
 from shopkit.training.batches import Batches, epoch_seed, trimmed
@@ -108,10 +109,26 @@ def test_batches_hold_rows_of_like_length_in_an_order_of_chance():
 
 
 def test_a_batch_is_cut_to_its_longest_row():
-    batch = {"sequence_ids": torch.ones(2, 9, 1), "lengths": torch.tensor([3, 5]), "dense": torch.ones(2, 7)}
+    batch = {"sequence_ids": np.ones((2, 9, 1)), "lengths": np.array([3, 5]), "dense": np.ones((2, 7))}
     assert {name: tuple(values.shape) for name, values in trimmed(batch).items()} == {
         "sequence_ids": (2, 5, 1),
         "lengths": (2,),
         "dense": (2, 7),
     }
-    assert trimmed({**batch, "lengths": torch.tensor([0, 0])})["sequence_ids"].shape == (2, 1, 1)
+    assert trimmed({**batch, "lengths": np.array([0, 0])})["sequence_ids"].shape == (2, 1, 1)
+
+
+def test_ragged_rows_are_padded_to_the_longest_of_their_own_batch():
+    lengths = np.random.default_rng(0).integers(0, 30, 500)
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    tokens = Ragged(np.repeat(np.arange(1, 501, dtype=np.int32), lengths), offsets, np.int64)
+    batches = Batches(Arrays({"tokens": tokens, "token_lengths": lengths}, np.arange(500)), 50, seed=0)
+    seen = []
+    for chunk in batches:
+        for batch, rows in zip(chunk["tokens"], torch.split(chunk["target"], batches.rows), strict=True):
+            assert batch.dtype == torch.int64
+            assert batch.shape == (len(rows), max(1, lengths[rows].max()))
+            inside = torch.arange(batch.shape[1]) < torch.from_numpy(lengths)[rows].unsqueeze(1)
+            assert torch.equal(batch, torch.where(inside, rows.unsqueeze(1) + 1, 0))
+            seen += rows.tolist()
+    assert sorted(seen) == list(range(500))
