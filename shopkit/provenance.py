@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from shopkit.runs import FORMAT_VERSION, PARTIAL, Run, file_hash, read_json, write_json
+from shopkit.secrecy import blotted
 
 LIBRARIES = (
     "duckdb",
@@ -59,8 +60,8 @@ def versions(distributions: Iterable[str]) -> dict[str, str]:
 
 
 def identity(config: Mapping[str, Any], fingerprint: str, library_versions: Mapping[str, str]) -> str:
-    """Equal for runs that compute the same: hash of config, data and versions."""
-    kept = {key: value for key, value in config.items() if key not in _NOT_IDENTITY}
+    """Equal for runs that compute the same: hash of config (but no password in it), data and versions."""
+    kept = blotted({key: value for key, value in config.items() if key not in _NOT_IDENTITY})
     text = json.dumps([kept, fingerprint, dict(library_versions)], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -5,7 +5,6 @@ Stages hand over through the folder, so a resumed run goes the same way as one t
 
 from __future__ import annotations
 
-import re
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -33,6 +32,7 @@ from shopkit.report import render
 from shopkit.runs import Run, replacing, write_json
 from shopkit.runtime import Predictor
 from shopkit.schema import PARTS, Column, Role, Schema
+from shopkit.secrecy import blotted
 from shopkit.sources.base import Tables
 from shopkit.split import Split, assign
 from shopkit.tasks.base import Task
@@ -48,7 +48,6 @@ Announce = Callable[[str, str, float], None]
 """Told of each finished stage: its name, one line of what came out, seconds."""
 
 STAGES = ("examples", "split", "features", "train", "export", "evaluate")
-_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 
 
 class Way:
@@ -120,9 +119,9 @@ class Way:
     def _write_config(self) -> None:
         from omegaconf import OmegaConf
 
-        text = OmegaConf.to_yaml(OmegaConf.create(dict(self.experiment.raw)))
+        text = OmegaConf.to_yaml(OmegaConf.create(blotted(self.experiment.raw)))
         with replacing(self.run.config_path) as temporary:
-            temporary.write_text(_CREDENTIALS.sub("***@", text), encoding="utf-8")
+            temporary.write_text(text, encoding="utf-8")
 
     # -- what earlier stages left -------------------------------------------------------------------------------
 

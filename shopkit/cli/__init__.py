@@ -48,6 +48,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader of a pipe has gone (`shopkit list | head`); closing stderr keeps Python from complaining at exit.
         sys.stderr.close()
         return 0
+    except Exception:
+        # What nobody foresaw is shown whole, for the report of a bug; a driver's message may hold the URL it was given.
+        import traceback
+
+        from shopkit.secrecy import without_secrets
+
+        print(without_secrets(traceback.format_exc()), end="", file=sys.stderr)
+        return 1
 
 
 def _dispatch(given: Sequence[str]) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from shopkit.errors import ConfigError
+from shopkit.secrecy import blotted
 
 _OVERRIDE = re.compile(r"(?P<sign>\+\+|\+|~)?(?P<key>[^=+~\s][^=\s]*)(?P<value>=.*)?", re.DOTALL)
 
@@ -76,7 +77,7 @@ def _rewrite(text: str, groups: Collection[str], further_groups: Collection[str]
         rewritten = f"+{key}{value}"
     else:
         rewritten = f"++{key}{value}"
-    return Override(text, sign, key, value.removeprefix("="), rewritten)
+    return Override(blotted(text), sign, key, value.removeprefix("="), rewritten)
 
 
 def _partial(value: str) -> str:
