@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any
 from shopkit import provenance
 from shopkit.errors import DataError, RunError
 from shopkit.evaluation.settings import named_baseline
+from shopkit.pins import check_pins
 from shopkit.registry import Registry, load_registry
 from shopkit.runs import PARTIAL, Run, lock
 from shopkit.sources.base import Source
+from shopkit.sources.privacy import with_hashed_keys
 from shopkit.stages import Announce, Way
 
 if TYPE_CHECKING:
@@ -63,10 +65,11 @@ def execute(
 ) -> Run:
     """Run a composed experiment in `folder` (`….partial`), and give the folder its final name at the end."""
     registry = registry or load_registry()
+    check_pins(experiment.plugins)
     announce = announce or (lambda stage, line, seconds: None)
     source: Source = registry.build(experiment.source, *([data] if data is not None else []))
     try:
-        tables = source.open()
+        tables = with_hashed_keys(source.open(), experiment.privacy)
     except OSError as error:
         raise DataError(f"source {experiment.source.name}: {error}") from error
     versions = provenance.versions(_plugins(registry, experiment))

@@ -41,7 +41,7 @@ SEALED = (
 )
 IDENTITY = "identity.json"
 _NAME = re.compile(r"[\w.-]+")
-_NOT_IDENTITY = ("resume", "logger", "name")
+_NOT_IDENTITY = ("resume", "logger", "name", "plugins")
 """Config keys that do not change what a run computes."""
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from shopkit.errors import ConfigError
 from shopkit.evaluation.settings import EvaluationSettings
 from shopkit.features.settings import FeaturePlan
 from shopkit.registry import Choice
+from shopkit.sources.settings import PrivacySettings
 from shopkit.training.settings import LoggerSettings, TrainerSettings
 
 __all__ = ["FIELDS", "SECTIONS", "Choice", "Experiment", "General"]
@@ -20,6 +21,7 @@ SECTIONS: dict[str, tuple[str, type]] = {
     "trainer": ("default", TrainerSettings),
     "logger": ("default", LoggerSettings),
     "evaluation": ("default", EvaluationSettings),
+    "privacy": ("default", PrivacySettings),
 }
 """Config group of plain settings → the option made from the dataclass's defaults, and the dataclass."""
 
@@ -34,6 +36,9 @@ class General:
     """Seed of every random choice."""
     resume: bool = False
     """Go on with the unfinished run of the same configuration and data, if there is one."""
+    plugins: dict[str, str] = field(default_factory=dict)
+    """Package of a plugin → `sha256:…` of its files, as `shopkit plugins list --hashes` shows it. One that was changed since
+    is not run."""
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[\w][\w.-]*", self.name):
@@ -49,6 +54,7 @@ class Experiment:
     name: str
     seed: int
     resume: bool
+    plugins: dict[str, str]
     source: Choice
     view: Choice
     split: Choice
@@ -59,9 +65,10 @@ class Experiment:
     trainer: TrainerSettings
     logger: LoggerSettings
     evaluation: EvaluationSettings
+    privacy: PrivacySettings
     raw: Mapping[str, Any]
     """The same as plain data, as it is written into the run."""
 
 
-FIELDS = [field.name for field in fields(Experiment) if field.name != "raw"]
+FIELDS = [one.name for one in fields(Experiment) if one.name != "raw"]
 """The keys at the top of a configuration, in order."""
