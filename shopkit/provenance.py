@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
 import re
 from collections.abc import Iterable, Mapping
@@ -57,6 +58,12 @@ def versions(distributions: Iterable[str]) -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
+
+
+def determinism(train: Mapping[str, Any]) -> dict[str, Any]:
+    """What else the last bits of a result hang on: the machine, and how training used it."""
+    machine = {"system": platform.system(), "machine": platform.machine(), "cpu_cores": os.cpu_count()}
+    return {**machine, **{key: train.get(key) for key in ("device", "threads", "deterministic")}}
 
 
 def identity(config: Mapping[str, Any], fingerprint: str, library_versions: Mapping[str, str]) -> str:

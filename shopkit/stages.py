@@ -86,6 +86,7 @@ class Way:
                 "seed": self.experiment.seed,
                 "versions": dict(self.versions),
                 "fingerprint": self.tables.fingerprint,
+                "determinism": provenance.determinism(self._facts("train")),
             },
         )
         self._stage("report")
@@ -266,6 +267,9 @@ class Way:
             "best_epoch": result.best_epoch,
             "seconds": round(result.seconds, 3),
             "n_parameters": model.n_parameters,
+            "device": result.device,
+            "threads": result.threads,
+            "deterministic": result.deterministic,
             "monitor": {"name": self.task.monitor.name, "mode": self.task.monitor.mode},
             **result.facts,
         }

@@ -93,6 +93,22 @@ class Composer:
         overrides = self.rewritten(typed)
         return self._composed(overrides, [override.rewritten for override in overrides])
 
+    def recompose(self, file: Path, typed: Sequence[str] = ()) -> Experiment:
+        """The experiment of a whole configuration, as a run has it in `config.yaml`, with overrides of values.
+
+        Raises:
+            ConfigError: as `compose` does.
+        """
+        import yaml  # type: ignore[import-untyped]
+        from omegaconf import OmegaConf
+
+        overrides = self.rewritten(typed)
+        with self._in_our_words(overrides):
+            config = OmegaConf.load(file)
+            for override in overrides:
+                OmegaConf.update(config, override.key, yaml.safe_load(override.rewritten.partition("=")[2]))
+        return self.check(config, overrides)
+
     def compose_sweep(self, typed: Sequence[str]) -> None:
         """Check every value of a sweep before its first job starts; raises `ConfigError`."""
         overrides = self.rewritten(typed)

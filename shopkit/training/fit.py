@@ -43,6 +43,11 @@ class FitResult:
     """What an estimator says of its fit (iterations, loss, …)."""
     seconds: float = 0.0
     """Wall-clock time of this call."""
+    device: str = "cpu"
+    threads: int = 0
+    """CPU threads of torch while training; 0 for an estimator."""
+    deterministic: bool = True
+    """Whether only kernels were used that give the same bits each time."""
 
 
 def fit(
@@ -99,7 +104,14 @@ def fit(
     _write_history(folder / HISTORY, state.history)
     model.cpu().load_state_dict(state.best)
     model.eval()
-    return FitResult(state.history, state.best_epoch, seconds=time.perf_counter() - start)
+    return FitResult(
+        state.history,
+        state.best_epoch,
+        seconds=time.perf_counter() - start,
+        device=_device(settings),
+        threads=settings.threads or torch.get_num_threads(),
+        deterministic=settings.deterministic,
+    )
 
 
 def fit_estimator(
@@ -138,6 +150,14 @@ def _write_history(path: Path, history: list[dict[str, float]]) -> None:
         writer = csv.DictWriter(stream, fieldnames=list(history[0]))
         writer.writeheader()
         writer.writerows(history)
+
+
+def _device(settings: TrainerSettings) -> str:
+    """`cpu`, or the name of the accelerator that Lightning takes by these settings."""
+    wanted = settings.accelerator
+    if wanted == "cpu" or (wanted == "auto" and not torch.accelerator.is_available()):
+        return "cpu"
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else wanted
 
 
 @contextmanager
