@@ -5,7 +5,6 @@ Stages hand over through the folder, so a resumed run goes the same way as one t
 
 from __future__ import annotations
 
-import re
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -47,6 +46,7 @@ from shopkit.runs import Run, replacing, write_json
 from shopkit.runtime import Predictor
 from shopkit.runtime.images import of_one_size
 from shopkit.schema import PARTS, Column, Role, Schema
+from shopkit.secrecy import blotted
 from shopkit.sources.base import Tables
 from shopkit.split import Rows, Split, assign
 from shopkit.tasks.base import Task
@@ -62,7 +62,6 @@ Announce = Callable[[str, str, float], None]
 """Told of each finished stage: its name, one line of what came out, seconds."""
 
 STAGES = ("examples", "split", "features", "train", "export", "evaluate")
-_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 
 
 class Way:
@@ -106,6 +105,7 @@ class Way:
                 "seed": self.experiment.seed,
                 "versions": dict(self.versions),
                 "fingerprint": self.tables.fingerprint,
+                "determinism": provenance.determinism(self._facts("train")),
             },
         )
         self._stage("report")
@@ -139,9 +139,9 @@ class Way:
     def _write_config(self) -> None:
         from omegaconf import OmegaConf
 
-        text = OmegaConf.to_yaml(OmegaConf.create(dict(self.experiment.raw)))
+        text = OmegaConf.to_yaml(OmegaConf.create(blotted(self.experiment.raw)))
         with replacing(self.run.config_path) as temporary:
-            temporary.write_text(_CREDENTIALS.sub("***@", text), encoding="utf-8")
+            temporary.write_text(text, encoding="utf-8")
 
     # -- what earlier stages left -------------------------------------------------------------------------------
 
@@ -306,6 +306,9 @@ class Way:
             "best_epoch": result.best_epoch,
             "seconds": round(result.seconds, 3),
             "n_parameters": model.n_parameters,
+            "device": result.device,
+            "threads": result.threads,
+            "deterministic": result.deterministic,
             "monitor": {"name": self.task.monitor.name, "mode": self.task.monitor.mode},
             **result.facts,
         }

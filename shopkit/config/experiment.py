@@ -12,6 +12,7 @@ from shopkit.errors import ConfigError
 from shopkit.evaluation.settings import EvaluationSettings
 from shopkit.features.settings import FeaturePlan
 from shopkit.registry import Choice
+from shopkit.sources.settings import PrivacySettings
 from shopkit.training.settings import LoggerSettings, TrainerSettings
 
 __all__ = ["FIELDS", "SECTIONS", "Choice", "Experiment", "General"]
@@ -22,6 +23,7 @@ SECTIONS: dict[str, tuple[str, type]] = {
     "trainer": ("default", TrainerSettings),
     "logger": ("default", LoggerSettings),
     "evaluation": ("default", EvaluationSettings),
+    "privacy": ("default", PrivacySettings),
 }
 """Config group of plain settings → the option made from the dataclass's defaults, and the dataclass."""
 
@@ -40,6 +42,9 @@ class General:
     """More exporters of the same run, each by its name or as `{name: …, <settings>}`; their files stand in `exports/`."""
     cv: int = 0
     """Folds of a cross-validation, made as `split` says: by rows, by groups, or forward in time. 0 makes one run."""
+    plugins: dict[str, str] = field(default_factory=dict)
+    """Package of a plugin → `sha256:…` of its files, as `shopkit plugins list --hashes` shows it. One that was changed since
+    is not run."""
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[\w][\w.-]*", self.name):
@@ -58,6 +63,7 @@ class Experiment:
     seed: int
     resume: bool
     cv: int
+    plugins: dict[str, str]
     source: Choice
     view: Choice
     contract: ContractSettings
@@ -70,6 +76,7 @@ class Experiment:
     trainer: TrainerSettings
     logger: LoggerSettings
     evaluation: EvaluationSettings
+    privacy: PrivacySettings
     raw: Mapping[str, Any]
     """The same as plain data, as it is written into the run."""
 

@@ -16,7 +16,6 @@ from shopkit.schema import MISSING_TIME
 
 N_BINS = 10
 N_CATEGORIES = 20
-MODERATE, LARGE = 0.1, 0.25
 FREE_TEXT, FREE_TEXT_ROWS = 0.5, 100
 """Texts of which more than this share are distinct, in so many rows at least, are compared by their length."""
 
