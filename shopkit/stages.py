@@ -246,7 +246,10 @@ class Way:
             "fingerprint": self.tables.fingerprint,
             "time_zone": self.tables.time_zone,
         }
-        left_out, aside = sum(made.left_out.values()), sum(made.left_out[reason] for reason in made.left_out if QUARANTINE in reason)
+        left_out, aside = (
+            sum(made.left_out.values()),
+            sum(made.left_out[reason] for reason in made.left_out if QUARANTINE in reason),
+        )
         also = f", {left_out:,} left out" + (f", {aside:,} of them in {QUARANTINE}" if aside else "") if left_out else ""
         return f"{made.n_rows:,} examples with {len(made.schema.of_role('feature'))} columns{also}", facts
 
@@ -317,7 +320,8 @@ class Way:
 
     def _export(self) -> tuple[str, dict[str, Any]]:
         features, model, task = self.features, self.model, self.task
-        fit_decision(task, model, features.arrays(self.split, "validation"))
+        validation = features.arrays(self.split, "validation")
+        fit_decision(task, model, validation)
         inputs = features.schema.of_role("feature")
         transform = features.transformer()
         fitted = Fitted(

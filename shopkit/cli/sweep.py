@@ -64,7 +64,9 @@ def page(folder: Path) -> Path | None:
     if any(primary_metric(one) != name for one in metrics.values()):
         return None
     options = [dict(text.lstrip("+").partition("=")[::2] for text in entry["overrides"]) for entry in entries]
-    swept = [key for key in dict.fromkeys(key for given in options for key in given) if len({given.get(key) for given in options}) > 1]
+    swept = [
+        key for key in dict.fromkeys(key for given in options for key in given) if len({given.get(key) for given in options}) > 1
+    ]
     runs = dict((entry["number"], run) for entry, run in done)
     trials = []
     for entry, given in zip(entries, options, strict=True):

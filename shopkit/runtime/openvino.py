@@ -56,7 +56,7 @@ class OpenVINOPredictor(Predictor):
             open_session(folder / DECISION),
             description.facts["tensors"],
         )
-        self._ready(folder, chain, description)
+        self._ready(folder, chain, description, {})
 
 
 class Chain:

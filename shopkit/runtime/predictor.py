@@ -35,9 +35,9 @@ class Predictor:
         path = Path(path)
         path = path / "model.onnx" if path.is_dir() else path
         session = open_session(path, threads, providers)
-        self._ready(path, session, describe(session, path))
+        self._ready(path, session, describe(session, path), options)
 
-    def _ready(self, path: Path, session: Any, description: Description) -> None:
+    def _ready(self, path: Path, session: Any, description: Description, options: Mapping[str, Any]) -> None:
         self.path, self.session, self.description = path, session, description
         self.schema: Schema = description.schema
         self._columns = [(column, self.description.inputs[column.name]) for column in self.schema.of_role("feature")]

@@ -145,9 +145,7 @@ class Task(ABC):
         """Output that is no number → where scores that differ by `margin` at most, both (N, n_outputs), cannot tip it: bool, of
         the output's shape. The export check takes only such places for different."""
         arrays = [ndx.asarray(values.astype(np.float32)) for values in (scores - margin, scores, scores + margin)]
-        lower, middle, upper = (
-            {name: array.unwrap_numpy() for name, array in self.decide(array).items()} for array in arrays
-        )
+        lower, middle, upper = ({name: array.unwrap_numpy() for name, array in self.decide(array).items()} for array in arrays)
         names = [output.name for output in self.outputs if output.dtype != "float32"]
         return {name: (lower[name] == middle[name]) & (upper[name] == middle[name]) for name in names}
 
