@@ -52,4 +52,7 @@ def read(folder: Path) -> State:
 
 def write(folder: Path, state: State) -> None:
     with replacing(folder / FILE) as temporary:
-        torch.save(vars(state), temporary)
+        try:
+            torch.save(vars(state), temporary)
+        except RuntimeError as error:  # how torch says that the disk is full
+            raise OSError(f"torch could not write all of it ({str(error).splitlines()[0]})") from error
