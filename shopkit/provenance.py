@@ -39,6 +39,7 @@ SEALED = (
     "model.onnx",
     "predictions.parquet",
     "metrics.json",
+    "cases.json",
 )
 IDENTITY = "identity.json"
 SWEEP = "_sweep"

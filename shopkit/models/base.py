@@ -61,7 +61,7 @@ class Model(nn.Module, ABC):
         return {}
 
     def attention(self, batch: Batch) -> Tensor | None:
-        """How much the answer looks at each token, (batch, length) with rows that sum to 1; None for a model without attention."""
+        """How much the answer looks at each token, (batch, length), rows that sum to 1; None for a model without attention."""
         return None
 
     def parameter_groups(self, lr: float, weight_decay: float) -> list[dict[str, Any]]:
@@ -81,6 +81,8 @@ class Arrays:
     """float32 (N,)."""
     groups: np.ndarray | None = None
     """int64 (N,): the group a row belongs to, for tasks that measure within groups."""
+    times: np.ndarray | None = None
+    """int64 (N,): the time of a row, seconds UTC, for estimators that let the recent count more. Rows are in order of time."""
 
     def __len__(self) -> int:
         return len(self.target)
@@ -107,8 +109,8 @@ class Estimator(ABC):
         """float32 (N, n_outputs): what the exported graph must answer."""
 
     def contributions(self, features: FeatureArrays, direction: np.ndarray) -> dict[str, np.ndarray] | None:
-        """What each place of each array adds to Σ direction · scores, exactly: array → float, of its shape (a bag's is that of
-        `bag_weights`). None for one whose scores are no such sum.
+        """What each place of each array adds to Σ direction · scores, exactly, beside a row whose numbers and ids are all 0:
+        array → float, of its shape (of a bag, under `bag_weights`). None for one whose scores are no such sum.
 
         Args:
             direction: float64 (N, n_outputs).

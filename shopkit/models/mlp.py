@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from shopkit.features.base import FeatureSpec
 from shopkit.models.base import Batch, Model
-from shopkit.models.mlp_folded import FoldedMLP
+from shopkit.models.mlp_folded import FoldedMLP, bag_sum
 from shopkit.models.settings import MLPSettings
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": F.relu, "silu": F.silu, "gelu": F.gelu}
@@ -49,10 +49,11 @@ class Norm(nn.Module):
 
 
 class InputLayer(nn.Module):
-    """Dense blocks and ids → the first hidden layer before its nonlinearity, (batch, width).
+    """Dense blocks, ids and bags → the first hidden layer before its nonlinearity, (batch, width).
 
-    Each block is embedded linearly, each id by a table; as no nonlinearity follows, the embeddings multiply into the weights of
-    the layer. That happens once for each batch here (`weight`), and once for all at export.
+    Each block is embedded linearly, each id by a table, each term of a bag by a row of the layer itself; as no nonlinearity
+    follows, the embeddings multiply into the weights of the layer. That happens once for each batch here (`weight`), and once
+    for all at export.
     """
 
     block_of: Tensor
@@ -83,7 +84,11 @@ class InputLayer(nn.Module):
             cardinalities = torch.tensor(features.cardinalities)
             self.register_buffer("offsets", cardinalities.cumsum(0) - cardinalities, persistent=False)
             self.table = nn.Parameter(torch.randn(int(cardinalities.sum()), settings.category_dim))
+            self.looked_up = nn.Identity()
             self.category = uniform(n_ids, settings.category_dim, width, fan_in=fan_in)
+        if features.n_bag:
+            # From 0: a rare term's start would outlast its few gradients.
+            self.terms = nn.Parameter(torch.zeros(features.n_bag, width))
 
     def weight(self) -> Tensor:
         """(n_dense, width): the embeddings multiplied into the layer."""
@@ -99,10 +104,12 @@ class InputLayer(nn.Module):
                 x = x * self.block_dropout(x.new_ones(len(x), len(self.dense)))[:, self.block_of]
             z = torch.addmm(z, x, self.weight())
         if "ids" in batch:
-            x = F.embedding(batch["ids"] + self.offsets, self.table)  # (batch, n_ids, category_dim)
+            x = self.looked_up(F.embedding(batch["ids"] + self.offsets, self.table))  # (batch, n_ids, category_dim)
             if self.training and self.block_dropout.p:
                 x = x * self.block_dropout(x.new_ones(*x.shape[:2], 1))
             z = z + x.flatten(1) @ self.category.flatten(0, 1)
+        if "bag_ids" in batch:
+            z = z + bag_sum(batch["bag_ids"], self.block_dropout(batch["bag_weights"]), self.terms)
         return z
 
 
@@ -159,6 +166,9 @@ class MLP(Model):
 
     def for_export(self) -> FoldedMLP:
         return FoldedMLP(self)
+
+    def entries(self) -> dict[str, nn.Module]:
+        return {"ids": self.input.looked_up} if self.features.n_ids else {}
 
     def parameter_groups(self, lr: float, weight_decay: float) -> list[dict[str, Any]]:
         """Weights and embeddings decay; biases, the members' scales and normalisation do not."""

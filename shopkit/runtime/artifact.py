@@ -36,6 +36,8 @@ class Description:
     """Name of the input int64 (N,) that takes the lengths of the rows' sequences; empty where there are none."""
     outputs: tuple[dict[str, Any], ...]
     """Name, dtype, meaning, unit and classes of each output."""
+    options: tuple[dict[str, Any], ...]
+    """What a caller may ask for beside the columns: name, input, dtype, shape, default and meaning of each."""
     facts: dict[str, Any]
     """The whole metadata object: experiment, task, threshold, versions, fingerprint, …"""
 
@@ -49,7 +51,12 @@ class Description:
                 "Install the shopkit version it was made with, or export it again."
             )
         return cls(
-            Schema.from_json(facts["schema"]), dict(facts["inputs"]), facts.get("lengths", ""), tuple(facts["outputs"]), facts
+            Schema.from_json(facts["schema"]),
+            dict(facts["inputs"]),
+            facts.get("lengths", ""),
+            tuple(facts["outputs"]),
+            tuple(facts.get("options", ())),
+            facts,
         )
 
 
