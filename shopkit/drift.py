@@ -187,13 +187,15 @@ def population_stability(train: np.ndarray, test: np.ndarray) -> float:
 
 
 def training_statistics(schema: Schema, read: Any) -> dict[str, Statistics]:
-    """Statistics of every feature column.
+    """Statistics of every feature column but images.
 
     Args:
         read: column name → canonical values of the training part; asked for one column at a time.
     """
     found = {}
     for column in schema.of_role("feature"):
+        if column.kind == "image":
+            continue
         values = read(column.name)
         found[column.name] = statistics(values[:: max(1, len(values) // MOST_ROWS)], column.kind)
     return found

@@ -89,7 +89,7 @@ def _answer(
     raw = predictor.canonical(given, first_row)
     if on_columns is not None:
         on_columns(predictor, raw)
-    outputs = predictor.table(predictor.run(predictor.feed(raw, first_row)))
+    outputs = predictor.table(predictor.answer(raw, first_row))
     columns: dict[str, Any] = {name: given[name] for name in keys if name in given}
     columns |= {name: pa.array(values) for name, values in outputs.items()}
     return pa.RecordBatch.from_pydict(columns)

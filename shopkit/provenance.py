@@ -106,7 +106,10 @@ def refuse_another(folder: Path, wanted: str, resume: bool) -> None:
 
 def _identity_of(path: Path) -> str | None:
     marker = path / IDENTITY
-    return str(read_json(marker)["identity"]) if marker.is_file() else None
+    try:
+        return str(read_json(marker)["identity"]) if marker.is_file() else None
+    except (ValueError, KeyError, OSError):  # damaged: no run that can be known again
+        return None
 
 
 def seal(run: Run, facts: Mapping[str, Any]) -> None:

@@ -176,7 +176,10 @@ class Run:
     def facts(self, stage: str) -> dict[str, Any] | None:
         """What a finished stage reported, or None if it has not finished."""
         marker = self.path / "stages" / f"{stage}.json"
-        return dict(read_json(marker)) if marker.is_file() else None
+        try:
+            return dict(read_json(marker)) if marker.is_file() else None
+        except ValueError as error:
+            raise RunError(f"{marker} is damaged ({error}). Delete it, and start again with resume=true.") from error
 
     def finish_stage(self, stage: str, facts: Mapping[str, Any]) -> None:
         """Mark a stage as finished: its results are whole."""

@@ -62,6 +62,8 @@ Announce = Callable[[str, str, float], None]
 """Told of each finished stage: its name, one line of what came out, seconds."""
 
 STAGES = ("examples", "split", "features", "train", "export", "evaluate")
+_OF_THE_DISK = (duckdb.IOException, duckdb.TransactionException, duckdb.OutOfMemoryException, duckdb.InvalidInputException)
+"""DuckDB's errors of files that are gone, damaged, or cannot grow."""
 
 
 class Way:
@@ -122,7 +124,7 @@ class Way:
         start = time.perf_counter()
         try:
             line, facts = getattr(self, f"_{name}")()
-        except (OSError, duckdb.IOException) as error:
+        except (OSError, *_OF_THE_DISK) as error:
             raise RunError(
                 f"The stage {name} of {self.run.path} stopped: {getattr(error, 'strerror', None) or error}. What was finished is "
                 "kept: make room (or mend what is named), and start the same command with resume=true."

@@ -25,9 +25,10 @@ from shopkit.views.base import Examples
 from shopkit.views.infer import RawColumn, infer_schema, raw_columns
 
 BATCH_ROWS = 65_536
+_DRIVER_ERRORS = frozenset({"OperationalError", "InterfaceError", "DatabaseError"})
+QUARANTINE = "quarantine.parquet"
 IMAGE_ROWS = 1024
 """Rows at once where each has an image."""
-QUARANTINE = "quarantine.parquet"
 ROW_KEY = "row"
 """The key made for examples that have none: their row number in the source, from 0."""
 FLOAT32_MAX = 3.4028234663852886e38
@@ -96,9 +97,15 @@ def _run_view(table: ir.Table, path: Path) -> None:
     if connection.name == "duckdb":
         connection.to_parquet(table, path)
         return
-    with table.to_pyarrow_batches(chunk_size=BATCH_ROWS) as batches, pq.ParquetWriter(path, batches.schema) as writer:
-        for batch in batches:
-            writer.write_batch(batch)
+    try:
+        with table.to_pyarrow_batches(chunk_size=BATCH_ROWS) as batches, pq.ParquetWriter(path, batches.schema) as writer:
+            for batch in batches:
+                writer.write_batch(batch)
+    except Exception as error:
+        # Every driver has errors of its own; by PEP 249 they descend from classes of these names.
+        if _DRIVER_ERRORS.isdisjoint(cls.__name__ for cls in type(error).__mro__):
+            raise
+        raise DataError(f"The database broke off while the examples were read from it: {str(error).splitlines()[0]}") from error
 
 
 def _row_key(table: ir.Table) -> str:

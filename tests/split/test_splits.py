@@ -213,6 +213,8 @@ def test_given_parts_by_pattern_the_test_part_first():
 def test_a_pattern_that_is_none():
     with pytest.raises(ConfigError, match=r"split\.test: '\[Z' is not a regular expression"):
         GivenSplitSettings(match="pattern", test="[Z")
+
+
 # -- folds of a cross-validation ----------------------------------------------------------------------------------
 
 
