@@ -2,7 +2,7 @@
 #   make demo   sets up and runs the main job on real data
 #   make test   sets up and passes the tests
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-packaging test-slow check bench docs clean
+.PHONY: help demo demo-vision test test-packaging test-slow check bench docs clean
 
 PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3.13 python3))
 VENV := .venv
@@ -19,6 +19,10 @@ help: ## say what there is
 demo: $(VENV)/.demo ## set up, then train on 1.47 million real transactions and write a report
 	@echo "== running: shopkit run +experiment=purchase_intent (a finished run with the same data and settings is shown again)"
 	@$(BIN)/shopkit run +experiment=purchase_intent resume=true
+
+demo-vision: $(VENV)/.vision ## set up, then tell articles on photographs apart
+	@echo "== running: shopkit run +experiment=product_image (a finished run with the same data and settings is shown again)"
+	@$(BIN)/shopkit run +experiment=product_image resume=true
 
 test: $(VENV)/.dev ## set up, then run the default tests
 	@echo "== running the tests on $(JOBS) processes"
@@ -58,6 +62,11 @@ $(VENV)/.demo: $(VENV)/.created pyproject.toml constraints.txt $(wildcard plugin
 	@echo "== installing shopkit with ONNX Runtime for the $(RUNTIME) (a few minutes the first time, nothing the next)"
 	@$(PIP) torch
 	@$(PIP) -e ".[$(RUNTIME),train,demo]" -e plugins/shopkit-gbdt
+	@touch $@
+
+$(VENV)/.vision: $(VENV)/.demo plugins/shopkit-vision/pyproject.toml
+	@echo "== installing shopkit-vision"
+	@$(PIP) -e ".[$(RUNTIME),train,demo]" -e plugins/shopkit-vision
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.demo

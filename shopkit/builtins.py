@@ -159,12 +159,14 @@ def shopkit_features() -> list[Component]:
             features.WordpieceSettings,
             "shopkit.features.wordpiece:Wordpiece",
             "The word pieces of a text, as BERT reads them",
+            frozenset({"onnx:custom"}),
         ),
         Component(
             "characters",
             features.CharactersSettings,
             "shopkit.features.characters:Characters",
             "The characters of a text, for models that learn to read",
+            frozenset({"onnx:custom"}),
         ),
     ]
 

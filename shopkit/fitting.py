@@ -207,6 +207,8 @@ def fit_model(
 
 def fit_decision(task: Task, model: FittedModel, validation: Arrays) -> None:
     """Fit the task's decision to a model's scores of the validation part, made and summed up in blocks."""
+    if not task.fits_decision:
+        return
 
     def summary(rows: slice, scores: np.ndarray) -> np.ndarray:
         target = torch.from_numpy(np.array(validation.target[rows]))

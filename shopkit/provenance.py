@@ -114,7 +114,8 @@ def _identity_of(path: Path) -> str | None:
 
 def seal(run: Run, facts: Mapping[str, Any]) -> None:
     """Write the manifest: the hash of every sealed file, and what the run was made from."""
-    files = {name: file_hash(run.path / name) for name in SEALED if (run.path / name).is_file()}
+    assets = (run.facts("features") or {}).get("assets", [])
+    files = {name: file_hash(run.path / name) for name in (*SEALED, *assets) if (run.path / name).is_file()}
     write_json(run.manifest_path, {"format_version": FORMAT_VERSION, "files": files, **facts})
 
 

@@ -30,13 +30,17 @@ from shopkit.settings import build
 RESTRICT = "SHOPKIT_PLUGINS"
 BUILTINS = "shopkit.builtins"
 
-_RECOMMEND = "popular markov item_knn session_knn ease blend mf two_tower gru4rec sasrec"
+_RECOMMEND = "popular markov item_knn session_knn ease als mf two_tower gru4rec sasrec blend"
 FIRST_PARTY: dict[str, dict[str, str]] = {
     "models": {
         **dict.fromkeys(("gbdt", "hist_gbdt"), "shopkit-gbdt"),
         **dict.fromkeys(_RECOMMEND.split(), "shopkit-recommend"),
+        "cnn": "shopkit-vision",
     },
+    "sources": dict.fromkeys(("fashion_mnist", "image_folder"), "shopkit-vision"),
+    "features": {**dict.fromkeys(("image", "pixels"), "shopkit-vision"), "catalogue": "shopkit-recommend"},
     "views": dict.fromkeys(("interactions", "item_sequences", "session_prefixes"), "shopkit-recommend"),
+    "exporters": {"item_index": "shopkit-recommend"},
     "tasks": {"next_item": "shopkit-recommend"},
 }
 """Family → component → the first-party plugin that has it, for the hint given when it is not installed."""

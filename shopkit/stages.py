@@ -386,6 +386,8 @@ class Way:
         baselines, skipped = self._baselines()
         settings = self.experiment.evaluation
         metrics = evaluate(self.task, parts, settings=settings, predict=predict, baselines=baselines, seed=self.experiment.seed)
+        if metrics["protocol"]:
+            metrics["protocol"] = f"split {self.experiment.split.name}; {metrics['protocol']}"
         target = self._column("target", "test")
         keys = {column.name: readable(test.keys[column.name], column) for column in self.keys}
         answers = {name: pa.array(values) for name, values in predictor.table(test.outputs).items()}

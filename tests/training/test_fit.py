@@ -36,6 +36,19 @@ def train(
     return model, result
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_batch_in_parts_trains_as_a_whole_one(features, task, tmp_path, weighted):
+    scores = []
+    for accumulate in (1, 5):
+        torch.manual_seed(0)
+        model = MLP(MLPSettings(hidden=[8], members=1, dropout=0.0), features, 1)
+        chosen = TrainerSettings(max_epochs=2, batch_size=64, ema_decay=0.0, accelerator="cpu", threads=1, accumulate=accumulate)
+        folder = tmp_path / str(accumulate)
+        fit(model, task, table(600, 0, weighted), table(200, 1, weighted), chosen, folder=folder, seed=0)
+        scores.append(model_scores(model, table(200, 2).features))
+    np.testing.assert_allclose(scores[1], scores[0], atol=1e-3)
+
+
 def same_weights(first: MLP, second: MLP) -> bool:
     return all(torch.equal(a, b) for a, b in zip(first.state_dict().values(), second.state_dict().values(), strict=True))
 
