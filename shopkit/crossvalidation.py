@@ -153,5 +153,3 @@ def summarise(experiment: Experiment, metrics: Sequence[Mapping[str, Any]]) -> d
         "n_rows": [{"train": train, "test": test} for train, test in sizes],
         "metrics": {name: mean_of_folds([one["metrics"]["test"][name] for one in metrics], ratio, name) for name in names},
     }
-
-

@@ -137,7 +137,9 @@ class DriftMonitor:
     def report(self) -> dict[str, Any]:
         """Plain data: `n_rows`, `n_looked_at`, and `columns`, the most drifted first, each with
         `column, kind, psi, missing, missing_train, unseen, unseen_train, level`."""
-        columns = [_compared(name, entry, self._counts[name]) for name, entry in self.training.items() if self._counts[name].sum()]
+        columns = [
+            _compared(name, entry, self._counts[name]) for name, entry in self.training.items() if self._counts[name].sum()
+        ]
         order = ("large", "moderate", "none")
         columns.sort(key=lambda entry: (order.index(entry["level"]), -entry["psi"], entry["column"]))
         return {"n_rows": self.n_rows, "n_looked_at": self.n_looked_at, "columns": columns}

@@ -94,9 +94,7 @@ def open_tables(experiment: Experiment, registry: Registry, data: Any = None) ->
 
 
 @contextmanager
-def way(
-    experiment: Experiment, folder: Path, registry: Registry, tables: Tables, announce: Announce
-) -> Iterator[Way | Run]:
+def way(experiment: Experiment, folder: Path, registry: Registry, tables: Tables, announce: Announce) -> Iterator[Way | Run]:
     """The way of a run in its folder, ready to go, or the run if it is found complete; no other process works there meanwhile.
 
     Raises:

@@ -247,7 +247,10 @@ class Way:
             "fingerprint": self.tables.fingerprint,
             "time_zone": self.tables.time_zone,
         }
-        left_out, aside = sum(made.left_out.values()), sum(made.left_out[reason] for reason in made.left_out if QUARANTINE in reason)
+        left_out, aside = (
+            sum(made.left_out.values()),
+            sum(made.left_out[reason] for reason in made.left_out if QUARANTINE in reason),
+        )
         also = f", {left_out:,} left out" + (f", {aside:,} of them in {QUARANTINE}" if aside else "") if left_out else ""
         return f"{made.n_rows:,} examples with {len(made.schema.of_role('feature'))} columns{also}", facts
 

@@ -119,7 +119,10 @@ def _value_rules(name: str, rules: ColumnRules, dtype: str, value: str) -> Itera
         if dtype.startswith(_TIMES):
             raise ConfigError(f"contract.columns.{name}.type is {rules.type}, but the column is {dtype}.")
         whole = f"isfinite({number}) AND {number} = trunc({number})"
-        yield rule(f"is not a {'whole number' if rules.type == 'whole' else 'number'}", whole if rules.type == "whole" else f"{number} IS NOT NULL")
+        yield rule(
+            f"is not a {'whole number' if rules.type == 'whole' else 'number'}",
+            whole if rules.type == "whole" else f"{number} IS NOT NULL",
+        )
     elif rules.type == "time":
         if not is_text and not dtype.startswith(_TIMES):
             raise ConfigError(f"contract.columns.{name}.type is time, but the column is {dtype}. Declare it in source.types.")
@@ -135,7 +138,10 @@ def _value_rules(name: str, rules: ColumnRules, dtype: str, value: str) -> Itera
                 f"contract.columns.{name}: {bound!r} is a {'date' if is_date else 'number'}, but the column is {dtype}."
             )
         shown = bound if is_date else f"{bound:g}"
-        yield rule(f"{word} {shown}", f"{time} {operator} TIMESTAMP {literal(str(bound))}" if is_date else f"{number} {operator} {bound!r}")
+        yield rule(
+            f"{word} {shown}",
+            f"{time} {operator} TIMESTAMP {literal(str(bound))}" if is_date else f"{number} {operator} {bound!r}",
+        )
     if rules.allowed is not None:
         if all(isinstance(item, (int, float)) for item in rules.allowed):
             kept = f"{number} IN ({', '.join(repr(float(item)) for item in rules.allowed)})"
@@ -183,7 +189,9 @@ def _uniqueness(
     wanted += [(f"{name} occurs twice", [name]) for name, rules in columns.items() if rules.unique]
     for number, (title, names) in enumerate(wanted):
         chosen = ", ".join(map(quote, names))
-        known = " AND ".join(f"{quote(name)} IS NOT NULL" for name in names) if title != wanted[0][0] or names != place else "true"
+        known = (
+            " AND ".join(f"{quote(name)} IS NOT NULL" for name in names) if title != wanted[0][0] or names != place else "true"
+        )
         on = " AND ".join(f"examples.{quote(name)} IS NOT DISTINCT FROM r.{quote(name)}" for name in names)
         fetch(
             engine,
@@ -205,8 +213,8 @@ def _set_aside(engine: duckdb.DuckDBPyConnection, rules: Sequence[_Rule], quaran
     with replacing(quarantine) as temporary:
         fetch(
             engine,
-            f"COPY (SELECT examples.* EXCLUDE (file_row_number), {BROKEN} FROM examples JOIN quarantined ON file_row_number = row "
-            f"ORDER BY row) TO {literal(str(temporary))} (FORMAT parquet, COMPRESSION zstd)",
+            f"COPY (SELECT examples.* EXCLUDE (file_row_number), {BROKEN} FROM examples JOIN quarantined "
+            f"ON file_row_number = row ORDER BY row) TO {literal(str(temporary))} (FORMAT parquet, COMPRESSION zstd)",
         )
     found = fetch(engine, "SELECT rule, count(*) FROM quarantined GROUP BY rule ORDER BY rule")
     fetch(engine, "ALTER VIEW examples RENAME TO examples_before_contract")

@@ -49,7 +49,9 @@ def parallel_coordinates(label: str, spokes: Sequence[Spoke], lines: Sequence[Li
     for i, (x, spoke) in enumerate(zip(xs, spokes, strict=True)):
         parts.append(f'<path class="axis" d="M{x:.1f},{TOP:.1f}V{TOP + TALL:.1f}"/>')
         # Neighbours' names at two heights, so that long ones do not run into each other.
-        parts.append(f'<text class="name" x="{x:.1f}" y="{14 if i % 2 == 0 else 26}" text-anchor="middle">{escape(spoke.label)}</text>')
+        parts.append(
+            f'<text class="name" x="{x:.1f}" y="{14 if i % 2 == 0 else 26}" text-anchor="middle">{escape(spoke.label)}</text>'
+        )
         for at, text in spoke.ticks:
             y = TOP + TALL * (1 - at)
             parts.append(f'<text x="{x + 5:.1f}" y="{y + 4:.1f}">{escape(text)}</text>')

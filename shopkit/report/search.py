@@ -96,7 +96,12 @@ def render_search(facts: Plain, path: Path) -> None:
             (title_of(facts, metric), written(metric, estimate.get("value")), interval(metric, estimate))
             for metric, estimate in (facts.get("test") or {}).items()
         ],
-        "contents": [("best", "Best"), ("compared", "All together"), ("settings", "Setting by setting"), ("trials", "Every trial")],
+        "contents": [
+            ("best", "Best"),
+            ("compared", "All together"),
+            ("settings", "Setting by setting"),
+            ("trials", "Every trial"),
+        ],
     }
     with replacing(path) as temporary:
         temporary.write_text(environment(html=True).get_template("search.html.j2").render(context), encoding="utf-8")
@@ -180,7 +185,10 @@ def _coordinates(ranked: Sequence[Trial], keys: Sequence[str], name: str, title:
     spokes = [*(_spoke(ranked, key) for key in keys), _metric_spoke(ranked, name, title, sign)]
     lines = [
         Line(
-            [*(spoke.place(trial.params.get(key)) for spoke, key in zip(spokes, keys, strict=False)), spokes[-1].place(trial.value)],
+            [
+                *(spoke.place(trial.params.get(key)) for spoke, key in zip(spokes, keys, strict=False)),
+                spokes[-1].place(trial.value),
+            ],
             1 - index / max(len(ranked) - 1, 1),
             f"trial {trial.number + 1}: {trial.said}",
         )

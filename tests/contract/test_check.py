@@ -48,7 +48,9 @@ def put_aside(folder: Path) -> pd.DataFrame:
 
 
 def test_clean_rows_leave_no_quarantine(tmp_path: Path) -> None:
-    done = made(table(), tmp_path, columns={"price": {"min": 0, "max": 1e5, "missing": 0}, "code": {"allowed": ["A1", "B2", "C3"]}})
+    done = made(
+        table(), tmp_path, columns={"price": {"min": 0, "max": 1e5, "missing": 0}, "code": {"allowed": ["A1", "B2", "C3"]}}
+    )
     assert (done.n_rows, dict(done.left_out)) == (200, {})
     assert not (tmp_path / "quarantine.parquet").exists()
 
@@ -150,7 +152,10 @@ def test_too_many_broken_rows_stop_the_run_and_are_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("contract", "message"),
     [
-        ({"columns": {"prise": {"min": 0}}}, r"names the column 'prise', which the examples do not have\. Did you mean 'price'\?"),
+        (
+            {"columns": {"prise": {"min": 0}}},
+            r"names the column 'prise', which the examples do not have\. Did you mean 'price'\?",
+        ),
         ({"columns": {"price": {"mim": 0}}}, r"contract\.columns\.price has no setting 'mim'\. Did you mean 'min'\?"),
         ({"columns": {"price": {"min": "2024-01-01"}}}, r"'2024-01-01' is a date, but the column is DOUBLE"),
         ({"columns": {"at": {"min": 5}}}, r"5 is a number, but the column is TIMESTAMP"),
