@@ -259,7 +259,8 @@ def main() -> int:
         print(f"{number + 1:3} {point:18} {said}", flush=True)
     digest = hashlib.sha256(json.dumps(expected, sort_keys=True).encode()).hexdigest()[:16]
     print(
-        f"{given.what}: {killed} killed, {given.n - killed - failed} ended before, {failed} failed; outcome {digest}; {time.perf_counter() - start:.0f} s"
+        f"{given.what}: {killed} killed, {given.n - killed - failed} ended before, {failed} failed; outcome {digest}; "
+        f"{time.perf_counter() - start:.0f} s"
     )
     return int(failed > 0)
 

@@ -68,7 +68,7 @@ FULL = {
 }
 MESSAGES = {
     "features": r"The stage features of .*it\.partial stopped: File too large\. What was finished is kept: make room",
-    "checkpoint": r"Cannot write .*checkpoint\.pt: torch could not write all of it \(.*\)\. Free some space or choose another folder",
+    "checkpoint": r"Cannot write .*checkpoint\.pt: torch could not write all of it \(.*\)\. Free some space or choose",
 }
 
 
