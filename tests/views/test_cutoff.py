@@ -1,4 +1,4 @@
-"""Whatever happens at or past a cut-off, features as of that cut-off and of earlier ones stay the same: for any shop, any cut-off."""
+"""Whatever happens at or past a cut-off, features as of it and of earlier ones stay the same: for any shop, any cut-off."""
 
 from __future__ import annotations
 
