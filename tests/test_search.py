@@ -138,6 +138,11 @@ def test_an_estimator_is_judged_by_the_same_metric(tmp_path: Path) -> None:
     found = search(composer(), settings, [*typed, "model=linear"], tmp_path / "it.partial", data=visits(200))
     value = found.best.metrics["metrics"]["validation"]["auroc"]["value"]
     assert found.facts["best"]["value"] == pytest.approx(value, abs=1e-6)
+    more = replace(settings, n_trials=5)
+    again = search(composer(), more, [*typed, "model=linear", "resume=true"], tmp_path / "b.partial", data=visits(200))
+    assert again.path == found.path
+    assert [trial["number"] for trial in again.facts["trials"]] == [0, 1, 2, 3, 4]
+    again.best.verify()
 
 
 @pytest.mark.parametrize("path", sorted((core_folder() / "hparams_search").glob("*.yaml")), ids=lambda path: path.stem)
