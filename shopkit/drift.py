@@ -1,8 +1,8 @@
 """Drift of new data from the training part, by statistics that an exported file carries in its metadata.
 
-Population stability index over bins of the training part (Siddiqi, "Credit Risk Scorecards", 2006: below 0.1 stable, above 0.25 a
-large shift), the share of missing values, and of categories that training did not see. A shift within what chance gives for so few
-rows is none: for equal distributions the index is about (1/n + 1/m) chi-squared with bins - 1 degrees (Yurdakul, 2018).
+Population stability index over bins of the training part (Siddiqi, "Credit Risk Scorecards", 2006: below 0.1 stable, above
+0.25 a large shift), the share of missing values, and of categories that training did not see. A shift within what chance gives
+for so few rows is none: for equal distributions the index is about (1/n + 1/m) chi-squared with bins - 1 degrees (Yurdakul 2018).
 """
 
 from __future__ import annotations

@@ -125,7 +125,7 @@ class _Searching:
             if settings.pruner == "median"
             else optuna.pruners.NopPruner()
         )
-        direction = {"max": "maximize", "min": "minimize"}[self.monitor[1]]
+        direction = optuna.study.StudyDirection.MAXIMIZE if self.monitor[1] == "max" else optuna.study.StudyDirection.MINIMIZE
         study = optuna.create_study(direction=direction, sampler=samplers[settings.sampler](), pruner=pruner)
         states = {"complete": optuna.trial.TrialState.COMPLETE, "pruned": optuna.trial.TrialState.PRUNED}
         for trial in self.trials:
@@ -299,12 +299,15 @@ def _history(going: Way) -> list[dict[str, float]]:
 
 
 def _validation(going: Way, monitor: str) -> float:
-    """The metric on the validation part, of a model or an estimator alike."""
+    """The metric on the validation part: of the best epoch, or of an estimator's scores."""
+    result = going.model.result
+    if result.history:
+        return float(result.history[result.best_epoch][f"validation_{monitor}"])
     arrays = going.features.arrays(going.split, "validation")
-    task = going.task.grouped_by(arrays.groups)
-    scores = torch.from_numpy(going.model.scores(arrays.features))
+    task, target = going.task.grouped_by(arrays.groups), torch.from_numpy(arrays.target.copy())
+    summary = task.summary(torch.from_numpy(going.model.scores(arrays.features)), target)
     weight = None if arrays.weight is None else torch.from_numpy(arrays.weight.copy())
-    return float(task.validation_metrics(scores, torch.from_numpy(arrays.target.copy()), weight)[monitor])
+    return float(task.validation_metrics(summary, target, weight)[monitor])
 
 
 def _silent(stage: str, line: str, seconds: float) -> None:

@@ -46,7 +46,9 @@ OVERRIDES = [
 ]  # fmt: skip
 N_ROWS = 240
 N_STEPS = 5 * 6
-SPACE = SearchSettings(space={"trainer.lr": Space(0.001, 0.02, log=True), "model.dropout": Space(0.0, 0.5)}, n_trials=4, n_startup=2, warmup_epochs=1)
+SPACE = SearchSettings(
+    space={"trainer.lr": Space(0.001, 0.02, log=True), "model.dropout": Space(0.0, 0.5)}, n_trials=4, n_startup=2, warmup_epochs=1
+)
 
 
 def attempt(what: str, folder: Path, resume: bool) -> None:
@@ -68,7 +70,11 @@ def outcome(what: str, folder: Path) -> dict[str, Any]:
         return _files(Run.open(done))
     if what == "cv":
         facts = {"facts": (done / "cv.json").read_text()}
-        return facts | {f"{run.path.name}/{name}": value for run in crossvalidation.CrossValidation(done).runs for name, value in _files(run).items()}
+        return facts | {
+            f"{run.path.name}/{name}": value
+            for run in crossvalidation.CrossValidation(done).runs
+            for name, value in _files(run).items()
+        }
     facts = json.loads((done / "search.json").read_text())
     for trial in [*facts["trials"], facts["best"]]:
         del trial["seconds"]
@@ -80,7 +86,10 @@ def _files(run: Run) -> dict[str, Any]:
     run.verify()
     history = json.loads((run.path / "stages" / "train.json").read_text())["history"]
     left = [path.name for path in run.path.rglob("*.tmp")] + [path.name for path in run.path.glob(".lock")]
-    return {name: value for name, value in run.manifest["files"].items() if name != "config.yaml"} | {"history": history, "left": left}
+    return {name: value for name, value in run.manifest["files"].items() if name != "config.yaml"} | {
+        "history": history,
+        "left": left,
+    }
 
 
 # -- where it is killed ----------------------------------------------------------------------------------------------
@@ -218,7 +227,9 @@ def kill_and_resume(what: str, point: str, expected: dict[str, Any]) -> str:
             assert forked(lambda: attempt(what, folder, resume=True), log) == 0, log.read_text()
             assert sorted(path.name for path in folder.iterdir()) == ["it", "log.txt"], [*folder.iterdir()]
         found = outcome(what, folder)
-        assert found == expected, f"{point}: {[name for name in expected if found.get(name) != expected[name]]} differ\n{log.read_text()}"
+        assert found == expected, (
+            f"{point}: {[name for name in expected if found.get(name) != expected[name]]} differ\n{log.read_text()}"
+        )
         return "killed, resumed, identical" if status else "ended before it, identical"
 
 
@@ -247,7 +258,10 @@ def main() -> int:
             said = f"FAILED: {error}"
         print(f"{number + 1:3} {point:18} {said}", flush=True)
     digest = hashlib.sha256(json.dumps(expected, sort_keys=True).encode()).hexdigest()[:16]
-    print(f"{given.what}: {killed} killed, {given.n - killed - failed} ended before, {failed} failed; outcome {digest}; {time.perf_counter() - start:.0f} s")
+    print(
+        f"{given.what}: {killed} killed, {given.n - killed - failed} ended before, {failed} failed; outcome {digest}; "
+        f"{time.perf_counter() - start:.0f} s"
+    )
     return int(failed > 0)
 
 

@@ -134,7 +134,9 @@ def test_predict_says_which_columns_drifted(run: Run, tmp_path: Path, capsys: py
 
 
 def test_predict_on_like_data_says_nothing(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pd.read_parquet(run.examples_path).assign(at=lambda frame: pd.to_datetime(frame["at"], unit="s")).to_parquet(tmp_path / "a.parquet")
+    pd.read_parquet(run.examples_path).assign(at=lambda frame: pd.to_datetime(frame["at"], unit="s")).to_parquet(
+        tmp_path / "a.parquet"
+    )
     assert main(["predict", str(run.path), str(tmp_path / "a.parquet"), "-o", str(tmp_path / "out.parquet")]) == 0
     assert "differ" not in capsys.readouterr().out
 

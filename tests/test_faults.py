@@ -21,7 +21,13 @@ from shopkit.runs import PARTIAL, Run, lock
 from tests.shop import TABLE, visits
 
 ROOT = Path(__file__).parents[1]
-OVERRIDES = [*TABLE, "evaluation.baselines=[]", "features.ignore=[amount]", "trainer.max_epochs=2", "trainer.checkpoint_seconds=0"]
+OVERRIDES = [
+    *TABLE,
+    "evaluation.baselines=[]",
+    "features.ignore=[amount]",
+    "trainer.max_epochs=2",
+    "trainer.checkpoint_seconds=0",
+]
 LINEAR = [*OVERRIDES, "model=linear"]
 
 
@@ -51,12 +57,18 @@ def nothing_half_written(folder: Path) -> None:
 
 FULL = {
     # What is too large → overrides, rows, limit in bytes, model, the stages that are whole by then.
-    "features": (["features.columns.price={name: piecewise_linear, n_bins: 300}"], 3000, 600_000, "linear", {"examples", "split"}),
+    "features": (
+        ["features.columns.price={name: piecewise_linear, n_bins: 300}"],
+        3000,
+        600_000,
+        "linear",
+        {"examples", "split"},
+    ),
     "checkpoint": (["model.hidden=[512,512]"], 300, 600_000, "mlp", {"examples", "split", "features"}),
 }
 MESSAGES = {
     "features": r"The stage features of .*it\.partial stopped: File too large\. What was finished is kept: make room",
-    "checkpoint": r"Cannot write .*checkpoint\.pt: torch could not write all of it \(.*\)\. Free some space or choose another folder",
+    "checkpoint": r"Cannot write .*checkpoint\.pt: torch could not write all of it \(.*\)\. Free some space or choose",
 }
 
 
@@ -86,7 +98,9 @@ def can_mount() -> bool:
 def small_disk(folder: Path, kilobytes: int, options: str = "") -> Iterator[Path]:
     """A disk of its own, of a few kilobytes."""
     folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k{options}", "tmpfs", str(folder)], capture_output=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k{options}", "tmpfs", str(folder)], capture_output=True
+    )
     if mounted.returncode:
         pytest.skip("a disk cannot be mounted here")
     try:
@@ -130,7 +144,10 @@ def test_a_disk_that_is_really_full(kilobytes: int, tmp_path: Path) -> None:
 def test_a_disk_that_is_read_only(tmp_path: Path) -> None:
     if not can_mount():
         pytest.skip("mounting a disk needs root")
-    with small_disk(tmp_path / "disk", 100, ",ro") as disk, pytest.raises(RunError, match=r"Cannot write the run folder .*Read-only"):
+    with (
+        small_disk(tmp_path / "disk", 100, ",ro") as disk,
+        pytest.raises(RunError, match=r"Cannot write the run folder .*Read-only"),
+    ):
         run(disk / "it")
 
 
@@ -264,7 +281,9 @@ def test_a_database_another_process_has_locked(database: Path, tmp_path: Path) -
     holder.stdout.readline()
     try:
         with pytest.raises(DataError, match=r"lock"):
-            shopkit.run(overrides=[*FROM_FILE, "source=database", f"source.url=duckdb:///{database}"], folder=tmp_path / "runs" / "it")
+            shopkit.run(
+                overrides=[*FROM_FILE, "source=database", f"source.url=duckdb:///{database}"], folder=tmp_path / "runs" / "it"
+            )
         assert not (tmp_path / "runs").exists()
     finally:
         holder.communicate()

@@ -134,5 +134,6 @@ def test_resuming() -> None:
 @pytest.mark.slow
 def test_resuming_at_length() -> None:
     run_state_machine_as_test(
-        Resuming, settings=settings(max_examples=25, stateful_step_count=8, deadline=None, suppress_health_check=list(HealthCheck))
+        Resuming,
+        settings=settings(max_examples=25, stateful_step_count=8, deadline=None, suppress_health_check=list(HealthCheck)),
     )

@@ -27,7 +27,11 @@ OVERRIDES = [
     "trainer.patience=0",
 ]  # fmt: skip
 SPACE = SearchSettings(
-    space={"trainer.lr": Space(0.00001, 0.05, log=True), "model.hidden": Space(choices=[[4], [8, 4]]), "model.members": Space(1, 3)},
+    space={
+        "trainer.lr": Space(0.00001, 0.05, log=True),
+        "model.hidden": Space(choices=[[4], [8, 4]]),
+        "model.members": Space(1, 3),
+    },
     n_trials=6,
     n_startup=2,
     warmup_epochs=1,
@@ -134,6 +138,11 @@ def test_an_estimator_is_judged_by_the_same_metric(tmp_path: Path) -> None:
     found = search(composer(), settings, [*typed, "model=linear"], tmp_path / "it.partial", data=visits(200))
     value = found.best.metrics["metrics"]["validation"]["auroc"]["value"]
     assert found.facts["best"]["value"] == pytest.approx(value, abs=1e-6)
+    more = replace(settings, n_trials=5)
+    again = search(composer(), more, [*typed, "model=linear", "resume=true"], tmp_path / "b.partial", data=visits(200))
+    assert again.path == found.path
+    assert [trial["number"] for trial in again.facts["trials"]] == [0, 1, 2, 3, 4]
+    again.best.verify()
 
 
 @pytest.mark.parametrize("path", sorted((core_folder() / "hparams_search").glob("*.yaml")), ids=lambda path: path.stem)
@@ -152,7 +161,9 @@ def test_from_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.chdir(tmp_path)
     visits(200).to_csv("visits.csv", index=False)
     (tmp_path / "conf" / "hparams_search").mkdir(parents=True)
-    (tmp_path / "conf" / "hparams_search" / "mine.yaml").write_text("# Mine.\nspace:\n  model.l2: {low: 0.1, high: 10.0, log: true}\n")
+    (tmp_path / "conf" / "hparams_search" / "mine.yaml").write_text(
+        "# Mine.\nspace:\n  model.l2: {low: 0.1, high: 10.0, log: true}\n"
+    )
     typed = [override for override in OVERRIDES if not override.startswith(("model.", "source="))]
     typed += ["model=linear", "source=files", "source.path=visits.csv", "name=tuned", "hparams_search=mine", "n_trials=2"]
     assert main(["search", *typed, "-o", "found"]) == 0
@@ -237,7 +248,9 @@ def test_a_page_of_nothing_is_a_page(tmp_path: Path) -> None:
     assert "it &lt;broke&gt;" in (tmp_path / "page.html").read_text()
 
 
-def test_a_sweep_has_a_page_and_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_sweep_has_a_page_and_resumes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     visits(200).to_csv("visits.csv", index=False)
     typed = [override for override in OVERRIDES if not override.startswith(("model.", "source="))]

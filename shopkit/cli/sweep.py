@@ -54,20 +54,19 @@ def page(folder: Path) -> Path | None:
     from shopkit.report.search import render_search
 
     entries = _read(folder)
-    done = [(entry, run) for entry in entries if "run" in entry and (run := Run(Path(entry["run"]))).is_complete]
-    if len(done) < 2:
+    found = {int(entry["number"]): Run(Path(entry["run"])) for entry in entries if "run" in entry}
+    runs = {number: run for number, run in found.items() if run.is_complete}
+    if len(runs) < 2:
         return None
     sweep = Path(entries[0]["sweep"])
-    metrics = {entry["number"]: run.metrics for entry, run in done}
-    first = metrics[done[0][0]["number"]]
+    metrics = {number: run.metrics for number, run in runs.items()}
+    first = next(iter(metrics.values()))
     name = primary_metric(first)
     if any(primary_metric(one) != name for one in metrics.values()):
         return None
     options = [dict(text.lstrip("+").partition("=")[::2] for text in entry["overrides"]) for entry in entries]
-    swept = [
-        key for key in dict.fromkeys(key for given in options for key in given) if len({given.get(key) for given in options}) > 1
-    ]
-    runs = dict((entry["number"], run) for entry, run in done)
+    keys = dict.fromkeys(key for given in options for key in given)
+    swept = [key for key in keys if len({given.get(key) for given in options}) > 1]
     trials = []
     for entry, given in zip(entries, options, strict=True):
         run = runs.get(entry["number"])
@@ -83,8 +82,8 @@ def page(folder: Path) -> Path | None:
             }
         )
     facts = {
-        "experiment": done[0][1].manifest["experiment"],
-        "model": ", ".join(dict.fromkeys(str((run.facts("train") or {}).get("model")) for _, run in done)),
+        "experiment": next(iter(runs.values())).manifest["experiment"],
+        "model": ", ".join(dict.fromkeys(str((run.facts("train") or {}).get("model")) for run in runs.values())),
         "monitor": {"name": name, "mode": "min" if first["about"][name].get("better") == "lower" else "max"},
         "about": first["about"],
         "command": [],
@@ -96,7 +95,7 @@ def page(folder: Path) -> Path | None:
 
 
 def _seconds(run: Run) -> float:
-    return sum((run.facts(path.stem) or {}).get("stage_seconds", 0.0) for path in (run.path / "stages").glob("*.json"))
+    return sum(float((run.facts(path.stem) or {}).get("stage_seconds", 0)) for path in (run.path / "stages").glob("*.json"))
 
 
 def _plain(text: str) -> Any:

@@ -6,6 +6,7 @@ The examples are local Parquet by then, whichever engine ran the view, so one di
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +41,7 @@ def enforce(
     Args:
         engine: holds the view `examples`, in which `file_row_number` names a row.
         roles: column → role.
-        quarantine: Parquet of the rows put aside, as the view made them, with the rules they break; not written where there is none.
+        quarantine: Parquet of the rows put aside as the view made them, with the rules they break. Not written if there are none.
 
     Returns:
         Rule → number of rows put aside for it, by the first rule each breaks.
@@ -76,8 +77,9 @@ def enforce(
     if n_quarantined > limit * n_rows:
         listed = ", ".join(f"{rule.name} ({count:,})" for rule, count in broken.items() if count)
         raise DataError(
-            f"The data contract is broken by {n_quarantined:,} of {n_rows:,} examples ({n_quarantined / n_rows:.1%}, contract.limit "
-            f"is {limit:.1%}): {listed}. The rows are in {quarantine}. Mend them in the source, correct the rule, or raise the limit."
+            f"The data contract is broken by {n_quarantined:,} of {n_rows:,} examples ({n_quarantined / n_rows:.1%}, "
+            f"contract.limit is {limit:.1%}): {listed}. The rows are in {quarantine}. Mend them in the source, correct the rule, "
+            "or raise the limit."
         )
     return first
 
@@ -174,7 +176,7 @@ def _time_rules(contract: ContractSettings, dtypes: Mapping[str, str], roles: Ma
             f"coalesce({quote(time)}::TIMESTAMP > TIMESTAMP {literal(str(moment))}, false)",
         )
     for names in contract.order:
-        for earlier, later in zip(names, names[1:], strict=False):
+        for earlier, later in itertools.pairwise(names):
             for name in (earlier, later):
                 if not dtypes[name].startswith(_TIMES):
                     raise ConfigError(f"contract.order names '{name}', which is {dtypes[name]}, not a time.")
@@ -213,8 +215,8 @@ def _set_aside(engine: duckdb.DuckDBPyConnection, rules: Sequence[_Rule], quaran
     with replacing(quarantine) as temporary:
         fetch(
             engine,
-            f"COPY (SELECT examples.* EXCLUDE (file_row_number), {BROKEN} FROM examples JOIN quarantined ON file_row_number = row "
-            f"ORDER BY row) TO {literal(str(temporary))} (FORMAT parquet, COMPRESSION zstd)",
+            f"COPY (SELECT examples.* EXCLUDE (file_row_number), {BROKEN} FROM examples JOIN quarantined "
+            f"ON file_row_number = row ORDER BY row) TO {literal(str(temporary))} (FORMAT parquet, COMPRESSION zstd)",
         )
     found = fetch(engine, "SELECT rule, count(*) FROM quarantined GROUP BY rule ORDER BY rule")
     fetch(engine, "ALTER VIEW examples RENAME TO examples_before_contract")

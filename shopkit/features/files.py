@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 
-def new_array(path: Path, dtype: DTypeLike, shape: tuple[int, ...]) -> np.ndarray:
+def new_array(path: Path, dtype: DTypeLike, shape: tuple[int, ...]) -> np.memmap:
     """A new `.npy` file, mapped, with room for all of it taken on the disk.
 
     Without that the file is sparse, and a disk that fills up while it is written kills the process (SIGBUS).
@@ -17,7 +17,7 @@ def new_array(path: Path, dtype: DTypeLike, shape: tuple[int, ...]) -> np.ndarra
     Raises:
         OSError: there is no room; the file is not there then.
     """
-    values: np.ndarray = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+    values: np.memmap = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
     if hasattr(os, "posix_fallocate"):
         descriptor = os.open(path, os.O_RDWR)
         try:

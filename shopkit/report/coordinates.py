@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import pairwise
 from typing import Any
 
 SPACING, TOP, TALL = 150.0, 34.0, 220.0
@@ -41,7 +42,7 @@ def parallel_coordinates(label: str, spokes: Sequence[Spoke], lines: Sequence[Li
         is_best = line.rank == 1
         style = f"stroke-opacity:{1 if is_best else 0.12 + 0.45 * line.rank**2:.2f};stroke-width:{3 if is_best else 1.4}"
         path = f"M{points[0][0]:.1f},{points[0][1]:.1f}"
-        for (x0, y0), (x1, y1) in zip(points, points[1:], strict=False):
+        for (x0, y0), (x1, y1) in pairwise(points):
             middle = (x0 + x1) / 2
             path += f"C{middle:.1f},{y0:.1f} {middle:.1f},{y1:.1f} {x1:.1f},{y1:.1f}"
         series = 1 if is_best else 0

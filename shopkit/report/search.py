@@ -60,7 +60,7 @@ def render_search(facts: Plain, path: Path) -> None:
     """Write the page; equal facts give equal bytes.
 
     Args:
-        facts: `experiment`, `model`, `monitor` (`name`, `mode`), `trials`, and of a search also `best`, `command`, `test`, `about`.
+        facts: `experiment`, `model`, `monitor` (`name`, `mode`), `about`, `trials`, `command`, and of a search `test`.
     """
     trials = [Trial(**trial) for trial in facts["trials"]]
     name, mode = facts["monitor"]["name"], facts["monitor"]["mode"]

@@ -13,7 +13,8 @@ DAY = 86_400
 
 
 class TimeFoldSplit(Split):
-    """An expanding window: of `n_folds + 1` blocks of about as many rows, fold i tests on block i + 1 and learns from what is before.
+    """An expanding window: of `n_folds + 1` blocks of about as many rows, fold i tests on block i + 1
+    and learns from what is before it.
 
     The latest of those earlier rows are the validation part. Rows after the test part are in no part. Examples of one moment are
     never in two parts. (Tashman, "Out-of-sample tests of forecasting accuracy", International Journal of Forecasting 16, 2000.)

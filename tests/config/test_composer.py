@@ -131,7 +131,7 @@ def test_composing_is_reentrant_and_leaves_hydra_as_it_was() -> None:
 
 
 MLP = "activation, category_dim, dropout, embedding_dim, hidden, input_dropout, members, normalization, residual"
-TOP = "name, seed, resume, source, view, split, features, model, task, exporter, trainer, logger, evaluation"
+TOP = "name, seed, resume, cv, source, view, contract, split, features, model, task, exporter, trainer, logger, evaluation"
 
 COMMAND_LINE = {
     "model.hiden=3": f"model mlp has no setting 'hiden'. Did you mean 'hidden'? Its settings: {MLP}.",
@@ -145,7 +145,7 @@ COMMAND_LINE = {
     "experiment=purchase_intnet": "There is no experiment 'purchase_intnet'. Did you mean 'purchase_intent'? Experiments: ",
     "trainer=gpuu": "There is no trainer 'gpuu'. Did you mean 'gpu'? There are: ddp, debug, default, gpu.",
     "trainer.max_epoch=3": "trainer has no setting 'max_epoch'. Did you mean 'max_epochs'? Its settings: ",
-    "split=tmie": "There is no split 'tmie'. Did you mean 'time'? Splits: given, group, kfold, random, stratified, time.",
+    "split=tmie": "There is no split 'tmie'. Did you mean 'time'? Splits: given, group, group_kfold, kfold,",
     "hydra/launcher=joblib": "There is no hydra/launcher 'joblib'. There are: basic.",
     "hydra.run.dirr=x": "Hydra has no setting 'dirr' there. Did you mean 'dir'? There are: dir.",
     "model.members=two": "must be a whole number, got 'two'.",
