@@ -36,6 +36,8 @@ SEALED = (
     "examples.parquet",
     "split.parquet",
     "features.onnx",
+    "vocabularies.json",
+    "weights.npz",
     "model.onnx",
     "predictions.parquet",
     "metrics.json",

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from shopkit import provenance
 from shopkit.errors import DataError, RunError
+from shopkit.evaluation.earlier import EARLIER, unlike
 from shopkit.evaluation.evaluate import evaluate
 from shopkit.evaluation.latency import measure_latency
 from shopkit.evaluation.part import Part
@@ -38,6 +39,7 @@ from shopkit.split import Split, assign
 from shopkit.tasks.base import Task
 from shopkit.training.fit import HISTORY
 from shopkit.training.loggers import build_loggers
+from shopkit.training.warm_start import VOCABULARIES, WEIGHTS, Earlier
 from shopkit.views.base import View
 from shopkit.views.materialise import materialise
 
@@ -165,6 +167,12 @@ class Way:
         return load_features(self.run.work / "features")
 
     @cached_property
+    def earlier(self) -> Earlier | None:
+        """The run whose weights the model starts from, if one is named."""
+        path = getattr(self.experiment.model.settings, "init_from", "")
+        return Earlier.open(path, self.experiment.model.name) if path else None
+
+    @cached_property
     def model(self) -> FittedModel:
         return self._fit_model(self.experiment.model, self.features, self.task, self.run.work / "model", main=True)
 
@@ -181,6 +189,7 @@ class Way:
             self.experiment.seed,
             loggers=loggers,
             progress=main,
+            earlier=self.earlier if main else None,
         )
 
     def _read(self, names: Sequence[str], part: str | None = None) -> Raw:
@@ -242,8 +251,9 @@ class Way:
 
     def _features(self) -> tuple[str, dict[str, Any]]:
         tags = self.registry.get("models", self.experiment.model.name).tags
-        features = self._fit_features(tags, self.run.work / "features")
+        features = self._fit_features(tags, self.run.work / "features", self.earlier)
         shutil.copyfile(features.folder / "features.onnx", self.run.features_path)
+        shutil.copyfile(features.folder / VOCABULARIES, self.run.path / VOCABULARIES)
         facts = {
             "schema": features.schema.to_json(),
             "spec": features.spec.to_json(),
@@ -253,12 +263,14 @@ class Way:
         }
         return f"{len(features.schema.of_role('feature'))} columns → {features.spec}", facts
 
-    def _fit_features(self, tags: frozenset[str], folder: Path) -> Features:
-        return fit_features(self.experiment.features, tags, self.split, self.registry, folder, self.experiment.seed)
+    def _fit_features(self, tags: frozenset[str], folder: Path, earlier: Earlier | None = None) -> Features:
+        return fit_features(self.experiment.features, tags, self.split, self.registry, folder, self.experiment.seed, earlier)
 
     def _train(self) -> tuple[str, dict[str, Any]]:
         model = self.model
         result = model.result
+        if (weights := self.run.work / "model" / WEIGHTS).is_file():
+            shutil.copyfile(weights, self.run.path / WEIGHTS)
         if result.history:
             shutil.copyfile(self.run.work / "model" / HISTORY, self.run.path / HISTORY)
         facts = {
@@ -273,8 +285,9 @@ class Way:
             "monitor": {"name": self.task.monitor.name, "mode": self.task.monitor.mode},
             **result.facts,
         }
+        started = f", started from {result.facts['init_from']['run']}" if "init_from" in result.facts else ""
         how = f"best of {len(result.history)} epochs: {result.best_epoch + 1}" if result.history else "fitted"
-        return f"{self.experiment.model.name} with {model.n_parameters:,} parameters, {how}", facts
+        return f"{self.experiment.model.name} with {model.n_parameters:,} parameters{started}, {how}", facts
 
     def _export(self) -> tuple[str, dict[str, Any]]:
         features, model, task = self.features, self.model, self.task
@@ -364,6 +377,12 @@ class Way:
     def _baselines(self) -> tuple[dict[str, dict[str, np.ndarray]], list[str]]:
         """Outputs of other models on the same test rows, each with the features it likes and its own calibration."""
         found, skipped = {}, []
+        if self.earlier is not None:
+            before = Predictor(self.earlier.run.model_path)
+            if why := unlike(before, Predictor(self.run.model_path), self.schema):
+                skipped.append(f"the earlier run {why}")
+            else:
+                found[EARLIER] = before.run(before.feed(self._read(before.inputs.names, "test")))
         installed = {entry.component.name for entry in self.registry.components("models")}
         for spec in self.experiment.evaluation.baselines:
             name, component, changed = named_baseline(spec)

@@ -22,6 +22,8 @@ from shopkit.features.tensors import ARRAYS, FIXED, Tensor
 from shopkit.onnx_format import hoist_constants, pin_versions
 from shopkit.schema import INPUT_PREFIX, LENGTHS, LENGTHS_INPUT, Column
 
+GROWING = ("vocabulary", "one_hot")
+"""Extractors whose categories an earlier run can be added to."""
 _DTYPES = {"number": ndx.float32, "string": ndx.utf8, "time": ndx.int64}
 
 
@@ -38,6 +40,8 @@ class FittedFeatures:
     out-of-fold target rates."""
     description: list[dict[str, Any]]
     """Plain data for the report: `column, kind, extractor, <settings>, why`."""
+    vocabularies: dict[str, list[str]]
+    """Column → its categories in the order of their ids, from id 2 on."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,13 @@ def fit(plan: ResolvedPlan, context: FitContext) -> FittedFeatures:
             rows = group.extractor.fit_transform_rows(column, context, state)
             if rows is not None:
                 overrides[starts[column]] = rows
-    return FittedFeatures(model, spec, overrides, plan.to_json())
+    vocabularies = {
+        assignment.column.name: [str(category) for category in state["categories"]]
+        for group in groups
+        for assignment, state in zip(group.assignments, group.states, strict=True)
+        if assignment.name in GROWING
+    }
+    return FittedFeatures(model, spec, overrides, plan.to_json(), vocabularies)
 
 
 def grouped(assignments: Sequence[Assignment]) -> list[list[Assignment]]:

@@ -8,6 +8,7 @@ networks for document classification (2016) for the pooling.
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -16,8 +17,8 @@ from torch import Tensor, nn
 
 from shopkit.errors import ConfigError
 from shopkit.features.base import FeatureSpec
-from shopkit.models.base import Batch, Model
-from shopkit.models.mlp import MLP
+from shopkit.models.base import Axis, Batch, Model
+from shopkit.models.mlp import MLP, id_labels
 from shopkit.models.recurrent import Recurrent
 from shopkit.models.settings import LSTMSettings
 
@@ -104,6 +105,20 @@ class LSTM(Model):
         plain = {name: batch[name] for name in ("dense", "ids") if self.settings.static and name in batch}
         scores: Tensor = self.head.scores(self.head.input(plain) + self.join(kept))
         return scores
+
+    def axes(self, vocabularies: Mapping[str, Sequence[str]]) -> dict[str, Axis]:
+        axes = {f"head.{name}": axis for name, axis in self.head.axes(vocabularies).items()}
+        blocks = self.features.blocks
+        ids = [block for block in blocks if block.tensor == "sequence_ids"]
+        steps = [block for block in blocks if block.tensor == "sequence_dense"]
+        places = [f"{b.column}/{b.extractor}/{b.width}/{at}" for b in steps for at in range(b.width)]
+        places += [f"{b.column}/{b.extractor}/{at}" for b in ids for at in range(self.settings.category_dim)]
+        for name in dict(self.recurrent.named_parameters()):
+            if "weight_ih_l0" in name:
+                axes[f"recurrent.{name}"] = Axis(places, dim=1)
+        if ids:
+            axes["categories.table"] = Axis(id_labels(ids, vocabularies))
+        return axes
 
     def start_from(self, bias: Tensor) -> None:
         self.head.start_from(bias)
