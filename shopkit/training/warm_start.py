@@ -48,9 +48,7 @@ class Earlier:
             )
         saved = checkpoint.load(run.path / WEIGHTS)
         if (other := saved["model"]) != model:
-            raise RunError(
-                f"model.init_from: {path} is a run of model {other}, this is model {model}. Choose model={other}."
-            )
+            raise RunError(f"model.init_from: {path} is a run of model {other}, this is model {model}. Choose model={other}.")
         axes = {name: Axis(**axis) for name, axis in saved["axes"].items()}
         return cls(run, read_json(run.path / VOCABULARIES), saved["weights"], axes)
 
