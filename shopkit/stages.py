@@ -20,22 +20,34 @@ import pyarrow.parquet as pq
 
 from shopkit import provenance
 from shopkit.errors import DataError, RunError
+from shopkit.evaluation.cases import explained_cases
 from shopkit.evaluation.earlier import EARLIER, unlike
 from shopkit.evaluation.evaluate import evaluate
 from shopkit.evaluation.latency import measure_latency
 from shopkit.evaluation.part import Part
 from shopkit.evaluation.settings import named_baseline
 from shopkit.exporters.base import Exporter, Fitted
-from shopkit.fitting import Examples, Features, FittedModel, fit_features, fit_model, load_features, outputs_of
+from shopkit.features.plan import NoFeatureError
+from shopkit.fitting import (
+    Examples,
+    Features,
+    FittedModel,
+    fit_decision,
+    fit_features,
+    fit_model,
+    load_features,
+    part_outputs,
+)
 from shopkit.raw import Raw, read_columns, readable, time_ranges
 from shopkit.registry import Choice, Registry
 from shopkit.report import render
 from shopkit.runs import Run, replacing, write_json
 from shopkit.runtime import Predictor
+from shopkit.runtime.images import of_one_size
 from shopkit.schema import PARTS, Column, Role, Schema
 from shopkit.secrecy import blotted
 from shopkit.sources.base import Tables
-from shopkit.split import Split, assign
+from shopkit.split import Rows, Split, assign
 from shopkit.tasks.base import Task
 from shopkit.training.fit import HISTORY
 from shopkit.training.loggers import build_loggers
@@ -159,8 +171,18 @@ class Way:
         assert values is not None
         target = self.task.encode(values)
         weight = self._column("weight", schema=schema)
-        n_classes = len(self.task.state["classes"]) if self.task.n_outputs > 1 else 0
-        return Examples(self.run.examples_path, schema, self.parts, target, weight, n_classes, self._groups(schema))
+        classes = tuple(self.task.state["classes"]) if self.task.n_outputs > 1 else ()
+        return Examples(
+            self.run.examples_path,
+            schema,
+            self.parts,
+            target,
+            weight,
+            len(classes),
+            self._groups(schema),
+            classes,
+            self._column("time", schema=schema),
+        )
 
     @cached_property
     def features(self) -> Features:
@@ -193,7 +215,10 @@ class Way:
         )
 
     def _read(self, names: Sequence[str], part: str | None = None) -> Raw:
-        return read_columns(self.run.examples_path, names, None if part is None else self.parts == part)
+        return self._read_rows(names, None if part is None else self.parts == part)
+
+    def _read_rows(self, names: Sequence[str], rows: np.ndarray | None) -> Raw:
+        return read_columns(self.run.examples_path, names, rows)
 
     def _column(self, role: Role, part: str | None = None, schema: Schema | None = None) -> np.ndarray | None:
         column = (schema or self.schema).the(role)
@@ -239,6 +264,8 @@ class Way:
         task.grouped_by(self._groups(schema))
         target, weight = (self._column(role, schema=schema) for role in ("target", "weight"))
         assert target is not None
+        n_train = int((parts == "train").sum())
+        task.fit_examples(Rows(schema, n_train, lambda name: self._read_rows([name], parts == "train")[name]))
         task.fit_target(target[parts == "train"], None if weight is None else weight[parts == "train"])
         counts = {str(name): int(count) for name, count in zip(*np.unique(parts.astype(str), return_counts=True), strict=True)}
         facts = {
@@ -251,20 +278,25 @@ class Way:
 
     def _features(self) -> tuple[str, dict[str, Any]]:
         tags = self.registry.get("models", self.experiment.model.name).tags
-        features = self._fit_features(tags, self.run.work / "features", self.earlier)
+        features = self._fit_features(tags, self.run.work / "features", earlier=self.earlier)
         shutil.copyfile(features.folder / "features.onnx", self.run.features_path)
-        shutil.copyfile(features.folder / VOCABULARIES, self.run.path / VOCABULARIES)
+        for name in (VOCABULARIES, *features.assets):
+            shutil.copyfile(features.folder / name, self.run.path / name)
         facts = {
             "schema": features.schema.to_json(),
             "spec": features.spec.to_json(),
             "columns": features.description,
             "n_dense": features.spec.n_dense,
             "n_ids": features.spec.n_ids,
+            "assets": list(features.assets),
         }
         return f"{len(features.schema.of_role('feature'))} columns → {features.spec}", facts
 
-    def _fit_features(self, tags: frozenset[str], folder: Path, earlier: Earlier | None = None) -> Features:
-        return fit_features(self.experiment.features, tags, self.split, self.registry, folder, self.experiment.seed, earlier)
+    def _fit_features(
+        self, tags: frozenset[str], folder: Path, leave_out_unread: bool = False, earlier: Earlier | None = None
+    ) -> Features:
+        plan, seed = self.experiment.features, self.experiment.seed
+        return fit_features(plan, tags, self.split, self.registry, folder, seed, leave_out_unread, earlier)
 
     def _train(self) -> tuple[str, dict[str, Any]]:
         model = self.model
@@ -291,8 +323,7 @@ class Way:
 
     def _export(self) -> tuple[str, dict[str, Any]]:
         features, model, task = self.features, self.model, self.task
-        validation = features.arrays(self.split, "validation")
-        task.fit_decision(model.scores(validation.features), validation.target, validation.weight)
+        fit_decision(task, model, features.arrays(self.split, "validation"))
         inputs = features.schema.of_role("feature")
         transform = features.transformer()
         fitted = Fitted(
@@ -329,9 +360,7 @@ class Way:
     def _evaluate(self) -> tuple[str, dict[str, Any]]:
         predictor = Predictor(self.run.model_path)
 
-        def predict(raw: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-            return predictor.run(predictor.feed(raw))
-
+        predict = predictor.answer
         parts = {part: self._part(part, predict if part != "train" else None) for part in PARTS}
         test = parts["test"]
         baselines, skipped = self._baselines()
@@ -343,7 +372,13 @@ class Way:
         with replacing(self.run.predictions_path) as temporary:
             pq.write_table(pa.table({**keys, "target": pa.array(target), **answers}), temporary, compression="zstd")
         write_json(self.run.metrics_path, metrics)
-        feed = predictor.feed(test.columns)
+        transform, keep = self.features.transformer(), self.experiment.features.keep
+        if settings.cases and (
+            cases := explained_cases(self.task, test, self.features, transform, self.model.model, settings.cases, keep)
+        ):
+            write_json(self.run.cases_path, cases)
+        some = next(of_one_size(test.columns, predictor.inputs.columns), slice(None))
+        feed = predictor.feed({name: values[some] for name, values in test.columns.items()})
         facts = {"latency": measure_latency(self.run.model_path, feed, settings), "baselines_left_out": skipped}
         name, best = next(iter(metrics["metrics"]["test"].items()))
         title = metrics["about"][name]["title"]
@@ -351,10 +386,12 @@ class Way:
 
     def _part(self, part: str, predict: Callable[[Raw], dict[str, np.ndarray]] | None) -> Part:
         features = self.schema.of_role("feature")
+        # Only what the file is asked about needs its images.
+        features = tuple(column for column in features if predict or column.kind != "image")
         columns = self._read([column.name for column in features], part)
         cutoff = self._facts("examples")["cutoff"]
         return Part(
-            raw={column.name: columns[column.name] for column in features if not column.sequence},
+            raw={c.name: columns[c.name] for c in features if not c.sequence and c.kind != "image"},
             target=self._target(part),
             outputs=predict(columns) if predict else {},
             weight=self._column("weight", part),
@@ -362,6 +399,7 @@ class Way:
             keys=self._read([column.name for column in self.keys], part),
             cutoff=self._read([cutoff], part)[cutoff] if cutoff else None,
             sequences={column.name: columns[column.name] for column in features if column.sequence},
+            images={column.name: columns[column.name] for column in features if column.kind == "image"},
         )
 
     def _groups(self, schema: Schema) -> np.ndarray | None:
@@ -382,7 +420,7 @@ class Way:
             if why := unlike(before, Predictor(self.run.model_path), self.schema):
                 skipped.append(f"the earlier run {why}")
             else:
-                found[EARLIER] = before.run(before.feed(self._read(before.inputs.names, "test")))
+                found[EARLIER] = before.answer(self._read(before.inputs.names, "test"))
         installed = {entry.component.name for entry in self.registry.components("models")}
         for spec in self.experiment.evaluation.baselines:
             name, component, changed = named_baseline(spec)
@@ -393,13 +431,16 @@ class Way:
                 continue
             choice = self.registry.choice("models", {"name": component, **changed}, "evaluation.baselines")
             folder = self.run.work / "baselines" / name
-            features = self._fit_features(self.registry.get("models", component).tags, folder)
+            try:
+                features = self._fit_features(self.registry.get("models", component).tags, folder, leave_out_unread=True)
+            except NoFeatureError:
+                skipped.append(f"{name} reads nothing that is made of these columns")
+                continue
             task: Task = self.registry.build(self.experiment.task)
             task.state = dict(self._facts("split")["task"])
             model = self._fit_model(choice, features, task, folder)
-            validation, test = (features.arrays(self.split, part) for part in ("validation", "test"))
-            task.fit_decision(model.scores(validation.features), validation.target, validation.weight)
-            found[name] = outputs_of(task, model.scores(test.features))
+            fit_decision(task, model, features.arrays(self.split, "validation"))
+            found[name] = part_outputs(task, model, features.arrays(self.split, "test"))
         return found, skipped
 
     def _report(self) -> tuple[str, dict[str, Any]]:

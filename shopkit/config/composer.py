@@ -203,7 +203,7 @@ class Composer:
         return any(key in types_of(found.component.config) for found in self.registry.components(self.groups[group]))
 
     def _check_plan(self, plan: FeaturePlan) -> None:
-        specs = {f"features.{kind}": getattr(plan, kind) for kind in ("numbers", "strings", "times")}
+        specs = {f"features.{kind}": getattr(plan, kind) for kind in ("numbers", "strings", "times", "images")}
         specs |= {f"features.columns.{column}": spec for column, spec in plan.columns.items()}
         for path, spec in specs.items():
             for name, settings in [] if spec == "auto" else parse_spec(spec, path):

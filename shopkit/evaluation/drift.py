@@ -16,6 +16,8 @@ from shopkit.schema import MISSING_TIME
 N_BINS = 10
 N_CATEGORIES = 20
 MODERATE, LARGE = 0.1, 0.25
+FREE_TEXT, FREE_TEXT_ROWS = 0.5, 100
+"""Texts of which more than this share are distinct, in so many rows at least, are compared by their length."""
 
 
 def drift(train: Raw, test: Raw) -> list[dict[str, Any]]:
@@ -26,8 +28,10 @@ def drift(train: Raw, test: Raw) -> list[dict[str, Any]]:
 
 def _column(name: str, train: np.ndarray, test: np.ndarray) -> dict[str, Any]:
     ks = unseen = None
-    if train.dtype.kind in "OUT":
-        kind = "string"
+    kind = {"O": "string", "U": "string", "T": "string", "i": "time"}.get(train.dtype.kind, "number")
+    if kind == "string" and _is_free_text(train):
+        kind, train, test = "text", _lengths(train), _lengths(test)
+    if kind == "string":
         train, test = train.astype(str), test.astype(str)
         missing_train, missing_test = train == "", test == ""
         names, counts = np.unique(train, return_counts=True)
@@ -39,7 +43,6 @@ def _column(name: str, train: np.ndarray, test: np.ndarray) -> dict[str, Any]:
         bins_test[~known] = len(edges) + 1
         n_bins = len(edges) + 2
     else:
-        kind = "time" if train.dtype.kind == "i" else "number"
         missing_train, missing_test = _missing(train), _missing(test)
         known_train, known_test = np.sort(train[~missing_train]), np.sort(test[~missing_test])
         quantiles = np.linspace(0, 1, N_BINS + 1)[1:-1]
@@ -60,6 +63,16 @@ def _column(name: str, train: np.ndarray, test: np.ndarray) -> dict[str, Any]:
         "unseen": unseen,
         "level": level,
     }
+
+
+def _is_free_text(values: np.ndarray) -> bool:
+    """Hardly two rows have the same: what the test part has is always unseen, and only its length can be compared."""
+    present = values[values != ""].astype(str)
+    return len(present) >= FREE_TEXT_ROWS and len(np.unique(present)) > FREE_TEXT * len(present)
+
+
+def _lengths(texts: np.ndarray) -> np.ndarray:
+    return np.array([len(text) or np.nan for text in texts], np.float64)
 
 
 def _category_bins(values: np.ndarray, frequent: np.ndarray) -> np.ndarray:

@@ -49,7 +49,7 @@ def permutation_importance(
     intact_samples = np.array([whole(weight)[name] for weight in weights])
 
     columns: list[dict[str, Any]] = []
-    together = {name: [name] for name in part.raw}
+    together = {name: [name] for name in (*part.raw, *part.images)}
     if part.sequences:
         together[f"the steps ({', '.join(part.sequences)})"] = list(part.sequences)
     for column, names in together.items():

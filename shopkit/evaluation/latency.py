@@ -37,11 +37,13 @@ def measure_latency(path: Path, raw: Raw, settings: EvaluationSettings) -> dict[
     options.inter_op_num_threads = 1
     session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     names = [node.name for node in session.get_inputs()]
-    n_rows = len(raw[names[0]])
+    # Dimension N is that of rows; a task's own inputs have none.
+    varying = {node.name for node in session.get_inputs() if node.shape[:1] == ["N"]}
+    n_rows = next(len(raw[name]) for name in names if name in varying)
     batches = []
     for size in settings.latency_batch_sizes:
         rows = np.arange(size) % n_rows
-        feed = {name: np.ascontiguousarray(raw[name][rows]) for name in names}
+        feed = {name: np.ascontiguousarray(raw[name][rows]) if name in varying else raw[name] for name in names}
         seconds = _time_calls(session, feed, settings.latency_seconds) * 1000
         median = float(np.median(seconds))
         batches.append(

@@ -37,11 +37,13 @@ class Part:
     """(N,) int64 seconds UTC: the moment at or past which no column of the row may look."""
     sequences: Raw = field(default_factory=dict)
     """The sequence columns: object arrays (N,) of the rows' own arrays."""
+    images: Raw = field(default_factory=dict)
+    """The image columns: object arrays (N,) of uint8 (height, width, channels); left out of the training part."""
 
     @property
     def columns(self) -> dict[str, np.ndarray]:
         """All that the exported file takes."""
-        return {**self.raw, **self.sequences}
+        return {**self.raw, **self.sequences, **self.images}
 
     def __len__(self) -> int:
         return len(self.target)
@@ -61,4 +63,5 @@ class Part:
             keys={name: values[rows] for name, values in self.keys.items()},
             cutoff=pick(self.cutoff),
             sequences={name: values[rows] for name, values in self.sequences.items()},
+            images={name: values[rows] for name, values in self.images.items()},
         )

@@ -52,6 +52,9 @@ class EvaluationSettings:
     """AUROC of one column alone from which the audit takes it for a leak (classification)."""
     leak_r2: float = 0.98
     """Share of the target's variance that one column alone explains, from which the audit takes it for a leak (regression)."""
+    cases: int = 0
+    """Test rows that the report shows with what moved their answers: half of them right, half wrong, those the model is surest
+    of. 0 shows none: no raw row is printed unless asked for. For tasks of classes."""
     latency_batch_sizes: list[int] = field(default_factory=lambda: [1, 32, 1024])
     """Rows a call, for the latency table."""
     latency_seconds: float = 1.0
@@ -67,6 +70,7 @@ class EvaluationSettings:
             ("min_segment_rows", 1),
             ("permutation_repeats", 0),
             ("permutation_rows", 1),
+            ("cases", 0),
         ):
             if getattr(self, name) < least:
                 raise ConfigError(f"evaluation.{name} is {getattr(self, name)}; it must be at least {least}.")

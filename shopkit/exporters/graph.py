@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ndonnx as ndx
@@ -15,22 +15,34 @@ from onnx import numpy_helper
 from shopkit.errors import ExportError
 from shopkit.exporters.base import Fitted
 from shopkit.exporters.fold import drop_identities, fold_affine
-from shopkit.onnx_format import hoist_constants, pin_versions
+from shopkit.features.graph import input_shape
+from shopkit.onnx_format import check, hoist_constants, pin_versions
 from shopkit.runtime.artifact import FORMAT_VERSION, METADATA_KEY
 from shopkit.schema import INPUT_PREFIX, LENGTHS, LENGTHS_INPUT, Column
+from shopkit.tasks.base import Input, Output
 
-_INPUT_DTYPES = {"number": np.float32, "string": np.str_, "time": np.int64}
+_INPUT_DTYPES = {"number": np.float32, "string": np.str_, "time": np.int64, "image": np.uint8}
 _ELEMENT_TYPES = {
     np.dtype("float32"): "float32",
     np.dtype("float64"): "float64",
     np.dtype("int64"): "int64",
     np.dtype("bool"): "bool",
 }
+OPTION_PREFIX = "option."
+"""Put before the name of a task's own input inside graphs."""
+MANY_OUTPUTS = 1000
+BLOCK_ROWS, BLOCK_VALUES = 1024, 1 << 22
+"""Where a model reads sequences or has many outputs, the file says how many rows to give it at once: at most so many, and so many
+scores."""
 SEQUENCES = (
     "A sequence column is an array (N, L), its rows padded on the right to a common L of at least 1; `lengths` names the int64 "
     "input (N,) that says how many steps each row has. What stands beyond them is not read; among them, '' and NaN are missing."
 )
 """What the file says to those who feed it without shopkit."""
+IMAGES = (
+    "An image column is an array uint8 (N, H, W, C) of pixels from 0 to 255, rows from the top, channels last, any H and W; "
+    "images of another size go in another call. A missing image is one black pixel."
+)
 
 
 def compose(fitted: Fitted) -> onnx.ModelProto:
@@ -49,9 +61,11 @@ def compose(fitted: Fitted) -> onnx.ModelProto:
     if missing := needed - set(features):
         raise ExportError(f"The model's graph wants the inputs {sorted(missing)}, the feature graph gives {sorted(features)}.")
     scores = spox.inline(fitted.model)(**{name: features[name] for name in needed})["scores"]
-    decided = task.decide(ndx.asarray(scores))
+    options = {OPTION_PREFIX + option.name: _option(option) for option in task.inputs}
+    decided = task.decide(ndx.asarray(scores), **{option.name: options[OPTION_PREFIX + option.name] for option in task.inputs})
+    arguments |= {name: option.unwrap_spox() for name, option in options.items()}
     model = spox.build(arguments, {output.name: decided[output.name].unwrap_spox() for output in task.outputs})
-    names, lengths = _rename_inputs(model.graph)
+    renamed = _rename_inputs(model.graph)
     hoist_constants(model.graph)
     fold_affine(model.graph)
     drop_identities(model.graph)
@@ -59,37 +73,41 @@ def compose(fitted: Fitted) -> onnx.ModelProto:
         **fitted.metadata,
         "format_version": FORMAT_VERSION,
         "schema": fitted.schema.to_json(),
-        "inputs": names,
-        "outputs": [_output_facts(output.__dict__) for output in task.outputs],
+        "inputs": {column.name: renamed[INPUT_PREFIX + column.name] for column in columns},
+        "outputs": [_facts(output) for output in task.outputs],
         "decision": task.state,
     }
-    if lengths:
-        facts["lengths"] = lengths
+    if LENGTHS_INPUT in renamed:
+        facts["lengths"] = renamed[LENGTHS_INPUT]
         facts["sequences"] = SEQUENCES
+    if any(column.kind == "image" for column in columns):
+        facts["images"] = IMAGES
+    if task.inputs:
+        facts["options"] = [{**_facts(option), "input": renamed[OPTION_PREFIX + option.name]} for option in task.inputs]
+    if LENGTHS_INPUT in renamed or task.n_outputs > MANY_OUTPUTS:
+        facts["block_rows"] = max(1, min(BLOCK_ROWS, BLOCK_VALUES // task.n_outputs))
     finish(model, facts)
     return model
 
 
-def _rename_inputs(graph: onnx.GraphProto) -> tuple[dict[str, str], str]:
-    """Give each input its column's own name, unless some value in the graph has it; that of sequences' lengths is `lengths`.
+def _rename_inputs(graph: onnx.GraphProto) -> dict[str, str]:
+    """Give each input its column's or its option's own name, unless some value in the graph has it; that of sequences' lengths
+    is `lengths`.
 
     Returns:
-        Column → input name, and the name of the lengths' input, empty where there is none.
+        The name inside → the name of the input.
     """
     taken = {name for node in graph.node for name in node.output} | {tensor.name for tensor in graph.initializer}
-    names, renamed = {}, {}
-    for value in graph.input:
-        if value.name != LENGTHS_INPUT:
-            column = value.name.removeprefix(INPUT_PREFIX)
-            names[column] = renamed[value.name] = value.name if column in taken else column
-    lengths = LENGTHS if LENGTHS not in {*taken, *renamed.values()} else LENGTHS_INPUT
-    if any(value.name == LENGTHS_INPUT for value in graph.input):
-        renamed[LENGTHS_INPUT] = lengths
+    renamed: dict[str, str] = {}
+    # Columns first: theirs are the names that a caller knows.
+    for value in sorted(graph.input, key=lambda value: not value.name.startswith(INPUT_PREFIX)):
+        short = LENGTHS if value.name == LENGTHS_INPUT else value.name.removeprefix(INPUT_PREFIX).removeprefix(OPTION_PREFIX)
+        renamed[value.name] = value.name if short in {*taken, *renamed.values()} else short
     for value in graph.input:
         value.name = renamed[value.name]
     for node in graph.node:
         node.input[:] = [renamed.get(name, name) for name in node.input]
-    return names, renamed.get(LENGTHS_INPUT, "")
+    return renamed
 
 
 def finish(model: onnx.ModelProto, facts: Mapping[str, Any]) -> None:
@@ -101,20 +119,24 @@ def finish(model: onnx.ModelProto, facts: Mapping[str, Any]) -> None:
         del function.metadata_props[:]
         for node in function.node:
             _strip_node(node)
-    for value in (*model.graph.input, *model.graph.output):
-        dims = value.type.tensor_type.shape.dim
-        if dims:
-            dims[0].Clear()
-            dims[0].dim_param = "N"
+    options = {option["input"]: option.get("shape", []) for option in facts.get("options", [])}
+    per = {output["name"]: [output["per"]] for output in facts.get("outputs", []) if output.get("per")}
     for value in model.graph.input:
-        dims = value.type.tensor_type.shape.dim
-        if len(dims) == 2:  # a sequence
-            dims[1].Clear()
-            dims[1].dim_param = "L"
+        is_image = len(value.type.tensor_type.shape.dim) == 4
+        names = ["N", f"{value.name}.height", f"{value.name}.width"] if is_image else ["N", "L"]
+        _name_dims(value, options.get(value.name, names))
+    for value in model.graph.output:
+        _name_dims(value, ["N", *per.get(value.name, [])])
     del model.metadata_props[:]
     entry = model.metadata_props.add()
     entry.key, entry.value = METADATA_KEY, json.dumps(facts, sort_keys=True, ensure_ascii=False)
-    onnx.checker.check_model(model, full_check=True)
+    check(model)
+
+
+def _name_dims(value: onnx.ValueInfoProto, names: Sequence[str]) -> None:
+    for dim, name in zip(value.type.tensor_type.shape.dim, names, strict=False):
+        dim.Clear()
+        dim.dim_param = name
 
 
 def _strip(graph: onnx.GraphProto) -> None:
@@ -136,13 +158,19 @@ def _strip_node(node: onnx.NodeProto) -> None:
             _strip(attribute.g)
 
 
+def _option(option: Input) -> ndx.Array:
+    dtype = {"string": ndx.utf8, "float32": ndx.float32, "int64": ndx.int64, "bool": ndx.bool}[option.dtype]
+    return ndx.argument(shape=option.shape, dtype=dtype)
+
+
 def _input_type(column: Column) -> spox.Tensor:
     dtype = np.float64 if column.double else _INPUT_DTYPES[column.kind]
-    return spox.Tensor(dtype, ("N", "L") if column.sequence else ("N",))
+    return spox.Tensor(dtype, input_shape(column))
 
 
-def _output_facts(output: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: list(value) if isinstance(value, tuple) else value for key, value in output.items() if value not in ("", ())}
+def _facts(described: Output | Input) -> dict[str, Any]:
+    found = described.__dict__
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in found.items() if value not in ("", ())}
 
 
 def parameters(model: onnx.ModelProto) -> int:

@@ -33,7 +33,7 @@ class FeatureBlock:
     cardinality: int = 0
     """For ids: number of ids. 0 is missing, 1 is unknown, then the categories. For tokens: number of token ids; 0 is padding."""
     shape: tuple[int, ...] = ()
-    """For an image: channels, height, width."""
+    """For an image: channels, height, width. For tokens: the most that a row can have."""
 
 
 @dataclass(frozen=True)
@@ -147,6 +147,8 @@ class FitContext:
     """The table's column that numbers the training rows 0, 1, … in order."""
     vocabularies: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Column → categories of an earlier run, which keep their ids; those that are new come after them."""
+    classes: tuple[str, ...] = ()
+    """The names of a multiclass target's classes, in order, for extractors that share its ids."""
 
 
 @dataclass(frozen=True)
@@ -183,6 +185,8 @@ class Extractor(ABC):
 
     accepts: ClassVar[tuple[Kind, ...]]
     """The column kinds it can read."""
+    gives: ClassVar[Tensor | None] = None
+    """What it makes, where only some models read that (`tokens`, `bag`, `image`): known before it is fitted."""
     tolerance: ClassVar[float] = 1e-5
     """How far graph and `reference` may be apart, absolute and relative: larger only where the graph approximates by design."""
 
@@ -192,6 +196,10 @@ class Extractor(ABC):
     @abstractmethod
     def fit(self, column: str, context: FitContext) -> State:
         """Learn one column from the training part, by ibis aggregates. Missing values are NaN / "" / MISSING_TIME."""
+
+    def fit_columns(self, columns: Sequence[str], context: FitContext) -> tuple[State, ...]:
+        """Learn the columns that share these settings: each by itself, unless they share what is learnt."""
+        return tuple(self.fit(column, context) for column in columns)
 
     @abstractmethod
     def blocks(self, column: str, state: State) -> tuple[FeatureBlock, ...]:
@@ -214,3 +222,7 @@ class Extractor(ABC):
     def fit_transform_rows(self, column: str, context: FitContext, state: State) -> np.ndarray | None:
         """Training-time values (N, width) that differ from `transform`, e.g. out-of-fold target rates; None for all others."""
         return None
+
+    def assets(self, states: Sequence[State]) -> dict[str, str]:
+        """Files to stand beside the exported one: name → text, e.g. a tokenizer for runtimes without the graph's operators."""
+        return {}

@@ -19,12 +19,12 @@ from shopkit.features.plan import Assignment, ResolvedPlan
 from shopkit.features.sequences import ALL_STEPS, Limit, Steps, steps_context
 from shopkit.features.subgraph import pieces, reached_from
 from shopkit.features.tensors import ARRAYS, FIXED, Tensor
-from shopkit.onnx_format import hoist_constants, pin_versions
+from shopkit.onnx_format import check, hoist_constants, pin_versions
 from shopkit.schema import INPUT_PREFIX, LENGTHS, LENGTHS_INPUT, Column
 
 GROWING = ("vocabulary", "one_hot")
 """Extractors whose categories an earlier run can be added to."""
-_DTYPES = {"number": ndx.float32, "string": ndx.utf8, "time": ndx.int64}
+_DTYPES = {"number": ndx.float32, "string": ndx.utf8, "time": ndx.int64, "image": ndx.uint8}
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,8 @@ class FittedFeatures:
     """Plain data for the report: `column, kind, extractor, <settings>, why`."""
     vocabularies: dict[str, list[str]]
     """Column → its categories in the order of their ids, from id 2 on."""
+    assets: dict[str, str]
+    """Name → text of files that stand beside the exported one."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,8 @@ def fit(plan: ResolvedPlan, context: FitContext) -> FittedFeatures:
         for assignment, state in zip(group.assignments, group.states, strict=True)
         if assignment.name in GROWING
     }
-    return FittedFeatures(model, spec, overrides, plan.to_json(), vocabularies)
+    assets = {name: text for group in groups for name, text in group.extractor.assets(group.states).items()}
+    return FittedFeatures(model, spec, overrides, plan.to_json(), vocabularies, assets)
 
 
 def grouped(assignments: Sequence[Assignment]) -> list[list[Assignment]]:
@@ -98,7 +101,7 @@ def grouped(assignments: Sequence[Assignment]) -> list[list[Assignment]]:
     groups: dict[str, list[Assignment]] = {}
     for assignment in assignments:
         column = assignment.column
-        like = [assignment.name, dict(assignment.settings), column.kind, column.double, column.sequence]
+        like = [assignment.name, dict(assignment.settings), column.kind, column.double, column.sequence, column.channels]
         key = json.dumps(like, sort_keys=True)
         groups.setdefault(key, []).append(assignment)
     return list(groups.values())
@@ -107,7 +110,10 @@ def grouped(assignments: Sequence[Assignment]) -> list[list[Assignment]]:
 def fit_group(assignments: Sequence[Assignment], context: FitContext) -> Group:
     extractor = assignments[0].extractor
     columns = [assignment.column for assignment in assignments]
-    states = tuple(extractor.fit(c.name, steps_context(context, c.name) if c.sequence else context) for c in columns)
+    if columns[0].sequence:
+        states = tuple(extractor.fit(c.name, steps_context(context, c.name)) for c in columns)
+    else:
+        states = extractor.fit_columns([c.name for c in columns], context)
     group = Group(extractor, tuple(assignments), states)
     for assignment, state in zip(assignments, states, strict=True):
         block = extractor.blocks(assignment.column.name, state)[0]
@@ -132,10 +138,7 @@ def lay_out(groups: Sequence[Group]) -> FeatureSpec:
 
 def trace(columns: Sequence[Column], groups: Sequence[Group], limit: Limit = ALL_STEPS) -> onnx.ModelProto:
     """The groups as one model. Deterministic: equal states give equal bytes."""
-    arguments = {
-        c.name: ndx.argument(shape=("N", "L") if c.sequence else ("N",), dtype=ndx.float64 if c.double else _DTYPES[c.kind])
-        for c in columns
-    }
+    arguments = {c.name: ndx.argument(shape=input_shape(c), dtype=ndx.float64 if c.double else _DTYPES[c.kind]) for c in columns}
     inputs = {INPUT_PREFIX + name: argument.unwrap_spox() for name, argument in arguments.items()}
     outputs = {}
     if sequences := [c.name for c in columns if c.sequence]:
@@ -150,6 +153,14 @@ def trace(columns: Sequence[Column], groups: Sequence[Group], limit: Limit = ALL
     model = spox.build(inputs, {name: array.unwrap_spox() for name, array in outputs.items()})
     finish(model, lay_out(groups), tuple(inputs))
     return model
+
+
+def input_shape(column: Column) -> tuple[str | int, ...]:
+    """Of a column's input."""
+    if column.kind == "image":
+        # Named after the column: runtimes take dimensions of one name to be equal.
+        return ("N", f"{column.name}.height", f"{column.name}.width", column.channels)
+    return ("N", "L") if column.sequence else ("N",)
 
 
 def _encoded(groups: Sequence[Group], arguments: Mapping[str, ndx.Array]) -> dict[str, ndx.Array]:
@@ -192,7 +203,7 @@ def finish(model: onnx.ModelProto, spec: FeatureSpec, inputs: tuple[str, ...]) -
         element = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(ARRAYS[value.name].dtype))
         assert value.type.tensor_type.elem_type == element, f"{value.name} has element type {value.type.tensor_type.elem_type}"
         value.CopyFrom(onnx.helper.make_tensor_value_info(value.name, element, ["N", *spec.shapes[value.name]]))
-    onnx.checker.check_model(model, full_check=True)
+    check(model)
 
 
 def _join_once(graph: onnx.GraphProto) -> None:

@@ -13,11 +13,18 @@ from shopkit.features.aggregates import answers, present
 from shopkit.features.base import Extractor, FitContext
 from shopkit.features.sequences import ALL_STEPS, Limit, steps_context
 from shopkit.features.settings import FeaturePlan, parse_spec
+from shopkit.features.tensors import READ_BY
 from shopkit.registry import Registry
 from shopkit.schema import Column, Schema
 from shopkit.settings import plain
 
 PREFERENCES = ("embedding", "dense", "codes")
+MOSTLY = 0.5
+TEXT_CHARACTERS, TEXT_BLANKS = 20, 2
+"""A column of at least so many characters and blanks a row is read as a text."""
+SPACELESS_CHARACTERS = 10
+"""The same where words are not parted by blanks."""
+SPACELESS_SCRIPTS = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Khmer}\p{Lao}\p{Myanmar}]"
 
 
 @dataclass(frozen=True)
@@ -28,6 +35,24 @@ class ColumnFacts:
     n_distinct: int
     """Distinct present values."""
     n_missing: int
+    n_characters: float = 0.0
+    """Of a present string, on average."""
+    n_blanks: float = 0.0
+    """In a present string, on average."""
+    without_blanks: float = 0.0
+    """Share of the present strings with letters of a script that puts no blanks between words."""
+
+    @property
+    def is_text(self) -> bool:
+        """Sentences, not names of things: long, mostly different, and of several words or in such a script."""
+        n_present = self.n_rows - self.n_missing
+        mostly_different = self.n_distinct >= MOSTLY * n_present > 0
+        many_words = self.n_characters >= TEXT_CHARACTERS and self.n_blanks >= TEXT_BLANKS
+        return mostly_different and (many_words or (self.spaceless and self.n_characters >= SPACELESS_CHARACTERS))
+
+    @property
+    def spaceless(self) -> bool:
+        return self.without_blanks >= MOSTLY
 
 
 @dataclass(frozen=True)
@@ -62,10 +87,19 @@ class ResolvedPlan:
         return [assignment.to_json() for assignment in self.assignments]
 
 
+class NoFeatureError(DataError):
+    """The model is left without a feature column."""
+
+
 def resolve(
-    plan: FeaturePlan, schema: Schema, context: FitContext, preference: Collection[str], registry: Registry
+    plan: FeaturePlan,
+    schema: Schema,
+    context: FitContext,
+    preference: Collection[str],
+    registry: Registry,
+    leave_out_unread: bool = False,
 ) -> ResolvedPlan:
-    """Extractors for every feature column.
+    """Extractors for every feature column. Of several for one column a model is given those it can read.
 
     Args:
         plan: the user's word.
@@ -75,10 +109,11 @@ def resolve(
             numbers and one-hot) or `features:codes` (raw numbers with NaN, and ids) decides what `auto` means. Dense if none.
             Only a model with `features:sequences` is given sequence columns.
         registry: where extractors come from.
+        leave_out_unread: leave out a column none of whose extractors the model can read, as baselines must.
 
     Raises:
         ConfigError: an unknown column, extractor or setting, or an extractor that cannot read the column's kind.
-        DataError: no feature column is left.
+        NoFeatureError: no feature column is left.
     """
     schema = _without_ignored(plan, schema)
     if "features:sequences" not in preference:
@@ -95,17 +130,30 @@ def resolve(
             note = "every training value is missing" if found.n_distinct == 0 else "constant in the training part"
             schema = schema.with_role(column.name, "ignored", note)
             continue
-        by_kind = {"number": plan.numbers, "string": plan.strings, "time": plan.times}[column.kind]
+        by_kind = {"number": plan.numbers, "string": plan.strings, "time": plan.times, "image": plan.images}[column.kind]
         spec = plan.columns.get(column.name, "auto" if column.sequence else by_kind)
-        if spec == "auto":
+        if spec == "auto" and column.kind == "image":
+            where, (spec, why) = "features", _of_image("features:images" in preference)
+        elif spec == "auto" and column.kind == "string" and not column.sequence and found.is_text:
+            where, (spec, why) = "features", of_text(found, "features:tokens" in preference)
+            if not {"features:bags", "features:tokens"} & set(preference):
+                schema = schema.with_role(column.name, "ignored", f"{why}, which this model does not read")
+                continue
+        elif spec == "auto":
             where, (spec, why) = "features", automatic(column, found, plan, likes)
         elif chosen:
             where, why = f"features.columns.{column.name}", "chosen for this column"
         else:
             where, why = f"features.{column.kind}s", f"chosen for {column.kind} columns"
-        assignments += [_assign(column, name, settings, why, where, registry) for name, settings in parse_spec(spec, where)]
+        found_for = [_assign(column, name, settings, why, where, registry) for name, settings in parse_spec(spec, where)]
+        read = [one for one in found_for if READ_BY.get(one.extractor.gives or "", "") in ("", *preference)]
+        if not read and leave_out_unread:
+            schema = schema.with_role(
+                column.name, "ignored", f"made {found_for[0].extractor.gives}, which this model does not read"
+            )
+        assignments += read if read or leave_out_unread else found_for
     if not assignments:
-        raise DataError(
+        raise NoFeatureError(
             "No feature column is left: every column is a key, the target, ignored, constant or missing throughout. "
             f"Columns: {', '.join(f'{column.name} ({column.note or column.role})' for column in schema)}."
         )
@@ -137,20 +185,45 @@ def automatic(column: Column, found: ColumnFacts, plan: FeaturePlan, likes: str)
     return ["quantile", {"name": "piecewise_linear", "n_bins": 16, "indicator": "never"}], f"{n:,} distinct values"
 
 
+def of_text(found: ColumnFacts, as_tokens: bool) -> tuple[Any, str]:
+    """The spec of a text, for models that read tokens or bags."""
+    why = f"a text of {found.n_characters:.0f} characters on average{', of a script without blanks' if found.spaceless else ''}"
+    if as_tokens:
+        return "characters" if found.spaceless else "wordpiece", why
+    terms = {"analyzer": "char", "ngram_range": [1, 3]} if found.spaceless else {"analyzer": "word", "ngram_range": [1, 2]}
+    return {"name": "tfidf", "sublinear_tf": True, **terms}, why
+
+
+def _of_image(is_read: bool) -> tuple[str, str]:
+    return ("image", "an image") if is_read else ("pixels", "an image, which this model reads as numbers")
+
+
 def facts(schema: Schema, context: FitContext) -> dict[str, ColumnFacts]:
-    """Distinct and missing values of every feature column, plain ones in one query; of sequences, those of all steps."""
-    columns = [column for column in schema.of_role("feature") if not column.sequence]
+    """Distinct and missing values of every feature column, plain ones in one query; of sequences, those of all steps. Images are
+    taken to differ."""
+    columns = [column for column in schema.of_role("feature") if not column.sequence and column.kind != "image"]
     questions: dict[str, ir.Scalar] = {"n": context.table.count()}
     for at, column in enumerate(columns):
         values = present(context.table[column.name])
         questions[f"distinct_{at}"] = values.nunique()
         questions[f"present_{at}"] = values.count()
+        if column.kind == "string":
+            questions[f"characters_{at}"] = values.length().mean()
+            questions[f"blanks_{at}"] = (values.length() - values.replace(" ", "").length()).mean()
+            questions[f"without_{at}"] = values.re_search(SPACELESS_SCRIPTS).mean()
     found = answers(context, **questions)
     known = {
-        column.name: ColumnFacts(found["n"], found[f"distinct_{at}"], found["n"] - found[f"present_{at}"])
+        column.name: ColumnFacts(
+            found["n"],
+            found[f"distinct_{at}"],
+            found["n"] - found[f"present_{at}"],
+            *(found.get(f"{what}_{at}") or 0.0 for what in ("characters", "blanks", "without")),
+        )
         for at, column in enumerate(columns)
     }
     for column in schema.of_role("feature"):
+        if column.kind == "image":
+            known[column.name] = ColumnFacts(found["n"], found["n"], 0)
         if column.sequence:
             steps = steps_context(context, column.name)
             values = present(steps.table[column.name])
@@ -173,7 +246,7 @@ def _without_ignored(plan: FeaturePlan, schema: Schema) -> Schema:
             schema = schema.with_role(name, "ignored", "left out by features.ignore")
     for name in plan.columns:
         column = schema[name]
-        if column.role != "feature":
+        if column.role != "feature" and name not in plan.ignore:
             note = f" ({column.note})" if column.note else ""
             raise ConfigError(f"features.columns names '{name}', which is not a feature column but {column.role}{note}.")
     return schema
@@ -191,5 +264,10 @@ def _assign(column: Column, name: str, settings: Mapping[str, Any], why: str, wh
         raise ConfigError(
             f"{where}: {name} gives training rows values of their own, which the steps of the sequence '{column.name}' cannot "
             "have. Choose another extractor, e.g. vocabulary."
+        )
+    if column.sequence and extractor.gives is not None:
+        raise ConfigError(
+            f"{where}: {name} gives {extractor.gives}, one for each row, and the steps of the sequence '{column.name}' each are a "
+            "value. Choose another extractor, e.g. vocabulary."
         )
     return Assignment(column, name, plain(choice.settings), extractor, why)

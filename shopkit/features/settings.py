@@ -47,12 +47,14 @@ class FeaturePlan:
     """Extractor(s) for string columns."""
     times: Any = "auto"
     """Extractor(s) for time columns."""
+    images: Any = "auto"
+    """Extractor(s) for image columns."""
     columns: dict[str, Any] = field(default_factory=dict)
     """Column → extractor(s), for columns that want their own, e.g. `{price: {name: bucketize, n_bins: 20}}`."""
     types: dict[str, Kind] = field(default_factory=dict)
     """Column → `number`, `string` or `time`, where the inferred kind is not the meant one, e.g. integer codes."""
     ignore: list[str] = field(default_factory=list)
-    """Columns to leave out."""
+    """Columns to leave out, also if `columns` names them."""
     max_length: int = 256
     """Steps of a sequence that are read at most, in training as in the file; 0 reads all."""
     keep: Literal["latest", "earliest"] = "latest"
@@ -63,7 +65,7 @@ class FeaturePlan:
     """`auto` uses piecewise-linear encoding for a number column with at least this many distinct values."""
 
     def __post_init__(self) -> None:
-        for name in ("numbers", "strings", "times"):
+        for name in ("numbers", "strings", "times", "images"):
             if getattr(self, name) != "auto":
                 parse_spec(getattr(self, name), f"features.{name}")
         for column, spec in self.columns.items():
@@ -220,3 +222,155 @@ class TimePartsSettings:
             raise ConfigError(f"time_parts.parts is empty; name at least one of {', '.join(get_args(TimePart))}.")
         if len(set(self.parts)) < len(self.parts):
             raise ConfigError(f"time_parts.parts is {list(self.parts)!r}; name each part once.")
+
+
+@dataclass
+class TextSettings:
+    """How a text is split into tokens; as in scikit-learn's vectorizers."""
+
+    analyzer: Literal["word", "char", "char_wb"] = "word"
+    """`word` (two letters, digits or underscores at least), `char` (what languages without spaces want), or `char_wb` (characters
+    within words, with a blank before and after each)."""
+    lowercase: bool = True
+    """Lower-case first, character by character."""
+    max_characters: int = 10_000
+    """Characters of a text that are read, in training as in the file, rounded up to a multiple of 250; 0 reads all."""
+
+    def __post_init__(self) -> None:
+        _at_least("features", "max_characters", self.max_characters, 0)
+
+
+@dataclass
+class NgramSettings(TextSettings):
+    """Runs of neighbouring tokens."""
+
+    ngram_range: list[int] = field(default_factory=lambda: [1, 2])
+    """Shortest and longest run of tokens that is a term, e.g. `[1, 2]`."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(self.ngram_range) != 2 or not 1 <= self.ngram_range[0] <= self.ngram_range[1]:
+            raise ConfigError(
+                f"features.ngram_range is {list(self.ngram_range)!r}; give the shortest and the longest n-gram, e.g. [1, 2]."
+            )
+
+
+@dataclass
+class TfidfSettings(NgramSettings):
+    """Terms of a text, weighed by how often it has them and how rare they are (tf-idf)."""
+
+    min_df: int = 2
+    """Training texts that must have a term for it to be kept."""
+    max_df: float = 1.0
+    """Largest share of the training texts that may have a term for it to be kept."""
+    max_features: int = 0
+    """Most terms to keep, those that occur most often first; 0 keeps all."""
+    sublinear_tf: bool = False
+    """1 + log of a term's count in place of the count."""
+    use_idf: bool = True
+    """Weigh rare terms more."""
+    smooth_idf: bool = True
+    """Reckon idf as if one text more had every term."""
+    norm: Literal["l2", "l1", "none"] = "l2"
+    """Scale each text's weights to length 1 (`l2`) or sum 1 (`l1`)."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _at_least("tfidf", "min_df", self.min_df, 1)
+        _at_least("tfidf", "max_features", self.max_features, 0)
+        if not 0 < self.max_df <= 1:
+            raise ConfigError(f"tfidf.max_df is {self.max_df!r}; it is a share of the texts, above 0 and at most 1.")
+
+
+@dataclass
+class HashedNgramsSettings(NgramSettings):
+    """Terms of a text by their hash: no vocabulary to learn, and collisions where buckets are few."""
+
+    n_bits: int = 18
+    """There are 2 to this power buckets."""
+    alternate_sign: bool = True
+    """Let half of the terms count negative, so that collisions cancel out rather than add up."""
+    norm: Literal["l2", "l1", "none"] = "l2"
+    """Scale each text's weights to length 1 (`l2`) or sum 1 (`l1`)."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 1 <= self.n_bits <= 30:
+            raise ConfigError(f"hashed_ngrams.n_bits is {self.n_bits!r}; it must be from 1 to 30.")
+
+
+@dataclass
+class Word2vecSettings(TextSettings):
+    """The mean of a text's word vectors, learnt from the training part by skip-gram with negative sampling."""
+
+    dim: int = 64
+    """Width of a vector."""
+    window: int = 5
+    """Words to either side that a word is to predict, at most: each draws its own, from 1."""
+    min_count: int = 5
+    """Occurrences a word must have; rarer ones are left out."""
+    max_size: int = 50_000
+    """Most words to keep, the most frequent first."""
+    negatives: int = 5
+    """Words drawn as not seen, for each that was."""
+    epochs: int = 5
+    """Times the training part is read."""
+    sample: float = 1e-3
+    """Share of the text above which a word is skipped at random, the more frequent the more often; 0 skips none."""
+    lr: float = 0.05
+    """Learning rate at first; it falls to nothing."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("dim", "window", "min_count", "max_size", "negatives", "epochs"):
+            _at_least("word2vec", name, getattr(self, name), 1)
+        _at_least("word2vec", "sample", self.sample, 0)
+        if not self.lr > 0:
+            raise ConfigError(f"word2vec.lr is {self.lr!r}; it must be above 0.")
+
+
+@dataclass
+class WordpieceSettings:
+    """The word pieces of a text, as BERT reads them; texts with these settings are joined: `[CLS] a [SEP] b [SEP]`."""
+
+    vocabulary: str = "minilm"
+    """Whose pieces, in the words of `model.encoder`: `minilm` (English), the folder of a Hugging Face encoder, or `scratch`: those
+    learned from the training part."""
+    vocabulary_size: int = 8000
+    """Pieces to learn at most, with `scratch`."""
+    min_count: int = 2
+    """Occurrences a pair of pieces must have to be joined into one, with `scratch`."""
+    lowercase: bool = True
+    """Lower-case and leave out accents, with `scratch`; an encoder has its own rule."""
+    max_length: int = 128
+    """Tokens of a row that are read at most, `[CLS]` and `[SEP]` included. Of several texts, the longest is cut first."""
+    keep: Literal["start", "end"] = "start"
+    """Which end of a longer text is read."""
+
+    def __post_init__(self) -> None:
+        if not self.vocabulary:
+            raise ConfigError("wordpiece.vocabulary is empty; write minilm, the folder of an encoder, or scratch.")
+        _at_least("wordpiece", "vocabulary_size", self.vocabulary_size, 10)
+        _at_least("wordpiece", "min_count", self.min_count, 1)
+        _at_least("wordpiece", "max_length", self.max_length, 8)
+
+
+@dataclass
+class CharactersSettings:
+    """The characters of a text as ids; texts with these settings are joined, each with an end of its own."""
+
+    min_count: int = 2
+    """Occurrences a character must have in the training part; rarer ones are unknown."""
+    max_size: int = 10_000
+    """Most characters to keep, the most frequent first."""
+    lowercase: bool = True
+    """Read upper case as lower case."""
+    max_length: int = 256
+    """Characters of a row that are read at most. Of several texts, the longest is cut first."""
+    keep: Literal["start", "end"] = "start"
+    """Which end of a longer text is read."""
+
+    def __post_init__(self) -> None:
+        _at_least("characters", "min_count", self.min_count, 1)
+        _at_least("characters", "max_size", self.max_size, 1)
+        _at_least("characters", "max_length", self.max_length, 8)

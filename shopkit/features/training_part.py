@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,6 +26,7 @@ def training_part(
     n_classes: int = 0,
     seed: int = 0,
     folder: Path | None = None,
+    classes: Sequence[str] = (),
 ) -> Iterator[FitContext]:
     """The training rows of a Parquet file as a table on DuckDB, on disk, so that they need not fit in memory.
 
@@ -36,6 +37,7 @@ def training_part(
         weight: the same for sample weights.
         n_classes: classes of a multiclass target, else 0.
         seed: for extractors that draw folds.
+        classes: names of the classes.
         folder: where to keep the table meanwhile; a temporary folder of the system if None.
     """
     rows = np.flatnonzero(is_train)
@@ -63,6 +65,7 @@ def training_part(
                 n_classes=n_classes,
                 seed=seed,
                 row=ROW,
+                classes=tuple(classes),
             )
         finally:
             connection.disconnect()

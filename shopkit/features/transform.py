@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from shopkit.features.base import FeatureSpec
 from shopkit.features.subgraph import towards, without_inputs
 from shopkit.features.tensors import ARRAYS, FIXED, Ragged, filled, like_length
+from shopkit.runtime.images import decoded, of_one_size
 from shopkit.runtime.sequences import cells, flatten, graph_feed
 from shopkit.schema import INPUT_PREFIX, LENGTHS_INPUT, MISSING_TIME, Column
 
@@ -51,6 +52,8 @@ def transform(
     n_rows = pq.read_metadata(examples).num_rows
     masks = {part: as_mask(rows, n_rows) for part, rows in parts.items()}
     plain, varied = towards(model, FIXED), towards(model, set(ARRAYS) - set(FIXED))
+    if plain is not None and any(_column_of(value).kind == "image" for value in plain.graph.input):
+        plain, varied = None, model
     results: dict[str, dict[str, Any]] = {part: {} for part in parts}
     if plain is not None:
         for part, arrays in _transform_plain(plain, spec, examples, masks, folder, batch_rows).items():
@@ -131,7 +134,9 @@ class RowGraph:
         raw = {column.name: _raw(batch.column(column.name), column) for column in self.columns}
         found: dict[str, list[np.ndarray]] = {name: [] for name in self.outputs}
         order = []
-        for rows in like_length(_sizes(raw, len(batch)), BUDGET, len(batch)):
+        sizes = _sizes(raw, len(batch))
+        of_size = list(of_one_size(raw, self.columns)) or [np.arange(len(batch))]
+        for rows in (group[some] for group in of_size for some in like_length(sizes[group], BUDGET, len(batch))):
             feed = graph_feed({name: values[rows] for name, values in raw.items()}, self.columns, self.inputs, LENGTHS_INPUT)
             arrays = dict(zip(self.outputs, self.session.run(self.outputs, feed), strict=True))
             order.append(rows)
@@ -208,17 +213,22 @@ def load(path: Path, name: str, in_memory: bool) -> np.ndarray | Ragged:
 
 
 def _column_of(value: onnx.ValueInfoProto) -> Column:
-    tensor = value.type.tensor_type
+    name, tensor = value.name.removeprefix(INPUT_PREFIX), value.type.tensor_type
+    dims = tensor.shape.dim
+    if len(dims) == 4:
+        return Column(name, "image", channels=dims[3].dim_value)
     return Column(
-        value.name.removeprefix(INPUT_PREFIX),
+        name,
         "string" if tensor.elem_type == onnx.TensorProto.STRING else "number",
         double=tensor.elem_type == onnx.TensorProto.DOUBLE,
-        sequence=len(tensor.shape.dim) == 2,
+        sequence=len(dims) == 2,
     )
 
 
 def _raw(values: pa.Array, column: Column) -> np.ndarray:
     """Canonical values of a canonical Parquet column."""
+    if column.kind == "image":
+        return decoded(values.to_pylist())
     if not column.sequence:
         return as_numpy(values)
     steps, lengths = flatten(values, column)

@@ -37,7 +37,7 @@ class Axis:
     """What the places along one dimension of a parameter stand for, so that they can be found again in another model."""
 
     labels: list[str]
-    """One for each place, all different."""
+    """One for each place, all different; none where the places cannot be told apart, and so cannot be taken over."""
     dim: int = 0
     padded: int = -1
     """A dimension that is as wide as the widest place needs; the rest is not read."""
@@ -81,7 +81,7 @@ class Model(nn.Module, ABC):
         return {}
 
     def attention(self, batch: Batch) -> Tensor | None:
-        """How much the answer looks at each token, (batch, length) with rows that sum to 1; None for a model without attention."""
+        """How much the answer looks at each token, (batch, length), rows that sum to 1; None for a model without attention."""
         return None
 
     def parameter_groups(self, lr: float, weight_decay: float) -> list[dict[str, Any]]:
@@ -101,6 +101,8 @@ class Arrays:
     """float32 (N,)."""
     groups: np.ndarray | None = None
     """int64 (N,): the group a row belongs to, for tasks that measure within groups."""
+    times: np.ndarray | None = None
+    """int64 (N,): the time of a row, seconds UTC, for estimators that let the recent count more. Rows are in order of time."""
 
     def __len__(self) -> int:
         return len(self.target)
@@ -127,8 +129,8 @@ class Estimator(ABC):
         """float32 (N, n_outputs): what the exported graph must answer."""
 
     def contributions(self, features: FeatureArrays, direction: np.ndarray) -> dict[str, np.ndarray] | None:
-        """What each place of each array adds to Σ direction · scores, exactly: array → float, of its shape (a bag's is that of
-        `bag_weights`). None for one whose scores are no such sum.
+        """What each place of each array adds to Σ direction · scores, exactly, beside a row whose numbers and ids are all 0:
+        array → float, of its shape (of a bag, under `bag_weights`). None for one whose scores are no such sum.
 
         Args:
             direction: float64 (N, n_outputs).

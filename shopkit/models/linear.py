@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 
 from shopkit.features.base import FeatureSpec
-from shopkit.features.tensors import FeatureArrays
+from shopkit.features.tensors import FIXED, TERMS, FeatureArrays
 from shopkit.models.base import Arrays, Estimator
 from shopkit.models.settings import LinearSettings
+from shopkit.models.sparse import SparseRows
 from shopkit.onnx_format import pin_versions
 from shopkit.tasks.base import Task
 
@@ -24,6 +25,12 @@ CHUNK_ROWS = 65_536
 
 STRENGTHS = [100.0, 10.0, 1.0]
 """The penalties that `l2: auto` tries."""
+
+BAG_STRENGTHS = [10.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003]
+"""The same where there are bags: weights of a text are of length 1 together, so that each term's own is small."""
+
+PATIENCE = 5
+"""A penalty of a text so many times as weak as the best is the last that is tried: the weak ones take longest."""
 
 MOST_CORRELATED = 4096
 """Dense columns up to which their correlation is taken into account."""
@@ -33,9 +40,13 @@ CURVATURE = 0.25
 
 SMALLEST_CURVATURE = 1e-6
 
+MOST_HISTORY = 40_000_000
+"""Numbers that L-BFGS remembers at most, twice: 20 steps of up to two million weights, fewer steps of more."""
+
 
 class Linear(Estimator):
-    """scores = dense · weight + Σ table[id] + bias, minimising the task's loss + l2 / (2 · rows) · ‖weight, table‖².
+    """scores = dense · weight + Σ table[id] + bag · terms + bias, minimising the task's loss + l2 / (2 · rows) · ‖weight, table,
+    terms‖².
 
     Full-batch L-BFGS (Liu & Nocedal 1989). The loss is convex, so there is nothing to draw at random and nothing to stop early.
     It runs in coordinates where the loss is nearly round, by the Cholesky factor of the columns' covariance, and so takes a dozen
@@ -50,46 +61,53 @@ class Linear(Estimator):
         self.offsets = np.cumsum(cardinalities) - cardinalities
         self.weight = np.zeros((features.n_dense, task.n_outputs), np.float32)
         self.table = np.zeros((int(cardinalities.sum()), task.n_outputs), np.float32)
+        self.terms = np.zeros((features.n_bag, task.n_outputs), np.float32)
         self.bias = np.zeros(task.n_outputs, np.float32)
 
     def fit(self, train: Arrays, validation: Arrays, seed: int) -> dict[str, Any]:
         """Facts: `l2`, `iterations`, `train_loss`, `validation_loss`, `largest_gradient`, of the penalty that was taken."""
-        strengths = [self.settings.l2] if self.settings.l2 != "auto" else STRENGTHS if len(validation) else STRENGTHS[-1:]
-        moments = Moments.of(train, self.offsets, len(self.table))
-        weight, table = (torch.zeros(shape, dtype=torch.float64) for shape in (self.weight.shape, self.table.shape))
-        point = [weight, table, torch.tensor(np.asarray(self.task.initial_bias()), dtype=torch.float64)]
+        strengths = [self.settings.l2] if self.settings.l2 != "auto" else BAG_STRENGTHS if self.features.n_bag else STRENGTHS
+        if len(strengths) > 1 and not len(validation):
+            strengths = [1.0]
+        bags = SparseRows(train.features, self.features.n_bag) if self.features.n_bag else None
+        moments = Moments.of(train, self.offsets, len(self.table), bags)
+        point = [torch.from_numpy(values).double() for values in (self.weight, self.table, self.terms)]
+        point.append(torch.tensor(np.asarray(self.task.initial_bias()), dtype=torch.float64))
         best, best_score = self.state(), -np.inf
         facts: dict[str, Any] = {}
         # From strong to weak, each starting where the one before ended.
         for l2 in strengths:
-            point, found = self._minimise(train, moments, l2 / len(train), point)
+            point, found = self._minimise(train, bags, moments, l2 / len(train), point)
             score = self._quality(validation)
             if not facts or score > best_score:
                 best, best_score, facts = self.state(), score, {"l2": l2, **found}
+            elif self.features.n_bag and l2 < facts["l2"] / PATIENCE:
+                break
         self.load_state(best)
         held_out = {"validation_loss": self._loss(validation)} if len(validation) else {}
         return {**facts, "train_loss": self._loss(train), **held_out}
 
     def _minimise(
-        self, train: Arrays, moments: Moments, penalty: float, start: list[Tensor]
+        self, train: Arrays, bags: SparseRows | None, moments: Moments, penalty: float, start: list[Tensor]
     ) -> tuple[list[Tensor], dict[str, Any]]:
-        """Take the minimum, and give it: weight, table, and the bias at the columns' means."""
+        """Take the minimum, and give it: weight, table, terms, and the bias at the columns' means."""
         target = torch.from_numpy(train.target.copy())
         sample_weight = None if train.weight is None else torch.from_numpy(train.weight.copy())
-        factor, table_scale = moments.factor(penalty), moments.table_scale(penalty)
-        weight, table, bias = start
-        # weight = factorᵀ⁻¹ · round_weight / spread, table = round_table · table_scale.
-        point = [factor.t() @ (weight * moments.spread), table / table_scale, bias.clone()]
+        factor, table_scale = moments.factor(penalty), scale(moments.frequency, penalty)
+        term_scale, by_term = scale(moments.mean_square, penalty), None if bags is None else bags.transposed()
+        weight, table, terms, bias = start
+        # weight = factorᵀ⁻¹ · round_weight / spread, table = round_table · table_scale, terms = round_terms · term_scale.
+        point = [factor.t() @ (weight * moments.spread), table / table_scale, terms / term_scale, bias.clone()]
 
         def straight() -> list[Tensor]:
             weight = torch.linalg.solve_triangular(factor.t(), point[0], upper=True) / moments.spread
-            return [weight, point[1] * table_scale, point[2]]
+            return [weight, point[1] * table_scale, point[2] * term_scale, point[3]]
 
         @torch.no_grad()
         def closure() -> Tensor:
-            weight, table, bias = straight()
+            weight, table, terms, bias = straight()
             shift = bias - (moments.mean * weight).sum(0)
-            scores = torch.cat([self._chunk_scores(chunk, weight, table, shift) for chunk in _chunks(train.features)])
+            scores = self._all_scores(train.features, bags, weight, table, terms, shift)
             with torch.enable_grad():
                 scores.requires_grad_()
                 loss = self.task.loss(scores, target, sample_weight)
@@ -101,9 +119,12 @@ class Linear(Estimator):
                 if "ids" in chunk:
                     for ids in (chunk["ids"] + torch.from_numpy(self.offsets)).t():
                         table_slope.index_add_(0, ids, part)
+            term_slope = penalty * terms
+            if by_term is not None:
+                term_slope += by_term @ slope.float()
             point[0].grad = torch.linalg.solve_triangular(factor, weight_slope / moments.spread, upper=False).contiguous()
-            point[1].grad, point[2].grad = table_slope * table_scale, slope.sum(0)
-            return loss + penalty / 2 * (weight.square().sum() + table.square().sum())
+            point[1].grad, point[2].grad, point[3].grad = table_slope * table_scale, term_slope * term_scale, slope.sum(0)
+            return loss + penalty / 2 * sum(values.square().sum() for values in (weight, table, terms))
 
         optimizer = torch.optim.LBFGS(
             point,
@@ -111,15 +132,15 @@ class Linear(Estimator):
             max_eval=self.settings.max_iterations * 2,
             tolerance_grad=self.settings.tolerance,
             tolerance_change=1e-10,
-            history_size=20,
+            history_size=max(5, min(20, MOST_HISTORY // max(1, sum(values.numel() for values in point)))),
             line_search_fn="strong_wolfe",
         )
         optimizer.step(closure)  # type: ignore[no-untyped-call]
-        weight, table, bias = straight()
-        self.weight, self.table = weight.float().numpy(), table.float().numpy()
+        weight, table, terms, bias = straight()
+        self.weight, self.table, self.terms = (values.float().numpy() for values in (weight, table, terms))
         self.bias = (bias - (moments.mean * weight).sum(0)).float().numpy()
         largest = max(float(values.grad.abs().max()) for values in point if values.grad is not None and values.numel())
-        return [weight, table, bias], {"iterations": int(optimizer.state[point[0]]["n_iter"]), "largest_gradient": largest}
+        return [weight, table, terms, bias], {"iterations": int(optimizer.state[point[0]]["n_iter"]), "largest_gradient": largest}
 
     def _quality(self, validation: Arrays) -> float:
         """The monitored metric on the validation part, turned so that more is better; 0 without one."""
@@ -132,8 +153,14 @@ class Linear(Estimator):
         monitor = self.task.monitor
         return metrics[monitor.name] if monitor.mode == "max" else -metrics[monitor.name]
 
+    def _all_scores(
+        self, features: FeatureArrays, bags: SparseRows | None, weight: Tensor, table: Tensor, terms: Tensor, bias: Tensor
+    ) -> Tensor:
+        scores = torch.cat([self._chunk_scores(chunk, weight, table, bias) for chunk in _chunks(features)])
+        return scores if bags is None else scores + bags @ terms
+
     def _chunk_scores(self, chunk: dict[str, Tensor], weight: Tensor, table: Tensor, bias: Tensor) -> Tensor:
-        scores = bias.expand(len(next(iter(chunk.values()))), -1)
+        scores = bias.expand(len(chunk["row"]), -1)
         if "dense" in chunk:
             scores = scores + chunk["dense"] @ weight.float()
         if "ids" in chunk:
@@ -146,8 +173,23 @@ class Linear(Estimator):
         return float(self.task.loss(scores, torch.from_numpy(arrays.target.copy()), weight))
 
     def scores(self, features: FeatureArrays) -> np.ndarray:
-        parameters = [torch.from_numpy(values) for values in (self.weight, self.table, self.bias)]
-        return torch.cat([self._chunk_scores(chunk, *parameters) for chunk in _chunks(features)]).numpy()
+        bags = SparseRows(features, self.features.n_bag) if self.features.n_bag else None
+        parameters = [torch.from_numpy(values) for values in (self.weight, self.table, self.terms, self.bias)]
+        return self._all_scores(features, bags, *parameters).numpy()
+
+    def contributions(self, features: FeatureArrays, direction: np.ndarray) -> dict[str, np.ndarray]:
+        """Weight times value, all of it: no place depends on another."""
+        found: dict[str, np.ndarray] = {}
+        along = direction.T  # (n_outputs, N)
+        if self.features.n_dense:
+            found["dense"] = np.asarray(features["dense"]) * (self.weight @ along).T
+        if self.features.n_ids:
+            moved = self.table[np.asarray(features["ids"]) + self.offsets] - self.table[self.offsets]  # (N, n_ids, n_outputs)
+            found["ids"] = np.einsum("nik,nk->ni", moved, direction)
+        if self.features.n_bag:
+            terms = self.terms[np.asarray(features["bag_ids"])]  # (N, K, n_outputs)
+            found["bag_weights"] = np.einsum("nik,nk,ni->ni", terms, direction, np.asarray(features["bag_weights"]))
+        return found
 
     def to_onnx(self) -> onnx.ModelProto:
         inputs, terms = {}, []
@@ -158,7 +200,15 @@ class Linear(Estimator):
             inputs["ids"] = spox.argument(spox.Tensor(np.int64, ("N", self.features.n_ids)))
             rows = op.gather(op.const(self.table), op.add(inputs["ids"], op.const(self.offsets)))
             terms.append(op.reduce_sum(rows, op.const(np.array([1])), keepdims=False))
-        scores = op.add(*terms) if len(terms) == 2 else terms[0]
+        if self.features.n_bag:
+            inputs["bag_ids"] = spox.argument(spox.Tensor(np.int64, ("N", TERMS)))
+            inputs["bag_weights"] = spox.argument(spox.Tensor(np.float32, ("N", TERMS)))
+            rows = op.gather(op.const(self.terms), inputs["bag_ids"])  # (N, K, n_outputs)
+            weights = op.unsqueeze(inputs["bag_weights"], op.const(np.array([1])))  # (N, 1, K)
+            terms.append(op.squeeze(op.matmul(weights, rows), op.const(np.array([1]))))
+        scores = terms[0]
+        for term in terms[1:]:
+            scores = op.add(scores, term)
         if not self.features.n_dense:
             scores = op.add(scores, op.const(self.bias))
         model = spox.build(inputs, {"scores": scores})
@@ -166,10 +216,10 @@ class Linear(Estimator):
         return model
 
     def state(self) -> dict[str, np.ndarray]:
-        return {"weight": self.weight, "table": self.table, "bias": self.bias}
+        return {"weight": self.weight, "table": self.table, "terms": self.terms, "bias": self.bias}
 
     def load_state(self, state: dict[str, np.ndarray]) -> None:
-        self.weight, self.table, self.bias = state["weight"], state["table"], state["bias"]
+        self.weight, self.table, self.terms, self.bias = (state[name] for name in ("weight", "table", "terms", "bias"))
 
 
 @dataclass(frozen=True)
@@ -184,9 +234,11 @@ class Moments:
     """(n_dense, n_dense), or its diagonal alone where that is too large to factor."""
     frequency: Tensor
     """(n_categories, 1) share of the rows with each id."""
+    mean_square: Tensor
+    """(n_bag, 1) of each term."""
 
     @classmethod
-    def of(cls, train: Arrays, offsets: np.ndarray, n_categories: int) -> Moments:
+    def of(cls, train: Arrays, offsets: np.ndarray, n_categories: int, bags: SparseRows | None) -> Moments:
         dense = train.features.get("dense", np.zeros((len(train), 0), np.float32))
         mean = torch.from_numpy(dense.mean(axis=0, dtype=np.float64))
         deviation = torch.from_numpy(dense.std(axis=0, dtype=np.float64))
@@ -203,7 +255,8 @@ class Moments:
         for column, offset in zip(train.features["ids"].T if n_categories else [], offsets, strict=True):
             counts += np.bincount(column + offset, minlength=n_categories)
         frequency = torch.from_numpy(counts / len(train))
-        return cls(mean[:, None], spread[:, None], correlation.double(), frequency[:, None])
+        mean_square = torch.from_numpy(np.zeros(0) if bags is None else bags.mean_square())
+        return cls(mean[:, None], spread[:, None], correlation.double(), frequency[:, None], mean_square[:, None])
 
     def factor(self, penalty: float) -> Tensor:
         """Lower Cholesky factor (n_dense, n_dense) of about the loss's curvature along the scaled columns."""
@@ -211,14 +264,17 @@ class Moments:
         factor: Tensor = torch.linalg.cholesky(curvature)
         return factor
 
-    def table_scale(self, penalty: float) -> Tensor:
-        """(n_categories, 1)."""
-        return (CURVATURE * self.frequency + penalty + SMALLEST_CURVATURE).rsqrt()
+
+def scale(mean_square: Tensor, penalty: float) -> Tensor:
+    """Of sparse columns, whose correlation is not worth its price: one over the root of about the loss's curvature along each."""
+    return (CURVATURE * mean_square + penalty + SMALLEST_CURVATURE).rsqrt()
 
 
 def _chunks(features: FeatureArrays) -> Iterator[dict[str, Tensor]]:
+    """`dense` and `ids` of some rows at a time, and the rows' numbers as `row`."""
     n = len(next(iter(features.values())))
     for start in range(0, max(n, 1), CHUNK_ROWS):
-        rows = {name: values[start : start + CHUNK_ROWS] for name, values in features.items()}
+        rows = {name: np.asarray(values[start : start + CHUNK_ROWS]) for name, values in features.items() if name in FIXED}
+        rows["row"] = np.arange(start, min(start + CHUNK_ROWS, n))
         # Torch warns of arrays that cannot be written to, as memory maps.
         yield {name: torch.from_numpy(values if values.flags.writeable else values.copy()) for name, values in rows.items()}

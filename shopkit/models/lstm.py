@@ -1,4 +1,4 @@
-"""A recurrent network over sequences, joined with plain columns.
+"""A recurrent network over sequences and texts, joined with terms and plain columns.
 
 Hochreiter, Schmidhuber: Long short-term memory (1997); Cho et al.: Learning phrase representations using RNN encoder-decoder
 (2014) for the GRU; Schuster, Paliwal: Bidirectional recurrent neural networks (1997); Yang et al.: Hierarchical attention
@@ -17,8 +17,9 @@ from torch import Tensor, nn
 
 from shopkit.errors import ConfigError
 from shopkit.features.base import FeatureSpec
+from shopkit.models.bag import Bag
 from shopkit.models.base import Axis, Batch, Model
-from shopkit.models.mlp import MLP, id_labels
+from shopkit.models.mlp import MLP, block_labels, id_labels
 from shopkit.models.recurrent import Recurrent
 from shopkit.models.settings import LSTMSettings
 
@@ -67,55 +68,85 @@ class Attention(nn.Module):
         return torch.bmm(weights, states).squeeze(1)
 
 
+class Reader(nn.Module):
+    """Steps (batch, length, n_in) and lengths (batch,) → what is kept of them, (batch, width); 0 of a row without steps."""
+
+    def __init__(self, settings: LSTMSettings, n_in: int) -> None:
+        super().__init__()
+        n_directions = 2 if settings.bidirectional else 1
+        self.width = n_directions * settings.hidden_dim
+        self.dropout = nn.Dropout(settings.dropout)
+        self.recurrent: nn.Module = Recurrent(
+            settings.cell, n_in, settings.hidden_dim, settings.layers, settings.bidirectional, settings.dropout
+        )
+        self.pooling = LastState(self.width, n_directions) if settings.pooling == "last" else Attention(self.width)
+        self.join = nn.Linear(self.width, settings.head.hidden[0], bias=False)
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        kept = self.pooling(self.recurrent(self.dropout(x), lengths), lengths)  # (batch, directions · hidden)
+        return self.join(self.dropout(kept * (lengths > 0).unsqueeze(1).to(kept.dtype)))  # type: ignore[no-any-return]
+
+    def export(self, scale: Tensor) -> None:
+        """As ONNX's own operator, the outputs multiplied by a scale (width of the head,). In place."""
+        assert isinstance(self.recurrent, Recurrent)
+        self.recurrent = self.recurrent.for_export()
+        self.join.weight.data *= scale.unsqueeze(1)
+
+
 class LSTM(Model):
-    """Scores as of its head, an `MLP`. A row without steps is judged by its plain columns: what is kept of its steps is 0."""
+    """Scores as of its head, an `MLP`, which joins what is kept of steps and of tokens with the plain columns; bags of terms add
+    scores of their own, linearly. A row without steps and tokens is judged by the rest."""
 
     settings: LSTMSettings
 
     def __init__(self, settings: LSTMSettings, features: FeatureSpec, n_outputs: int) -> None:
         super().__init__(settings, features, n_outputs)
-        if not features.has_sequences:
+        if not features.has_sequences and features.tokens is None:
             raise ConfigError(
-                "model=lstm reads sequences, and no feature column holds a list in each row. Use view=customer_history, give the "
-                "table a column of lists, or choose model=mlp."
+                "model=lstm reads sequences, and no feature column holds a list in each row or a text read token by token. Use "
+                "view=customer_history, give the table a column of lists or a text column the extractor characters, or choose "
+                "model=mlp."
             )
-        n_step = features.widths.get("sequence_dense", 0)
-        if cardinalities := features.sequence_cardinalities:
-            self.categories = Categories(cardinalities, settings.category_dim)
-            n_step += settings.category_dim * len(cardinalities)
-        n_directions = 2 if settings.bidirectional else 1
-        width = n_directions * settings.hidden_dim
-        self.dropout = nn.Dropout(settings.dropout)
-        self.recurrent = Recurrent(
-            settings.cell, n_step, settings.hidden_dim, settings.layers, settings.bidirectional, settings.dropout
-        )
-        self.pooling = LastState(width, n_directions) if settings.pooling == "last" else Attention(width)
+        if features.has_sequences:
+            n_step = features.widths.get("sequence_dense", 0)
+            if cardinalities := features.sequence_cardinalities:
+                self.categories = Categories(cardinalities, settings.category_dim)
+                n_step += settings.category_dim * len(cardinalities)
+            self.steps = Reader(settings, n_step)
+        if features.tokens is not None:
+            self.embedding = nn.Embedding(features.tokens.cardinality, settings.token_dim)
+            self.text = Reader(settings, settings.token_dim)
+        self.bag = Bag(features.n_bag, n_outputs) if features.n_bag else None
         plain = FeatureSpec((*features.dense, *features.ids) if settings.static else ())
         self.head = MLP(settings.head, plain, n_outputs)
-        self.join = nn.Linear(width, settings.head.hidden[0], bias=False)
 
     def forward(self, batch: Batch) -> Tensor:
-        lengths = batch["lengths"]  # (batch,)
-        steps = [batch["sequence_dense"]] if "sequence_dense" in batch else []
-        if "sequence_ids" in batch:
-            steps.append(self.categories(batch["sequence_ids"]))
-        x = self.dropout(torch.cat(steps, 2))  # (batch, length, n_step)
-        kept = self.pooling(self.recurrent(x, lengths), lengths)  # (batch, directions · hidden)
-        kept = self.dropout(kept * (lengths > 0).unsqueeze(1).to(kept.dtype))
         plain = {name: batch[name] for name in ("dense", "ids") if self.settings.static and name in batch}
-        scores: Tensor = self.head.scores(self.head.input(plain) + self.join(kept))
+        z = self.head.input(plain)  # (batch, first hidden), or (first hidden,) without plain columns
+        if self.features.has_sequences:
+            steps = [batch["sequence_dense"]] if "sequence_dense" in batch else []
+            if "sequence_ids" in batch:
+                steps.append(self.categories(batch["sequence_ids"]))
+            z = z + self.steps(torch.cat(steps, 2), batch["lengths"])
+        if self.features.tokens is not None:
+            z = z + self.text(self.embedding(batch["tokens"]), batch["token_lengths"])
+        scores: Tensor = self.head.scores(z)
+        if self.bag is not None:
+            of_terms = self.bag(batch["bag_ids"], batch["bag_weights"])
+            # The head is an ensemble while it is trained.
+            scores = scores + (of_terms.unsqueeze(1) if scores.ndim == 3 else of_terms)
         return scores
 
     def axes(self, vocabularies: Mapping[str, Sequence[str]]) -> dict[str, Axis]:
         axes = {f"head.{name}": axis for name, axis in self.head.axes(vocabularies).items()}
-        blocks = self.features.blocks
-        ids = [block for block in blocks if block.tensor == "sequence_ids"]
-        steps = [block for block in blocks if block.tensor == "sequence_dense"]
-        places = [f"{b.column}/{b.extractor}/{b.width}/{at}" for b in steps for at in range(b.width)]
-        places += [f"{b.column}/{b.extractor}/{at}" for b in ids for at in range(self.settings.category_dim)]
-        for name in dict(self.recurrent.named_parameters()):
-            if "weight_ih_l0" in name:
-                axes[f"recurrent.{name}"] = Axis(places, dim=1)
+        ids, steps = ([b for b in self.features.blocks if b.tensor == f"sequence_{kind}"] for kind in ("ids", "dense"))
+        places = [f"{label}/{b.width}/{at}" for label, b in zip(block_labels(steps), steps, strict=True) for at in range(b.width)]
+        places += [f"{label}/{at}" for label in block_labels(ids) for at in range(self.settings.category_dim)]
+        for name, _ in self.named_parameters():
+            if name.startswith("steps.recurrent.") and "weight_ih_l0" in name:
+                axes[name] = Axis(places, dim=1)
+            elif name.startswith(("bag.", "embedding.")):
+                axes[name] = Axis([])
         if ids:
             axes["categories.table"] = Axis(id_labels(ids, vocabularies))
         return axes
@@ -125,10 +156,16 @@ class LSTM(Model):
 
     def for_export(self) -> nn.Module:
         exported = copy.deepcopy(self)
-        exported.recurrent = exported.recurrent.for_export()  # type: ignore[assignment]
         exported.head = head = self.head.for_export()  # type: ignore[assignment]
-        exported.join.weight.data *= head.first_scale.unsqueeze(1)
+        for module in exported.modules():
+            if isinstance(module, Reader):
+                module.export(head.first_scale)
         return exported
+
+    def entries(self) -> dict[str, nn.Module]:
+        steps: dict[str, nn.Module] = {"sequence_ids": self.categories} if self.features.sequence_cardinalities else {}
+        text = {"tokens": self.embedding} if self.features.tokens is not None else {}
+        return steps | text | self.head.entries()
 
     def parameter_groups(self, lr: float, weight_decay: float) -> list[dict[str, Any]]:
         """The head's as of `MLP`; weights decay, biases do not."""

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from shopkit.features.base import FeatureBlock, FeatureSpec
 from shopkit.models.base import Axis, Batch, Model
-from shopkit.models.mlp_folded import FoldedMLP
+from shopkit.models.mlp_folded import FoldedMLP, bag_sum
 from shopkit.models.settings import MLPSettings
 
 RESERVED_IDS = ("missing", "unknown")
@@ -29,14 +29,20 @@ def uniform(*shape: int, fan_in: int) -> nn.Parameter:
     return nn.Parameter((torch.rand(*shape) * 2 - 1) * fan_in**-0.5)
 
 
+def block_labels(blocks: Sequence[FeatureBlock]) -> list[str]:
+    """A name for each block, all different: a column may have several of one extractor."""
+    names = [f"{block.column}/{block.extractor}" for block in blocks]
+    return [f"{name}/{names[:at].count(name)}" for at, name in enumerate(names)]
+
+
 def id_labels(blocks: Sequence[FeatureBlock], vocabularies: Mapping[str, Sequence[str]]) -> list[str]:
     """A name for each id of these blocks, one block after another: of its category, or its number where it has none."""
     labels: list[str] = []
-    for block in blocks:
+    for label, block in zip(block_labels(blocks), blocks, strict=True):
         names = [*RESERVED_IDS, *(f"={category}" for category in vocabularies.get(block.column, ()))]
         if len(names) != block.cardinality:
             names = [f"{id_} of {block.cardinality}" for id_ in range(block.cardinality)]
-        labels += [f"{block.column}/{block.extractor}/{name}" for name in names]
+        labels += [f"{label}/{name}" for name in names]
     return labels
 
 
@@ -61,10 +67,11 @@ class Norm(nn.Module):
 
 
 class InputLayer(nn.Module):
-    """Dense blocks and ids → the first hidden layer before its nonlinearity, (batch, width).
+    """Dense blocks, ids and bags → the first hidden layer before its nonlinearity, (batch, width).
 
-    Each block is embedded linearly, each id by a table; as no nonlinearity follows, the embeddings multiply into the weights of
-    the layer. That happens once for each batch here (`weight`), and once for all at export.
+    Each block is embedded linearly, each id by a table, each term of a bag by a row of the layer itself; as no nonlinearity
+    follows, the embeddings multiply into the weights of the layer. That happens once for each batch here (`weight`), and once
+    for all at export.
     """
 
     block_of: Tensor
@@ -96,7 +103,11 @@ class InputLayer(nn.Module):
             cardinalities = torch.tensor(features.cardinalities)
             self.register_buffer("offsets", cardinalities.cumsum(0) - cardinalities, persistent=False)
             self.table = nn.Parameter(torch.randn(int(cardinalities.sum()), settings.category_dim))
+            self.looked_up = nn.Identity()
             self.category = uniform(n_ids, settings.category_dim, width, fan_in=fan_in)
+        if features.n_bag:
+            # From 0: a rare term's start would outlast its few gradients.
+            self.terms = nn.Parameter(torch.zeros(features.n_bag, width))
 
     def weight(self) -> Tensor:
         """(n_dense, width): the embeddings multiplied into the layer."""
@@ -108,18 +119,21 @@ class InputLayer(nn.Module):
         """As of `Model.axes`."""
         axes = {}
         # A vocabulary grows at its end: its first positions stay what they were. Other blocks of another width are others.
-        widths = ["" if block.column in vocabularies else block.width for block in self.features.dense]
-        blocks = [f"{block.column}/{block.extractor}/{width}" for block, width in zip(self.features.dense, widths, strict=True)]
+        dense = self.features.dense
+        widths = ["" if block.column in vocabularies else block.width for block in dense]
+        blocks = [f"{label}/{width}" for label, width in zip(block_labels(dense), widths, strict=True)]
         if self.embedding is not None:
             axes["embedding"] = Axis(blocks, padded=1)
             axes["dense"] = Axis(blocks)
         elif blocks:
-            places = zip(blocks, self.features.dense, strict=True)
+            places = zip(blocks, dense, strict=True)
             axes["dense"] = Axis([f"{label}/{at}" for label, block in places for at in range(block.width)])
         if self.features.ids:
             axes["table"] = Axis(id_labels(self.features.ids, vocabularies))
-            axes["category"] = Axis([f"{block.column}/{block.extractor}" for block in self.features.ids])
-        return {name: axis for name, axis in axes.items() if len(set(axis.labels)) == len(axis.labels)}
+            axes["category"] = Axis(block_labels(self.features.ids))
+        if self.features.n_bag:
+            axes["terms"] = Axis([])
+        return axes
 
     def forward(self, batch: Batch) -> Tensor:
         z: Tensor = self.bias
@@ -129,10 +143,12 @@ class InputLayer(nn.Module):
                 x = x * self.block_dropout(x.new_ones(len(x), len(self.dense)))[:, self.block_of]
             z = torch.addmm(z, x, self.weight())
         if "ids" in batch:
-            x = F.embedding(batch["ids"] + self.offsets, self.table)  # (batch, n_ids, category_dim)
+            x = self.looked_up(F.embedding(batch["ids"] + self.offsets, self.table))  # (batch, n_ids, category_dim)
             if self.training and self.block_dropout.p:
                 x = x * self.block_dropout(x.new_ones(*x.shape[:2], 1))
             z = z + x.flatten(1) @ self.category.flatten(0, 1)
+        if "bag_ids" in batch:
+            z = z + bag_sum(batch["bag_ids"], self.block_dropout(batch["bag_weights"]), self.terms)
         return z
 
 
@@ -192,6 +208,9 @@ class MLP(Model):
 
     def for_export(self) -> FoldedMLP:
         return FoldedMLP(self)
+
+    def entries(self) -> dict[str, nn.Module]:
+        return {"ids": self.input.looked_up} if self.features.n_ids else {}
 
     def parameter_groups(self, lr: float, weight_decay: float) -> list[dict[str, Any]]:
         """Weights and embeddings decay; biases, the members' scales and normalisation do not."""

@@ -25,6 +25,7 @@ class FoldedMLP(nn.Module):
     first_scale: Tensor
     first_bias: Tensor
     table: Tensor
+    terms: Tensor
     offsets: Tensor
     head: Tensor
     head_bias: Tensor
@@ -51,6 +52,8 @@ class FoldedMLP(nn.Module):
             folded = torch.cat([table @ weight for table, weight in zip(tables, source.category, strict=True)])
             self._keep("table", folded * scale.flatten())
             self._keep("offsets", source.offsets)
+        if mlp.features.n_bag:
+            self._keep("terms", source.terms * scale.flatten())
         for i, layer in enumerate(layers):
             scale, shift = _affine(norms[i + 1])  # (members, 1, width)
             weight = layer.weight if layer.scale is None else layer.scale.transpose(1, 2) * layer.weight  # (members, n_in, n_out)
@@ -76,6 +79,8 @@ class FoldedMLP(nn.Module):
             x = torch.addmm(self.first_bias, batch["dense"], self.first)
         if "ids" in batch:
             x = x + torch.embedding(self.table, batch["ids"] + self.offsets).sum(1)
+        if "bag_ids" in batch:
+            x = x + bag_sum(batch["bag_ids"], batch["bag_weights"], self.terms)
         return x
 
     def scores(self, first: Tensor) -> Tensor:
@@ -92,6 +97,11 @@ class FoldedMLP(nn.Module):
             y = self.activation(self.norms[i + 1](y))  # (batch, members, width)
             x = x + y if self.residual and self.hidden[i] == width else y
         return torch.addmm(self.head_bias, x.flatten(1), self.head)
+
+
+def bag_sum(ids: Tensor, weights: Tensor, table: Tensor) -> Tensor:
+    """The table's rows of a bag's terms (batch, n_terms), weighed and summed: (batch, width)."""
+    return torch.bmm(weights.unsqueeze(1), torch.embedding(table, ids)).squeeze(1)
 
 
 def _affine(norm: Norm) -> tuple[Tensor, Tensor]:

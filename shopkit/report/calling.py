@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,17 +12,24 @@ from shopkit.report.columns import Summary
 from shopkit.runtime.artifact import Description
 from shopkit.schema import Column
 
-DTYPES = {"number": "float32", "string": "string", "time": "int64"}
+DTYPES = {"number": "float32", "string": "string", "time": "int64", "image": "uint8"}
 """Kind of a raw column → element type of the graph's input."""
 
 
 def dtype(column: Column) -> str:
-    """Element type of a column's input; a sequence's is (N, L), any other's (N,).
+    """Element type of a column's input; a sequence's is (N, L), an image's (N, H, W, C), any other's (N,).
 
     >>> dtype(Column("price", "number"))
     'float32'
     """
     return "float64" if column.kind == "number" and column.double else DTYPES[column.kind]
+
+
+class Code(str):
+    """Python that makes an example value, rather than the value."""
+
+    def __repr__(self) -> str:
+        return str(self)
 
 
 @dataclass(frozen=True)
@@ -56,6 +64,8 @@ def _example(column: Column, summary: Summary | None) -> Any:
     if column.sequence:
         return [_example(replace(column, sequence=False), summary)]
     value = summary.typical if summary else None
+    if column.kind == "image":
+        return Code(f"np.zeros({(*(value or (1, 1)), column.channels)}, np.uint8)")
     if column.kind == "string":
         return str(value or "")
     if column.kind == "time":
@@ -65,8 +75,9 @@ def _example(column: Column, summary: Summary | None) -> Any:
 
 def _python(columns: list[tuple[Column, str]], values: Mapping[str, Any]) -> str:
     rows = "\n".join(f"    {column.name!r}: {values[column.name]!r}," for column, _ in columns)
+    numpy = "import numpy as np\n" if any(column.kind == "image" for column, _ in columns) else ""
     return (
-        "from shopkit import Predictor\n\n"
+        f"{numpy}from shopkit import Predictor\n\n"
         'model = Predictor("model.onnx")\n'
         f"row = {{\n{rows}\n}}\n"
         "print(model(row))      # a dict gives a dict\n"
@@ -75,7 +86,7 @@ def _python(columns: list[tuple[Column, str]], values: Mapping[str, Any]) -> str
 
 
 def _bare(columns: list[tuple[Column, str]], values: Mapping[str, Any], lengths: str) -> str:
-    numpy_types = {"float32": "np.float32", "float64": "np.float64", "int64": "np.int64", "string": "object"}
+    numpy_types = {"float32": "np.float32", "float64": "np.float64", "int64": "np.int64", "string": "object", "uint8": "np.uint8"}
     rows = "\n".join(
         f"    {name!r}: np.array([{values[column.name]!r}], {numpy_types[dtype(column)]})," for column, name in columns
     )
@@ -94,6 +105,10 @@ def _bare(columns: list[tuple[Column, str]], values: Mapping[str, Any], lengths:
 def _node(columns: list[tuple[Column, str]], values: Mapping[str, Any], description: Description) -> str:
     def tensor(column: Column) -> str:
         (value,) = values[column.name] if column.sequence else [values[column.name]]
+        if column.kind == "image":
+            height, width, channels = re.findall(r"\d+", value)[:3]
+            n = int(height) * int(width) * int(channels)
+            return f'new ort.Tensor("uint8", new Uint8Array({n}), [1, {height}, {width}, {channels}])'
         literal = f"{value}n" if column.kind == "time" else json.dumps(value, ensure_ascii=False)
         data = f"BigInt64Array.of({literal})" if column.kind == "time" else f"[{literal}]"
         return f'new ort.Tensor("{dtype(column)}", {data}, {"[1, 1]" if column.sequence else "[1]"})'

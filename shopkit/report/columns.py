@@ -27,12 +27,12 @@ class Summary:
     median: Any = None
     high: Any = None
     top: str = ""
-    """The commonest text, if it occurs at least `MIN_COUNT` times."""
+    """The commonest text, if it occurs at least `MIN_COUNT` times; of images, the commonest size."""
     top_share: float = 0.0
 
     @property
     def typical(self) -> Any:
-        """A value to show in an example call: the median of numbers and times, the commonest text."""
+        """A value to show in an example call: the median of numbers and times, the commonest text or size of image."""
         if self.column.kind == "string":
             return self.top
         return self.median
@@ -62,6 +62,15 @@ def _summary(connection: duckdb.DuckDBPyConnection, column: Column) -> Summary:
         total, most = int(total or 0), int(most or 0)
         shown = str(top) if most >= MIN_COUNT else ""
         return Summary(column, int(missing or 0) / max(total, 1), distinct, top=shown, top_share=most / max(total, 1))
+    if column.kind == "image":
+        query = f"""
+            SELECT sum(n), sum(n) FILTER (h = 1 AND w = 1), sum(d), max(n), arg_max(h, n), arg_max(w, n)
+            FROM (SELECT {name}.height AS h, {name}.width AS w, count(*) AS n, count(DISTINCT hash({name})) AS d
+                  FROM examples GROUP BY 1, 2 ORDER BY n DESC, 1, 2)"""
+        total, missing, distinct, most, height, width = _one(connection, query)
+        total, shown = max(int(total or 0), 1), f"{height} × {width} pixels"
+        share, top_share = int(missing or 0) / total, int(most or 0) / total
+        return Summary(column, share, int(distinct or 0), median=(height, width), top=shown, top_share=top_share)
     known = f"v <> {MISSING_TIME}" if column.kind == "time" else "NOT isnan(v)"
     query = f"""
         SELECT count(*), count(DISTINCT v) FILTER ({known}), count(v) FILTER ({known}), min(v) FILTER ({known}),

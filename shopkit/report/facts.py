@@ -30,6 +30,8 @@ class Facts:
     config: Plain
     """The composed configuration, passwords blotted out."""
     metrics: Plain
+    cases: Plain
+    """Test rows with what moved their answers; empty if none were asked for."""
     stages: Mapping[str, Plain]
     """Stage → what it reported."""
     manifest: Plain
@@ -51,6 +53,7 @@ class Facts:
             run=run,
             config=_config(run.config_path),
             metrics=run.metrics,
+            cases=read_json(run.cases_path) if run.cases_path.is_file() else {},
             stages={path.stem: read_json(path) for path in sorted((run.path / "stages").glob("*.json"))},
             manifest=run.manifest if run.manifest_path.is_file() else {},
             description=_description(run.model_path),

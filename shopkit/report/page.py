@@ -8,7 +8,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup, escape
 
-from shopkit.report import figures, formats, tables
+from shopkit.report import cases, figures, formats, tables
 from shopkit.report.calling import snippets
 from shopkit.report.columns import Summary
 from shopkit.report.facts import Facts
@@ -84,6 +84,8 @@ def _context(facts: Facts, summaries: Mapping[str, Summary]) -> dict[str, Any]:
         "absolute_error": (metrics.get("curves") or {}).get("absolute_error") or {},
         "confusion": tables.confusion(metrics),
         "importance": tables.importance(metrics, unit),
+        "cases": cases.cards(facts.cases),
+        "cases_method": cases.method(facts.cases),
         "segments": tables.segments(metrics, unit),
         "drift": tables.drift(metrics),
         "audit": metrics.get("audit"),
@@ -100,11 +102,11 @@ def _context(facts: Facts, summaries: Mapping[str, Summary]) -> dict[str, Any]:
         "manifest": facts.manifest,
     }
     context["tiles"] = _tiles(facts, context, top)
-    context["contents"] = _contents(facts.kind)
+    context["contents"] = _contents(facts)
     return context
 
 
-def _contents(kind: str) -> list[tuple[str, str]]:
+def _contents(facts: Facts) -> list[tuple[str, str]]:
     decision = {
         "binary": [("ranking", "Whom to pick"), ("decision", "Decision")],
         "multiclass": [("classes", "Classes")],
@@ -114,8 +116,9 @@ def _contents(kind: str) -> list[tuple[str, str]]:
         ("result", "Result"),
         ("asked", "What was asked"),
         ("quality", "How good it is"),
-        *decision.get(kind, []),
+        *decision.get(facts.kind, []),
         ("drivers", "What drives it"),
+        *([("cases", "Cases")] if facts.cases else []),
         ("segments", "Segments"),
         ("data", "Data"),
         ("drift", "Drift"),

@@ -40,6 +40,8 @@ class Description:
     """Name of the input int64 (N,) that takes the lengths of the rows' sequences; empty where there are none."""
     outputs: tuple[dict[str, Any], ...]
     """Name, dtype, meaning, unit and classes of each output."""
+    options: tuple[dict[str, Any], ...]
+    """What a caller may ask for beside the columns: name, input, dtype, shape, default and meaning of each."""
     facts: dict[str, Any]
     """The whole metadata object: experiment, task, threshold, versions, fingerprint, …"""
 
@@ -58,7 +60,7 @@ class Description:
                 raise ValueError(f"no input is named for {', '.join(sorted(missing))}")
             if not all(isinstance(output["name"], str) for output in outputs):
                 raise ValueError("an output has no name")
-            return cls(schema, inputs, str(facts.get("lengths", "")), outputs, facts)
+            return cls(schema, inputs, str(facts.get("lengths", "")), outputs, tuple(facts.get("options", ())), facts)
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise ArtifactError(
                 f"{path}: what the file says of itself cannot be read ({type(error).__name__}: {error}). It was damaged or "

@@ -1,7 +1,8 @@
 """One function makes raw values canonical and checks their types; sources and runtime share it, nothing else guesses.
 
 number: float32, missing NaN, booleans 0 and 1. string: `str`, missing "". time: int64 seconds UTC, missing `MISSING_TIME`.
-None, NaN, NaT and `pd.NA` all become the column's missing value. A sequence column has an array of these in each row.
+image: uint8 pixels (height, width, channels), missing one black pixel. None, NaN, NaT and `pd.NA` all become the column's missing
+value. A sequence column has an array of these in each row.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from shopkit.errors import DataError
+from shopkit.runtime.images import canonical_images
 from shopkit.runtime.sequences import cells, flatten
 from shopkit.schema import MISSING_TIME, Column
 
@@ -34,13 +36,15 @@ def canonicalise(values: Any, column: Column, first_row: int = 0) -> np.ndarray:
 
     Returns:
         (N,) float32 (float64 if `column.double`), object array of `str`, or int64; for a sequence column an object array
-        of such arrays, empty where the row's list is missing.
+        of such arrays, empty where the row's list is missing; for an image column one of uint8 (height, width, channels).
 
     Raises:
         DataError: a value of another type, an infinite number or an unreadable time; names column, row and value.
     """
     if column.sequence:
         return cells(*canonical_steps(values, column, first_row))
+    if column.kind == "image":
+        return canonical_images(values, column, first_row)
     array = _as_array(values)
     if array.ndim != 1:
         raise DataError(f"Column '{column.name}': expected one value per row, got an array of shape {array.shape}.")
@@ -76,7 +80,7 @@ def _require_step(value: Any, column: Column, row: int, step: int) -> None:
 
 def canonical_value(value: Any, column: Column) -> np.ndarray:
     """`canonicalise` of a single value, (1,): the fast way for one row given as a dict."""
-    if column.sequence:
+    if column.sequence or column.kind == "image":
         return canonicalise([value], column)
     if column.kind == "number":
         if isinstance(value, _REAL):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ import numpy as np
 from shopkit.errors import DataError, nearest
 from shopkit.runtime.artifact import Description, describe, open_session
 from shopkit.runtime.canonical import canonical_value, canonicalise
-from shopkit.runtime.sequences import graph_feed
+from shopkit.runtime.images import in_batches
+from shopkit.runtime.sequences import cells, graph_feed
 from shopkit.schema import Schema
 
 
@@ -22,12 +24,14 @@ class Predictor:
         path: a `model.onnx`, or the run folder that holds it.
         threads: intra-op threads of ONNX Runtime.
         providers: ONNX Runtime execution providers; the CPU by default.
+        options: what the file can be asked for beside the columns (`description.options`), for all calls, e.g. `k=20`.
 
     Raises:
         ArtifactError: no such file, not an ONNX file, or not one of shopkit's.
+        DataError: an option that the file does not have, or of another type.
     """
 
-    def __init__(self, path: str | Path, *, threads: int = 1, providers: Sequence[str] | None = None) -> None:
+    def __init__(self, path: str | Path, *, threads: int = 1, providers: Sequence[str] | None = None, **options: Any) -> None:
         path = Path(path)
         self.path = path / "model.onnx" if path.is_dir() else path
         self.session = open_session(self.path, threads, providers)
@@ -35,20 +39,28 @@ class Predictor:
         self.schema: Schema = self.description.schema
         self._columns = [(column, self.description.inputs[column.name]) for column in self.schema.of_role("feature")]
         self._sequences = {column.name for column, _ in self._columns if column.sequence}
+        self._images = {column.name for column, _ in self._columns if column.kind == "image"}
         self._keys = [column.name for column in self.schema.of_role("key")]
         self._outputs = [output["name"] for output in self.description.outputs]
+        self._options = self.description.options
+        self._block_rows = int(self.description.facts.get("block_rows", 0))
+        self._given: dict[str, np.ndarray] = {}
+        defaults = {option["name"]: option["default"] for option in self._options}
+        self._given = self._asked({**defaults, **options})
 
     @property
     def inputs(self) -> Schema:
         """The raw columns it takes."""
         return Schema(self.schema.of_role("feature"))
 
-    def __call__(self, data: Any) -> Any:
+    def __call__(self, data: Any, **options: Any) -> Any:
         """Predict. The answer comes in the shape of the question.
 
         Args:
             data: one row as a dict of values; many as a list of dicts, a dict of columns, or a pandas DataFrame. A value of a
-                sequence column is a list.
+                sequence column is a list; one of an image column is a uint8 array (height, width, channels), and many are a list
+                of those or one array (N, height, width, channels).
+            options: what is asked for beside the columns, for this call, e.g. `k=20`.
 
         Returns:
             dict of values; list of dicts; dict of arrays; DataFrame with the same index. Key columns that are present are
@@ -58,28 +70,62 @@ class Predictor:
         Raises:
             DataError: a column is missing, a value has the wrong type, or the sequences of a row differ in length.
         """
+        asked = self._asked(options)
         if isinstance(data, Mapping):
             if any(self._is_column(name, value) for name, value in data.items()):
-                return self._carried(data) | self.columns(data)
-            return self._row(data)
+                return self._carried(data) | self.columns(data, options=asked)
+            return self._row(data, asked)
         if hasattr(data, "iloc") and hasattr(data, "columns"):
-            return self._frame(data)
+            return self._frame(data, asked)
         if isinstance(data, Sequence) and not isinstance(data, (str, bytes)):
-            return self._rows(data)
+            return self._rows(data, asked)
         raise DataError(f"Cannot predict from {type(data).__name__}: give a dict, a list of dicts or a pandas DataFrame.")
 
-    def columns(self, data: Any, first_row: int = 0) -> dict[str, np.ndarray]:
+    def columns(self, data: Any, first_row: int = 0, options: Mapping[str, np.ndarray] | None = None) -> dict[str, np.ndarray]:
         """Outputs of a table given by columns (dict of arrays, DataFrame or Arrow batch): name → (N,) or (N, n_classes)."""
         raw = {c.name: canonicalise(self._column(data, c.name), c, first_row) for c, _ in self._columns}
         lengths = {name: len(values) for name, values in raw.items()}
         if len(set(lengths.values())) > 1:
             raise DataError(f"Columns differ in length: {lengths}.")
-        return self.run(self.feed(raw, first_row))
+        return self.answer(raw, first_row, options)
+
+    def answer(
+        self, raw: Mapping[str, np.ndarray], first_row: int = 0, options: Mapping[str, np.ndarray] | None = None
+    ) -> dict[str, np.ndarray]:
+        """Outputs of canonical columns; images may differ in size from row to row. Of a file with very many scores a row, a block
+        of rows at a time."""
+        columns = [column for column, _ in self._columns]
+        n_rows = len(next(iter(raw.values())))
+        size = self._block_rows or max(1, n_rows)
+        found = []
+        for start in range(0, max(1, n_rows), size):
+            block = {name: values[start : start + size] for name, values in raw.items()}
+            answer = functools.partial(self._run, first_row=first_row + start, options=options)
+            found.append(in_batches(block, columns, answer))
+        return found[0] if len(found) == 1 else {name: np.concatenate([one[name] for one in found]) for name in self._outputs}
+
+    def _run(
+        self, raw: Mapping[str, np.ndarray], first_row: int, options: Mapping[str, np.ndarray] | None
+    ) -> dict[str, np.ndarray]:
+        return self.run(self.feed(raw, first_row) | dict(options or {}))
 
     def feed(self, raw: Mapping[str, np.ndarray], first_row: int = 0, least: int = 1) -> dict[str, np.ndarray]:
-        """Canonical columns as the inputs of the graph; see `shopkit.runtime.sequences.graph_feed`."""
+        """Canonical columns, and the options of all calls, as the inputs of the graph; see
+        `shopkit.runtime.sequences.graph_feed`."""
         columns, names = [column for column, _ in self._columns], self.description.inputs
-        return graph_feed(raw, columns, names, self.description.lengths, first_row, least)
+        return graph_feed(raw, columns, names, self.description.lengths, first_row, least) | self._given
+
+    def _asked(self, options: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        """The inputs of the graph for the options of all calls, and those given in their stead."""
+        known = {option["name"]: option for option in self._options}
+        asked = dict(self._given)
+        for name, value in options.items():
+            if name not in known:
+                raise DataError(
+                    f"{self.path.name} has no option '{name}'.{nearest(name, known)} Options: {', '.join(known) or 'none'}."
+                )
+            asked[known[name]["input"]] = _option(known[name], value)
+        return asked
 
     def run(self, feed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Outputs of canonical inputs, named as in the graph."""
@@ -93,25 +139,26 @@ class Predictor:
 
     # -- shapes of data -----------------------------------------------------------------------------------------
 
-    def _row(self, row: Mapping[str, Any]) -> dict[str, Any]:
+    def _row(self, row: Mapping[str, Any], options: Mapping[str, np.ndarray]) -> dict[str, Any]:
         try:
             feed = {name: canonical_value(row[column.name], column) for column, name in self._columns}
         except KeyError as error:
             raise self._missing(error.args[0], row) from None
-        if self._sequences:
+        if self._sequences or self._images:
             feed = self.feed({column.name: feed[name] for column, name in self._columns})
-        answers = self.session.run(self._outputs, feed)
+        answers = self.session.run(self._outputs, feed | dict(options))
         result = self._carried(row)
         for output, values in zip(self.description.outputs, answers, strict=True):
             result.update(_named(output, values[0].tolist() if isinstance(values[0], np.ndarray) else _item(values[0])))
         return result
 
-    def _rows(self, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    def _rows(self, rows: Sequence[Mapping[str, Any]], options: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
         for i, row in enumerate(rows):
             for column, _ in self._columns:
                 if column.name not in row:
                     raise DataError(f"Row {i}: {self._missing(column.name, row)}")
-        outputs = self.columns({column.name: [row[column.name] for row in rows] for column, _ in self._columns})
+        given = {column.name: [row[column.name] for row in rows] for column, _ in self._columns}
+        outputs = self.columns(given, options=options)
         answers = []
         for i, row in enumerate(rows):
             answer = self._carried(row)
@@ -121,22 +168,28 @@ class Predictor:
             answers.append(answer)
         return answers
 
-    def _frame(self, frame: Any) -> Any:
+    def _frame(self, frame: Any, options: Mapping[str, np.ndarray]) -> Any:
         result = frame[[name for name in self._keys if name in frame.columns]].copy()
-        for name, values in self.table(self.columns(frame)).items():
+        for name, values in self.table(self.columns(frame, options=options)).items():
             result[name] = values
         return result
 
     def table(self, outputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Outputs as flat columns: one with a value per class becomes a column per class."""
+        """Outputs as flat columns: one with a value per class becomes a column per class, another with several values a row one
+        of lists."""
         flat: dict[str, np.ndarray] = {}
         for output in self.description.outputs:
             values = outputs[output["name"]]
-            flat.update(_named(output, values.T if values.ndim == 2 else values))
+            if output.get("per"):
+                flat[output["name"]] = cells(values.reshape(-1), np.full(len(values), values.shape[1], np.int64))
+            else:
+                flat.update(_named(output, values.T if values.ndim == 2 else values))
         return flat
 
     def _is_column(self, name: str, value: Any) -> bool:
-        """Whether a value is one of many rows: for a sequence column, a list of lists."""
+        """Whether a value is one of many rows: for a sequence column a list of lists, for an image column more than one image."""
+        if name in self._images:
+            return _is_column(value) and not isinstance(value, Mapping) and getattr(value, "ndim", 0) not in (2, 3)
         return _is_column(value) and (name not in self._sequences or any(_is_column(item) for item in value))
 
     def _carried(self, data: Any) -> dict[str, Any]:
@@ -154,6 +207,24 @@ class Predictor:
             f"The data has no column '{name}', which {self.path.name} needs.{nearest(name, given)} "
             f"Give it, with missing values where it is unknown. Columns given: {', '.join(given)}."
         )
+
+
+def _option(option: Mapping[str, Any], value: Any) -> np.ndarray:
+    """
+    Raises:
+        DataError: a value of another type or shape.
+    """
+    dtype, shape = option["dtype"], option.get("shape", [])
+    array = np.asarray(value, object if dtype == "string" else None)
+    kinds = {"int64": "iu", "float32": "fiu", "bool": "b"}
+    if dtype == "string":
+        fits = all(isinstance(item, str) for item in array.reshape(-1))
+    else:
+        fits = array.dtype.kind in kinds[dtype] or array.size == 0
+    if array.ndim != len(shape) or not fits:
+        wanted = f"a list of {dtype}" if shape else f"one {dtype}"
+        raise DataError(f"Option '{option['name']}': {value!r} is not {wanted}. It is: {option['meaning']}.")
+    return array if dtype == "string" else array.astype(dtype)
 
 
 def _is_column(value: Any) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from shopkit.errors import DataError
+from shopkit.runtime.images import stacked
 from shopkit.schema import LENGTHS, MISSING_TIME, Column
 
 _DTYPES: dict[str, type] = {"number": np.float32, "string": object, "time": np.int64}
@@ -90,7 +91,7 @@ def graph_feed(
     first_row: int = 0,
     least: int = 1,
 ) -> dict[str, np.ndarray]:
-    """Canonical columns as the inputs of a graph: sequences padded to the longest row, and their lengths.
+    """Canonical columns as the inputs of a graph: sequences padded to the longest row, their lengths, and images of one size.
 
     Args:
         raw: column → canonical (N,).
@@ -100,9 +101,13 @@ def graph_feed(
         least: pad to this many steps at least. Recurrent operators want one.
 
     Raises:
-        DataError: sequences of one row that differ in length.
+        DataError: sequences of one row that differ in length, or images of several sizes.
     """
-    feed = {names[column.name]: raw[column.name] for column in columns if not column.sequence}
+    feed = {
+        names[column.name]: stacked(raw[column.name], column) if column.kind == "image" else raw[column.name]
+        for column in columns
+        if not column.sequence
+    }
     sequences = [column for column in columns if column.sequence]
     if sequences:
         found = {c.name: np.fromiter(map(len, raw[c.name]), np.int64, len(raw[c.name])) for c in sequences}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 
 from shopkit.errors import DataError, nearest
@@ -27,8 +29,8 @@ class GivenSplit(Split):
             )
         values = rows.read(settings.column)
         parts = whole(rows.n_rows, "")
-        for part, value in ((TRAIN, settings.train), (VALIDATION, settings.validation), (TEST, settings.test)):
-            parts[values.astype(str) == value] = part
+        for part, wanted in ((TRAIN, settings.train), (VALIDATION, settings.validation), (TEST, settings.test)):
+            parts[self._matching(values.astype(str), wanted)] = part
         unknown = np.flatnonzero(parts == "")
         if len(unknown):
             row = int(unknown[0])
@@ -42,3 +44,10 @@ class GivenSplit(Split):
             chosen = draw(np.zeros(len(train), np.int64), settings.validation_fraction, np.random.default_rng(settings.seed))
             parts[train[chosen]] = VALIDATION
         return parts
+
+    def _matching(self, values: np.ndarray, wanted: str) -> np.ndarray:
+        if self.settings.match == "value":
+            return np.asarray(values == wanted)
+        pattern = re.compile(wanted)
+        distinct, inverse = np.unique(values, return_inverse=True)
+        return np.array([pattern.search(value) is not None for value in distinct], bool)[inverse]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from dataclasses import dataclass
+from typing import Literal
 
 from shopkit.errors import ConfigError
 
@@ -83,6 +85,14 @@ class GroupSplitSettings(Fractions):
 
 
 @dataclass
+class LeaveLastOutSplitSettings:
+    """Of each customer (the group, or the first key) the last decision is tested and the one before validates."""
+
+    column: str = ""
+    """The column of numbers that orders a customer's decisions, e.g. `place`; it is no feature. Empty goes by time."""
+
+
+@dataclass
 class KfoldSplitSettings:
     """One fold of a cross-validation: the fold is the test part."""
 
@@ -113,12 +123,15 @@ class GivenSplitSettings:
 
     column: str = "split"
     """The column that names the part; it is no feature."""
+    match: Literal["value", "pattern"] = "value"
+    """How the three settings below are read: as the column's `value`, or as a regular expression, a `pattern` that is looked for
+    anywhere in it; of several that are found, test goes before validation, and that before train."""
     train: str = "train"
-    """Value of the training rows."""
+    """Of the training rows."""
     validation: str = "validation"
-    """Value of the validation rows. If no row has it, `validation_fraction` of the training rows are taken at random."""
+    """Of the validation rows. If no row has it, `validation_fraction` of the training rows are taken at random."""
     test: str = "test"
-    """Value of the test rows."""
+    """Of the test rows."""
     validation_fraction: float = 0.15
     """Share of the training rows that goes to the validation part, if none are given."""
     seed: int = 0
@@ -126,6 +139,12 @@ class GivenSplitSettings:
 
     def __post_init__(self) -> None:
         check_fraction("validation_fraction", self.validation_fraction)
+        if self.match == "pattern":
+            for name in ("train", "validation", "test"):
+                try:
+                    re.compile(getattr(self, name))
+                except re.error as error:
+                    raise ConfigError(f"split.{name}: {getattr(self, name)!r} is not a regular expression ({error}).") from None
 
 
 def check_fraction(name: str, value: float) -> None:

@@ -11,6 +11,8 @@ import ndonnx as ndx
 import numpy as np
 from torch import Tensor
 
+from shopkit.split.base import Rows
+
 
 @dataclass(frozen=True)
 class Output:
@@ -21,7 +23,23 @@ class Output:
     meaning: str
     unit: str = ""
     classes: tuple[str, ...] = ()
-    """For an output with one value per class, (N, n_classes): the classes in order. Otherwise the output is (N,)."""
+    """For an output with one value per class, (N, n_classes): the classes in order."""
+    per: str = ""
+    """For an output with several values a row, (N, …), that are not of classes: what there is one of each for, e.g. `rank`.
+    Otherwise the output is (N,)."""
+
+
+@dataclass(frozen=True)
+class Input:
+    """An input of the exported file beside the columns: what a caller may ask for, the same for all rows of a call."""
+
+    name: str
+    dtype: Literal["float32", "int64", "string", "bool"]
+    meaning: str
+    default: Any
+    """What holds when the caller says nothing: a number or text, or for a list (`shape`) a list."""
+    shape: tuple[str, ...] = ()
+    """Names of its dimensions; none is a single value."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +72,13 @@ class Task(ABC):
 
     # -- the target ---------------------------------------------------------------------------------------------
 
+    def fit_examples(self, rows: Rows) -> None:
+        """Look at the columns of the training part, before `fit_target`: override where the target alone does not say all.
+
+        Raises:
+            DataError: they lack what the task needs.
+        """
+
     @abstractmethod
     def fit_target(self, values: np.ndarray, weight: np.ndarray | None = None) -> None:
         """Learn classes or scale from the training part's raw target (float64 (N,), or object array of str).
@@ -83,17 +108,48 @@ class Task(ABC):
 
     @abstractmethod
     def validation_metrics(self, scores: Tensor, target: Tensor, weight: Tensor | None) -> dict[str, float]:
-        """Metrics of the whole validation part after an epoch, from scores (N, n_outputs); includes `monitor.name`."""
+        """Metrics of the whole validation part after an epoch, from what `summary` left of its scores (N, n_outputs); includes
+        `monitor.name`."""
+
+    def summary(self, scores: Tensor, target: Tensor) -> Tensor:
+        """What measuring and `fit_decision` need of some rows' scores (n, n_outputs): by default the scores themselves.
+
+        Override where outputs are so many that the scores of a whole part do not fit into memory: scores are made and summed up
+        block by block, into (n, width) of any width. `validation_loss` must then be overridden as well.
+        """
+        return scores
+
+    def validation_loss(self, summary: Tensor, target: Tensor, weight: Tensor | None) -> float:
+        """The loss of the whole validation part, from its summary."""
+        return float(self.loss(summary, target, weight))
 
     # -- the decision -------------------------------------------------------------------------------------------
 
     @abstractmethod
     def fit_decision(self, scores: np.ndarray, target: np.ndarray, weight: np.ndarray | None) -> None:
-        """Fit calibration, then the threshold, on validation scores (N, n_outputs) and encoded target (N,)."""
+        """Fit calibration, then the threshold, on the summary of validation scores and encoded target (N,)."""
+
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        """What a caller may ask for: further inputs of the exported file, given to `decide` by their names."""
+        return ()
 
     @abstractmethod
     def decide(self, scores: ndx.Array) -> dict[str, ndx.Array]:
-        """The last piece of graph: scores (N, n_outputs) float32 → the named outputs. Traced."""
+        """The last piece of graph: scores (N, n_outputs) float32 → the named outputs. Traced.
+
+        A task with `inputs` takes each as a keyword, None standing for its default.
+        """
+
+    def certain(self, scores: np.ndarray, margin: np.ndarray) -> dict[str, np.ndarray]:
+        """Output that is no number → where scores that differ by `margin` at most, both (N, n_outputs), cannot tip it: bool, of
+        the output's shape. The export check takes only such places for different."""
+        arrays = [ndx.asarray(values.astype(np.float32)) for values in (scores - margin, scores, scores + margin)]
+        lower, middle, upper = (
+            {name: array.unwrap_numpy() for name, array in self.decide(array).items()} for array in arrays
+        )
+        names = [output.name for output in self.outputs if output.dtype != "float32"]
+        return {name: (lower[name] == middle[name]) & (upper[name] == middle[name]) for name in names}
 
     @property
     @abstractmethod

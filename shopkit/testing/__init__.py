@@ -14,6 +14,7 @@ Which checks a component gets follows from its family and tags:
 | `estimator` | a model with `fit` and `to_onnx`; otherwise a model trained by gradients |
 | `features:codes` | the model is also given missing numbers (NaN) |
 | `features:sequences` | the model is also given sequences, and padding must change none of its scores |
+| `features:catalogue` | one of the model's sequences holds the target's classes: id = 2 + class |
 | `task:<name>` | the model is tried with these tasks only; else with `binary`, `multiclass` and `regression` |
 | `onnx:custom` | an extractor may use operators outside the ONNX standard |
 

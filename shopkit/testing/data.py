@@ -10,12 +10,15 @@ import numpy as np
 from shopkit.errors import ShopkitError
 from shopkit.features.base import FeatureBlock, FeatureSpec
 from shopkit.models.base import Arrays
+from shopkit.runtime.images import as_column, missing_image
 from shopkit.schema import MISSING_TIME, Kind
 from shopkit.tasks.base import Task
 from shopkit.testing.subject import Subject
 
 N_ROWS = 400
 MOST_STEPS = 6
+IMAGE_SHAPE = (12, 10, 3)
+"""Height, width and channels of the images of `raw_column`."""
 CATEGORIES = ("red", "green", "blue", "bleu pâle", "Red", "a b", "0", "nan")
 UNSEEN = "☃ never seen"
 
@@ -28,6 +31,9 @@ def raw_column(kind: Kind, rng: np.random.Generator, n_rows: int = N_ROWS) -> np
         values = rng.choice(np.array(CATEGORIES, object), n_rows, p=shares / shares.sum())
         values[gone] = ""
         return values
+    if kind == "image":
+        levels = rng.integers(0, 256, (n_rows, *IMAGE_SHAPE)).astype(np.uint8)
+        return as_column(missing_image(IMAGE_SHAPE[2]) if gone[i] else levels[i] for i in range(n_rows))
     if kind == "time":
         start, year = 1_700_000_000, 365 * 86_400
         return np.where(gone, MISSING_TIME, start + rng.integers(0, year, n_rows)).astype(np.int64)
@@ -39,6 +45,8 @@ def missing_of(kind: Kind, n_rows: int) -> np.ndarray:
     """(n_rows,) missing values of a kind."""
     if kind == "string":
         return np.full(n_rows, "", object)
+    if kind == "image":
+        return as_column([missing_image(IMAGE_SHAPE[2])] * n_rows)
     return np.full(n_rows, MISSING_TIME, np.int64) if kind == "time" else np.full(n_rows, np.nan, np.float32)
 
 
@@ -46,6 +54,10 @@ def unseen_of(kind: Kind) -> np.ndarray:
     """Values of a kind that no training row of `raw_column` has."""
     if kind == "string":
         return np.array([UNSEEN, " ", "RED", "red ", "missing"], object)
+    if kind == "image":
+        shapes = ((24, 20), (7, 31), (1, 9), (3, 2))
+        lines = (np.arange(height * width * IMAGE_SHAPE[2]) * 37 for height, width in shapes)
+        return as_column((line % 256).astype(np.uint8).reshape(*s, -1) for line, s in zip(lines, shapes, strict=True))
     if kind == "time":
         return np.array([0, -86_400, 951_782_400, 4_102_444_799], np.int64)  # the epoch, before it, a leap day, 2099
     return np.array([-1e6, -0.0, 1e-30, 1e6], np.float32)
@@ -82,9 +94,10 @@ def groups_of(n_rows: int) -> np.ndarray:
     return np.arange(n_rows) % max(1, n_rows // 10)
 
 
-def feature_spec(dense: bool = True, ids: bool = True, reads: Collection[str] = ()) -> FeatureSpec:
+def feature_spec(dense: bool = True, ids: bool = True, reads: Collection[str] = (), n_classes: int = 0) -> FeatureSpec:
     """Three numbers, one of them four positions wide, and two categories; and of what a model of the tags `reads` also takes: of
-    sequences a number and two categories, the tokens of a text, the terms of two bags, a small image."""
+    sequences a number and two categories, the tokens of a text, the terms of two bags, a small image. Of a model that
+    `features:catalogue` reads, one sequence holds the target's classes."""
     blocks = []
     if dense:
         blocks += [
@@ -98,9 +111,10 @@ def feature_spec(dense: bool = True, ids: bool = True, reads: Collection[str] = 
             FeatureBlock("browser", "vocabulary", "ids", 1, 1, ("browser",), cardinality=12),
         ]
     if "features:sequences" in reads:
+        n_items = n_classes + 2 if n_classes and "features:catalogue" in reads else 9
         blocks += [
             FeatureBlock("past_spend", "log1p", "sequence_dense", 0, 1, ("past_spend",)),
-            FeatureBlock("past_item", "vocabulary", "sequence_ids", 0, 1, ("past_item",), cardinality=9),
+            FeatureBlock("past_item", "vocabulary", "sequence_ids", 0, 1, ("past_item",), cardinality=n_items),
             FeatureBlock("past_shop", "vocabulary", "sequence_ids", 1, 1, ("past_shop",), cardinality=4),
         ]
     if "features:tokens" in reads:

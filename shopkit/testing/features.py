@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,15 +16,17 @@ import pyarrow.parquet as pq
 import spox
 
 from shopkit.features.base import Extractor, FeatureBlock, FitContext, State
-from shopkit.features.graph import Group, lay_out, trace
+from shopkit.features.graph import Group, input_shape, lay_out, trace
 from shopkit.features.plan import Assignment
 from shopkit.features.sequences import steps_context
 from shopkit.features.tensors import ARRAYS, FIXED, Tensor
 from shopkit.features.training_part import training_part
+from shopkit.raw import image_structs
 from shopkit.runtime.artifact import open_session
+from shopkit.runtime.images import in_batches
 from shopkit.runtime.sequences import cells, graph_feed
 from shopkit.schema import INPUT_PREFIX, LENGTHS_INPUT, Column, Kind
-from shopkit.testing.data import N_ROWS, missing_of, raw_column, unseen_of
+from shopkit.testing.data import CATEGORIES, IMAGE_SHAPE, N_ROWS, missing_of, raw_column, unseen_of
 from shopkit.testing.subject import NotApplicable, Subject
 
 ROUNDING = 1e-5
@@ -33,7 +35,7 @@ STANDARD_DOMAINS = ("", "ai.onnx", "ai.onnx.ml")
 NAMES = ("first", "second")
 MOST_TOKENS = 256
 """Tokens are compared padded to this many."""
-DTYPES = {"number": ndx.float32, "string": ndx.utf8, "time": ndx.int64}
+DTYPES = {"number": ndx.float32, "string": ndx.utf8, "time": ndx.int64, "image": ndx.uint8}
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class Case:
 
     def raw_model(self) -> onnx.ModelProto:
         """The graph as the extractor wrote it, whatever its operators and types."""
-        inputs = {column.name: ndx.argument(shape=("N",), dtype=DTYPES[self.kind]) for column in self.columns}
+        inputs = {column.name: ndx.argument(shape=input_shape(column), dtype=DTYPES[self.kind]) for column in self.columns}
         encoded = self.extractor.transform(list(inputs.values()), self.states)
         tensors = {name: getattr(encoded, name, None) for name in ARRAYS}
         given = {name: array.unwrap_spox() for name, array in tensors.items() if array is not None}
@@ -84,15 +86,27 @@ class Graph:
 
     def __init__(self, case: Case) -> None:
         self.blocks: Sequence[FeatureBlock] = lay_out([case.group]).blocks
-        self.session = open_session(case.model().SerializeToString())
-        self.tensors = [value.name for value in self.session.get_outputs()]
+        self.answer = answering(case.model(), case, INPUT_PREFIX)
 
     def run(self, columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Column → its positions, (N, width)."""
         names = {block.column: None for block in self.blocks}
-        feed = {INPUT_PREFIX + name: columns[name] for name in names}
-        found = dict(zip(self.tensors, self.session.run(self.tensors, feed), strict=True))
+        found = self.answer(columns)
         return {name: np.column_stack([_positions(found, b) for b in self.blocks if b.column == name]) for name in names}
+
+
+def answering(
+    model: onnx.ModelProto, case: Case, prefix: str = ""
+) -> Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]:
+    """Canonical columns → the arrays of a graph whose inputs are called as the columns, after the prefix."""
+    session = open_session(model.SerializeToString())
+    tensors = [value.name for value in session.get_outputs()]
+    inputs = {name: prefix + name for name in case.names}
+
+    def some(rows: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return dict(zip(tensors, session.run(tensors, graph_feed(rows, case.columns, inputs)), strict=True))
+
+    return lambda columns: in_batches({name: columns[name] for name in case.names}, case.columns, some)
 
 
 def _positions(found: Mapping[str, np.ndarray], block: FeatureBlock) -> np.ndarray:
@@ -102,7 +116,7 @@ def _positions(found: Mapping[str, np.ndarray], block: FeatureBlock) -> np.ndarr
         inside = np.arange(found["tokens"].shape[1]) < found["token_lengths"][:, None]
         return _padded(np.where(inside, found["tokens"], 0))
     if block.tensor == "image":
-        return found["image"].reshape(len(found["image"]), -1)
+        return found["image"].reshape(len(found["image"]), int(np.prod(found["image"].shape[1:])))
     if block.tensor == "bag":
         n_rows, n_terms = found["bag_ids"].shape
         weights = np.zeros((n_rows, block.start + block.width + int(found["bag_ids"].max(initial=0)) + 1), np.float32)
@@ -135,15 +149,18 @@ def _context(
     target = np.random.default_rng(7).integers(0, 2, n_rows).astype(np.float64)
     if order is not None:
         columns, target = {name: values[order] for name, values in columns.items()}, target[order]
-    table = {
-        n: pa.array(values.tolist() if values.dtype == object and isinstance(values[0], np.ndarray) else values)
-        for n, values in columns.items()
-    }
+    table = {name: _arrow(values) for name, values in columns.items()}
     path = subject.folder / "examples.parquet"
     pq.write_table(pa.table(table), path)
     rows = np.ones(n_rows, bool) if is_train is None else is_train
-    with training_part(Path(path), rows, target, seed=subject.seed) as context:
+    with training_part(Path(path), rows, target, seed=subject.seed, classes=CATEGORIES) as context:
         yield context
+
+
+def _arrow(values: np.ndarray) -> pa.Array:
+    if values.dtype != object or not isinstance(values[0], np.ndarray):
+        return pa.array(values)
+    return image_structs(values) if values[0].ndim == 3 else pa.array(values.tolist())
 
 
 def _fitted(
@@ -157,9 +174,10 @@ def _fitted(
     extractor = extractor or subject.build()
     with _context(subject, columns, is_train, order) as context:
         states = tuple(extractor.fit(name, context) for name in NAMES)
+    channels = IMAGE_SHAPE[2] if kind == "image" else 0
     # Of texts made one stream of tokens, and of images, a model reads one.
     n = 1 if extractor.blocks(NAMES[0], states[0])[0].tensor in ("tokens", "image") else len(NAMES)
-    return Case(subject, kind, extractor, tuple(Column(name, kind) for name in NAMES[:n]), columns, states[:n])
+    return Case(subject, kind, extractor, tuple(Column(name, kind, channels=channels) for name in NAMES[:n]), columns, states[:n])
 
 
 def _cases(subject: Subject) -> Iterator[Case]:
@@ -191,7 +209,7 @@ def check_features_steps_of_sequences_are_values(subject: Subject) -> None:
     if subject.target().fit_transform_rows is not Extractor.fit_transform_rows:
         raise NotApplicable("it gives training rows values of their own, so it is not used for sequences")
     for plain in _cases(subject):
-        if plain.group.blocks()[0].tensor not in FIXED:
+        if plain.group.blocks()[0].tensor not in FIXED or plain.kind == "image":
             raise NotApplicable("what it gives is not one value for each step")
         n_rows = N_ROWS // 2
         lengths = np.bincount(np.random.default_rng(5).integers(0, n_rows, N_ROWS), minlength=n_rows)
@@ -340,12 +358,10 @@ def check_features_blocks_match_the_output(subject: Subject) -> None:
         for column, state in zip(case.columns, case.states, strict=True):
             for block in case.extractor.blocks(column.name, state):
                 _require_sound(case, column.name, block)
-        session = open_session(case.raw_model().SerializeToString())
-        tensors = [value.name for value in session.get_outputs()]
-        found = dict(zip(tensors, session.run(tensors, {name: case.train[name] for name in case.names}), strict=True))
+        found = answering(case.raw_model(), case)(case.train)
         blocks = case.group.blocks()
         if blocks[0].tensor not in FIXED:
-            for name in tensors:
+            for name in found:
                 subject.require(
                     found[name].dtype == ARRAYS[name].dtype, f"`{name}` must be {ARRAYS[name].dtype.__name__} {case}."
                 )

@@ -13,14 +13,15 @@ import onnx
 import torch
 
 from shopkit.errors import ShopkitError
+from shopkit.evaluation.attributions import explainer
 from shopkit.features.base import FeatureSpec
-from shopkit.features.tensors import ARRAYS, FeatureArrays, row_lengths
+from shopkit.features.tensors import ARRAYS, FeatureArrays, row_lengths, take
 from shopkit.models.base import Arrays, Estimator, Model
 from shopkit.models.to_onnx import to_onnx
 from shopkit.runtime.artifact import open_session
 from shopkit.tasks.base import Task
 from shopkit.testing.checks import applies
-from shopkit.testing.data import arrays, feature_spec, rows_of
+from shopkit.testing.data import arrays, feature_spec, rows_of, target_of
 from shopkit.testing.subject import ConformanceError, NotApplicable, Subject
 from shopkit.training.scores import model_scores
 
@@ -67,8 +68,17 @@ def _task(subject: Subject, name: str) -> Task:
 
 
 def _prepared(subject: Subject, task_name: str, spec: FeatureSpec | None = None) -> tuple[Task, FeatureSpec, Arrays]:
-    task, spec = _task(subject, task_name), spec or feature_spec(reads=subject.tags)
+    task = _task(subject, task_name)
+    spec = spec or feature_spec(reads=subject.tags, n_classes=_n_classes(subject, task))
     return task, spec, arrays(subject, spec, task)
+
+
+def _n_classes(subject: Subject, task: Task) -> int:
+    """Classes of the target that a model with the tag `features:catalogue` finds in its histories, else 0."""
+    if "features:catalogue" not in subject.tags:
+        return 0
+    target_of(subject, task)
+    return task.n_outputs
 
 
 def _built(subject: Subject, task: Task, spec: FeatureSpec) -> Model:
@@ -145,7 +155,9 @@ def check_models_take_any_features(subject: Subject) -> None:
     """A model works with numbers only and with ids only (a tensor of width 0 is left out), or refuses with a clear error."""
     for dense, ids in ((True, False), (False, True)):
         try:
-            fitted = _fitted(subject, _tasks(subject)[0], feature_spec(dense, ids, subject.tags))
+            name = _tasks(subject)[0]
+            n_classes = _n_classes(subject, _task(subject, name))
+            fitted = _fitted(subject, name, feature_spec(dense, ids, subject.tags, n_classes))
         except ConformanceError:
             raise
         except ShopkitError:
@@ -153,7 +165,8 @@ def check_models_take_any_features(subject: Subject) -> None:
         scores = fitted.scores(fitted.train.features)
         subject.require(bool(np.isfinite(scores).all()), f"scores are NaN or infinite {fitted}.")
         session = open_session(fitted.to_onnx().SerializeToString())
-        (answer,) = session.run(["scores"], fitted.train.features)
+        feed = {value.name: fitted.train.features[value.name] for value in session.get_inputs()}
+        (answer,) = session.run(["scores"], feed)
         subject.require_equal(answer, scores, f"the graph must give the model's scores {fitted}", ROUNDING)
 
 
@@ -243,7 +256,7 @@ def check_models_move_between_types_and_devices(subject: Subject) -> None:
     expected, batch = fitted.scores(fitted.train.features), fitted.train.tensors()
     doubled = copy.deepcopy(fitted.model).double()
     with torch.no_grad():
-        scores = doubled({name: values.double() if name.endswith("dense") else values for name, values in batch.items()})
+        scores = doubled({name: values.double() if values.is_floating_point() else values for name, values in batch.items()})
     subject.require(scores.dtype == torch.float64, f"after `.double()` scores must be float64; they are {scores.dtype}.")
     law = "float64 scores must agree with the float32 ones"
     subject.require_equal(scores.float().numpy(), expected, law, ROUNDING)
@@ -317,3 +330,20 @@ def check_models_are_deterministic(subject: Subject) -> None:
     first, second = (_fitted(subject, _tasks(subject)[0]) for _ in range(2))
     law = "fitting twice with one seed must give the same scores"
     subject.require_equal(second.scores(first.train.features), first.scores(first.train.features), law)
+
+
+def check_models_shares_add_up(subject: Subject) -> None:
+    """What each place of a row adds to its score comes to the whole difference from an empty row: all that the score hangs on goes
+    through a model's `entries`, and an estimator's `contributions` are its terms."""
+    fitted = _fitted(subject, _tasks(subject)[0])
+    arrays = take(fitted.train.features, slice(0, 4))
+    empty = {name: np.zeros_like(values) for name, values in arrays.items() if "lengths" not in name and name != "bag_ids"}
+    direction = np.zeros((len(next(iter(arrays.values()))), fitted.task.n_outputs))
+    direction[:, 0] = 1
+    found = explainer(fitted.model)[1](arrays, empty, direction)
+    if found is None or not found.places:
+        raise NotApplicable("it does not say what its scores are made of")
+    missed = float((found.gap / np.maximum(np.abs(found.score - found.reference), 1)).max())
+    subject.require(
+        missed < SHARES, f"the shares of a score must add up to its difference from an empty row; they miss {missed:.0%} of it."
+    )

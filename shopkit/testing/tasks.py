@@ -55,8 +55,12 @@ def _decided(subject: Subject) -> Decided:
     task, raw, target = _fitted(subject)
     scores = _descend(task, target, 30)[0] + subject.rng.normal(size=(N_ROWS, task.n_outputs)).astype(np.float32)
     scores = np.asarray(scores, np.float32)
-    task.fit_decision(scores, target, None)
+    task.fit_decision(_summary(task, scores, target).numpy(), target, None)
     return Decided(task, raw, target, scores)
+
+
+def _summary(task: Task, scores: np.ndarray, target: np.ndarray) -> Tensor:
+    return task.summary(torch.from_numpy(scores), torch.from_numpy(target))
 
 
 def _start(task: Task, n_rows: int) -> Tensor:
@@ -140,8 +144,8 @@ def check_tasks_weights_are_respected(subject: Subject) -> None:
             {"loss": float(task.loss(scores[times], truth[times], None))},
         ),
         "validation_metrics": (
-            task.validation_metrics(scores, truth, torch.from_numpy(weight)),
-            on_copies.validation_metrics(scores[times], truth[times], None),
+            task.validation_metrics(task.summary(scores, truth), truth, torch.from_numpy(weight)),
+            on_copies.validation_metrics(task.summary(scores[times], truth[times]), truth[times], None),
         ),
         "metrics": (task.metrics(outputs, case.target, weight), metrics),
         "statistics": (task.statistics(outputs, case.target)(weight.astype(np.float64)), metrics),
@@ -162,13 +166,13 @@ def check_tasks_monitor_is_measured(subject: Subject) -> None:
     """`monitor` names one of `validation_metrics`, and its mode is `min` or `max` as better scores make it."""
     case = _decided(subject)
     task, truth = case.task, torch.from_numpy(case.target)
-    found = task.validation_metrics(torch.from_numpy(case.scores), truth, None)
+    found = task.validation_metrics(_summary(task, case.scores, case.target), truth, None)
     name, mode = task.monitor.name, task.monitor.mode
     subject.require(name in found, f"`monitor` names '{name}', which `validation_metrics` does not give: {', '.join(found)}.")
     odd = [key for key, value in found.items() if not isinstance(value, float) or math.isinf(value)]
     subject.require(not odd, f"`validation_metrics` must give finite floats; {', '.join(odd)} are not.")
     subject.require(mode in ("min", "max"), f"`monitor.mode` must be 'min' or 'max'; it is {mode!r}.")
-    better = torch.from_numpy(_descend(task, case.target, 100)[0])
+    better = _summary(task, _descend(task, case.target, 100)[0], case.target)
     low, high = found[name], task.validation_metrics(better, truth, None)[name]
     subject.require(
         high <= low if mode == "min" else high >= low,
@@ -191,11 +195,12 @@ def check_tasks_outputs_are_as_stated(subject: Subject) -> None:
                 kind == DTYPES[output.dtype],
                 f"`{what}` gives '{output.name}' as {values.dtype}, `outputs` states {output.dtype}.",
             )
-            ranks_fit = values.ndim == (2 if output.classes else 1)
+            one = "one value for each row"
+            ranks_fit = values.ndim == (2 if output.classes or output.per else 1)
             subject.require(
                 len(values) == n_rows and ranks_fit and (not output.classes or values.shape[1] == len(output.classes)),
                 f"`{what}` gives '{output.name}' of shape {values.shape} for {n_rows} rows; `outputs` states "
-                f"{f'{len(output.classes)} classes' if output.classes else 'one value for each row'}.",
+                f"{f'{len(output.classes)} classes' if output.classes else f'values per {output.per}' if output.per else one}.",
             )
     for output in stated:
         subject.require(bool(output.meaning.strip()), f"the output '{output.name}' has no `meaning` for the report.")
@@ -206,11 +211,11 @@ def check_tasks_decision_graph_equals_numpy(subject: Subject) -> None:
     case = _decided(subject)
     scores = spox.argument(spox.Tensor(np.float32, ("N", case.task.n_outputs)))
     traced = case.task.decide(ndx.asarray(scores))
-    model = spox.build({"scores": scores}, {name: array.unwrap_spox() for name, array in traced.items()})
+    model = spox.build({"given": scores}, {name: array.unwrap_spox() for name, array in traced.items()})
     session = open_session(model.SerializeToString())
     names, whole = list(traced), case.outputs()
     for n_rows in (N_ROWS, 1, 0):
-        answers = dict(zip(names, session.run(names, {"scores": case.scores[:n_rows]}), strict=True))
+        answers = dict(zip(names, session.run(names, {"given": case.scores[:n_rows]}), strict=True))
         for name in names:
             law = f"the graph of `decide` must give '{name}' of {n_rows} rows as plain arrays do"
             subject.require_equal(as_objects(answers[name]), as_objects(whole[name][:n_rows]), law, ROUNDING)

@@ -7,6 +7,7 @@ import time
 from contextlib import nullcontext
 from pathlib import Path
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
@@ -91,14 +92,22 @@ class Learner(pl.LightningModule):
         for group in optimizer.param_groups:
             group["lr"] = group["peak_lr"] * factor
         optimizer.zero_grad()
-        loss = self.model.training_loss(features, target, weight, self.task)
-        self.manual_backward(loss)
+        losses = []
+        size = math.ceil(len(target) / settings.accumulate)
+        for start in range(0, len(target), size):
+            rows = slice(start, start + size)
+            part, of_rows = {name: values[rows] for name, values in features.items()}, None if weight is None else weight[rows]
+            loss = self.model.training_loss(part, target[rows], of_rows, self.task)
+            # The loss is a mean over rows, by weight.
+            share = len(target[rows]) / len(target) if weight is None else weight[rows].sum() / weight.sum()
+            losses.append(loss * share)
+            self.manual_backward(losses[-1])
         if settings.gradient_clip:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), settings.gradient_clip)
         optimizer.step()
         if self.average is not None:
             self.average.update()
-        return loss.detach()
+        return torch.stack(losses).detach().sum()
 
     def _refuse_non_finite(self, losses: Tensor, first: int) -> None:
         # Once for each chunk, as looking at a loss waits for the device.
@@ -129,11 +138,16 @@ class Learner(pl.LightningModule):
     def _validate(self) -> dict[str, float]:
         if not len(self.validation):
             return {}
-        scores = score_tensor(self.model, self.validation.features).cpu()
         target = torch.from_numpy(self.validation.target.copy())
         weight = None if self.validation.weight is None else torch.from_numpy(self.validation.weight.copy())
         task = self.task.grouped_by(self.validation.groups)
-        metrics = {"loss": float(task.loss(scores, target, weight)), **task.validation_metrics(scores, target, weight)}
+
+        def reduce(scores: Tensor, rows: slice | np.ndarray) -> Tensor:
+            return task.summary(scores, target[rows].to(scores.device))
+
+        summary = score_tensor(self.model, self.validation.features, reduce).cpu()
+        loss = task.validation_loss(summary, target, weight)
+        metrics = {"loss": loss, **task.validation_metrics(summary, target, weight)}
         return {f"validation_{name}": value for name, value in metrics.items()}
 
     def _remember(self, row: dict[str, float]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -11,8 +13,14 @@ from shopkit.models.base import Model
 from shopkit.training.batches import trimmed
 
 BATCH_ROWS = 16_384
+BLOCK_VALUES = 1 << 25
+"""Fewer where outputs are many: at most so many scores at once."""
 VARIED_ROWS, BUDGET = 1024, 1 << 16
 """Fewer where rows vary in length: at most so many, and so many steps with their padding."""
+PIXELS = 1 << 18
+"""Fewer where each row is an image: at most so many pixels."""
+
+Reduce = Callable[[Tensor, slice | np.ndarray], Tensor]
 
 
 @torch.no_grad()
@@ -24,22 +32,36 @@ def model_scores(model: Model, features: FeatureArrays) -> np.ndarray:
     return scores.cpu().numpy()
 
 
-def score_tensor(model: Model, features: FeatureArrays) -> Tensor:
-    """The same as a tensor on the model's device; the model is in eval mode already."""
+def block_rows(n_outputs: int) -> int:
+    """Rows whose scores may be in memory at once."""
+    return max(1, min(BATCH_ROWS, BLOCK_VALUES // n_outputs))
+
+
+def score_tensor(model: Model, features: FeatureArrays, reduce: Reduce | None = None) -> Tensor:
+    """The same as a tensor on the model's device; the model is in eval mode already.
+
+    Args:
+        reduce: scores of some rows (n, n_outputs) and the rows' numbers → (n, width), kept in place of the scores.
+    """
     device = next(model.parameters()).device
     n = len(next(iter(features.values())))
     lengths = row_lengths(features)
     if lengths is None or not n:
-        parts = [slice(start, start + BATCH_ROWS) for start in range(0, max(n, 1), BATCH_ROWS)]
-        return torch.cat([_scores(model, features, rows, device) for rows in parts])
+        size = block_rows(model.n_outputs)
+        if "image" in features:
+            size = max(1, min(size, PIXELS // int(np.prod(features["image"].shape[2:]))))
+        parts = [slice(start, start + size) for start in range(0, max(n, 1), size)]
+        return torch.cat([_scores(model, features, rows, device, reduce) for rows in parts])
     # Rows of like length together: a batch is as long as its longest.
-    batches = list(like_length(lengths, BUDGET, VARIED_ROWS))
-    scores = torch.cat([_scores(model, features, rows, device) for rows in batches])
+    batches = list(like_length(lengths, BUDGET, min(VARIED_ROWS, block_rows(model.n_outputs))))
+    scores = torch.cat([_scores(model, features, rows, device, reduce) for rows in batches])
     return scores[torch.from_numpy(np.argsort(np.concatenate(batches))).to(device)]
 
 
-def _scores(model: Model, features: FeatureArrays, rows: slice | np.ndarray, device: torch.device) -> Tensor:
+def _scores(
+    model: Model, features: FeatureArrays, rows: slice | np.ndarray, device: torch.device, reduce: Reduce | None
+) -> Tensor:
     # A copy, as torch warns of read-only memory maps.
     batch = {name: torch.from_numpy(np.array(values)).to(device) for name, values in trimmed(take(features, rows)).items()}
     scores: Tensor = model(batch).float()
-    return scores
+    return scores if reduce is None else reduce(scores, rows)

@@ -18,6 +18,8 @@ class TrainerSettings:
     """Epochs without a better validation metric before training stops; 0 never stops early. The best epoch is kept either way."""
     batch_size: int = 256
     """Rows for each optimiser step, over all devices together."""
+    accumulate: int = 1
+    """Parts that each batch goes through the model in, one after another, their gradients summed: less memory, the same result."""
     lr: float = 4e-3
     """Learning rate of AdamW; the peak, where a schedule varies it."""
     weight_decay: float = 0.01
@@ -52,6 +54,7 @@ class TrainerSettings:
             ("max_epochs", 1),
             ("patience", 0),
             ("batch_size", 1),
+            ("accumulate", 1),
             ("weight_decay", 0),
             ("gradient_clip", 0),
             ("threads", 0),

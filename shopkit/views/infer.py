@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import duckdb
 
 from shopkit.errors import DataError, nearest
+from shopkit.runtime.images import FIELDS
 from shopkit.schema import Column, Kind, Role, Schema
-from shopkit.sources.engine import fetch, quote
+from shopkit.sources.engine import fetch, literal, quote
 
 IDENTIFIER_SHARE = 0.95
 """From this share of distinct values on, a code names the row and says nothing of its kind."""
 IDENTIFIER_ROWS = 100
 """In fewer rows than this, distinct values are no sign of an identifier."""
 
+_WORDS = r" |[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]"
+"""What text has and identifiers have not: spaces, or characters of a script that is written without."""
+_IMAGE = re.compile(r"STRUCT\(" + r", ".join(rf'"?{field}"? \w+' for field in FIELDS) + r"\)")
 _WHOLE = re.compile(r"U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?")
 _IDENTIFIER_NAME = re.compile(r"(^|_)(id|uuid|guid|key|number|no)$|(?<=[a-z])(Id|ID|Key|No|Number)$", re.ASCII)
 
@@ -54,6 +58,10 @@ class RawColumn:
         return self.dtype == "DATE" or (self.dtype.startswith("TIMESTAMP") and not self.is_sequence)
 
     @property
+    def is_image(self) -> bool:
+        return _IMAGE.fullmatch(self.dtype) is not None
+
+    @property
     def is_zoned(self) -> bool:
         return self.dtype == "TIMESTAMP WITH TIME ZONE"
 
@@ -66,6 +74,8 @@ class RawColumn:
             return "string"
         if self.is_time:
             return "time"
+        if self.is_image:
+            return "image"
         is_decimal = self.dtype.startswith("DECIMAL") and not self.is_sequence
         is_number = self.is_whole or self.is_float or self.dtype == "BOOLEAN" or is_decimal
         return "number" if is_number else None
@@ -107,7 +117,10 @@ def infer_schema(
             if name not in names:
                 raise DataError(f"A {what} is given for column '{name}', which the examples do not have.{nearest(name, names)}")
     notes = _useless(engine, table, [column for column in columns if column.name not in roles and column.kind])
-    return Schema(tuple(_column(column, kinds, roles, notes, units, time_zone) for column in columns))
+    schema = Schema(tuple(_column(column, kinds, roles, notes, units, time_zone) for column in columns))
+    for image in [column for column in schema if column.kind == "image" and column.role != "ignored"]:
+        schema = schema.with_column(replace(image, channels=_channels(engine, table, image.name)))
+    return schema
 
 
 def _column(
@@ -122,10 +135,15 @@ def _column(
     role = roles.get(name) or ("ignored" if name in notes else "feature")
     kind = kinds.get(name) or _kind_of_role(raw, role)
     note = notes.get(name, "")
-    if (raw.kind is None or raw.is_sequence) and role not in ("feature", "ignored"):
+    if (raw.kind is None or raw.is_sequence or raw.is_image) and role not in ("feature", "ignored"):
         raise DataError(f"Column '{name}' is of type {raw.dtype}, which cannot be the {role}. Cast it in the source.")
     if raw.kind is None:
         return Column(name, "string", "ignored", note=f"of type {raw.dtype}, which no kind of column takes")
+    if (kind == "image") != raw.is_image or (raw.is_image and raw.is_sequence):
+        raise DataError(
+            f"Column '{name}' is of type {raw.dtype}, which cannot be of kind {kind}. An image is a struct of "
+            f"{', '.join(FIELDS)}; the source image_folder of shopkit-vision makes them of files."
+        )
     if role == "target" and kind == "time":
         raise DataError(f"The target '{name}' is a time ({raw.dtype}); give a number or a category.")
     value = raw.step if raw.is_sequence else raw
@@ -149,6 +167,15 @@ def _kind_of_role(raw: RawColumn, role: Role) -> Kind:
     return raw.kind or "string"
 
 
+def _channels(engine: duckdb.DuckDBPyConnection, table: str, name: str) -> int:
+    """The channels that all images of a column have."""
+    found = fetch(engine, f"SELECT DISTINCT {quote(name)}.channels AS n FROM {table} WHERE n IS NOT NULL ORDER BY n")
+    if len(found) > 1:
+        listed = " and of ".join(str(n) for (n,) in found)
+        raise DataError(f"Column '{name}' has images of {listed} channels. Convert them to one number of channels in the source.")
+    return int(found[0][0])
+
+
 def _useless(engine: duckdb.DuckDBPyConnection, table: str, columns: Sequence[RawColumn]) -> dict[str, str]:
     """Column → why it has nothing to learn from, for those that have not."""
     if not columns:
@@ -157,11 +184,14 @@ def _useless(engine: duckdb.DuckDBPyConnection, table: str, columns: Sequence[Ra
     for column in columns:
         name, where = quote(column.name), f"FILTER ({column.present})"
         has_codes = column.is_text or (column.is_whole and _IDENTIFIER_NAME.search(column.name))
+        if column.is_image:
+            facts += [f"count(*) {where}", "false", "0", "0"]
+            continue
         facts += [
             f"count(*) {where}",
             f"coalesce(min({name}) {where} = max({name}) {where}, true)",
             f"approx_count_distinct({name}) {where}" if has_codes else "0",
-            f"coalesce(avg(contains(trim({name}::VARCHAR), ' ')::INT) {where}, 0)" if column.is_text else "0",
+            f"coalesce(avg(regexp_matches(trim({name}::VARCHAR), {literal(_WORDS)})::INT) {where}, 0)" if column.is_text else "0",
         ]
     (row,) = fetch(engine, f"SELECT {', '.join(facts)} FROM {table}")
     n_rows = row[0]

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shopkit.errors import DataError
+from shopkit.raw import IMAGE_TYPE, image_structs
 from shopkit.runs import replacing
 from shopkit.runtime.canonical import canonical_steps, canonicalise
 from shopkit.schema import MISSING_TIME, Column, Kind, Role, Schema
@@ -22,10 +23,12 @@ from shopkit.views.base import Examples
 from shopkit.views.infer import RawColumn, infer_schema, raw_columns
 
 BATCH_ROWS = 65_536
+IMAGE_ROWS = 1024
+"""Rows at once where each has an image."""
 ROW_KEY = "row"
 """The key made for examples that have none: their row number in the source, from 0."""
 FLOAT32_MAX = 3.4028234663852886e38
-ARROW_TYPES = {"string": pa.string(), "time": pa.int64()}
+ARROW_TYPES = {"string": pa.string(), "time": pa.int64(), "image": IMAGE_TYPE}
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ def materialise(
 
     Args:
         types: column → kind, over what the view says and what is inferred.
-        path: the Parquet file to write: float32 (the target float64), text, int64 seconds UTC.
+        path: the Parquet file to write: float32 (the target float64), text, int64 seconds UTC, images as structs.
         time_zone: of times without one.
         roles: column → role, over what the view says and what is inferred.
 
@@ -174,29 +177,30 @@ def _write(engine: duckdb.DuckDBPyConnection, columns: Sequence[RawColumn], sche
     order = [column for role in ("time", "key") for column in schema.of_role(role)]
     by = ", ".join([*(f"examples.{quote(column.name)}" for column in order), "file_row_number"])
     chosen = ", ".join(_plain(column, schema[column.name]) for column in columns)
-    reader = engine.sql(f"SELECT {chosen} FROM examples ORDER BY {by}").to_arrow_reader(BATCH_ROWS)
+    size = IMAGE_ROWS if any(column.kind == "image" for column in schema) else BATCH_ROWS
+    reader = engine.sql(f"SELECT {chosen} FROM examples ORDER BY {by}").to_arrow_reader(size)
     fields = pa.schema([(column.name, _arrow_type(column)) for column in schema])
     n_rows = 0
     with replacing(path) as temporary, pq.ParquetWriter(temporary, fields, compression="zstd") as writer:
-        for batch in _even(reader):
+        for batch in _even(reader, size):
             arrays = [_canonical(batch.column(column.name), column, n_rows) for column in schema]
-            writer.write_table(pa.table(arrays, schema=fields), row_group_size=BATCH_ROWS)
+            writer.write_table(pa.table(arrays, schema=fields), row_group_size=size)
             n_rows += batch.num_rows
     return n_rows
 
 
-def _even(reader: pa.RecordBatchReader) -> Iterator[pa.Table]:
-    """Batches of exactly BATCH_ROWS rows (the last one shorter), so that equal rows give equal files."""
+def _even(reader: pa.RecordBatchReader, size: int) -> Iterator[pa.Table]:
+    """Batches of exactly `size` rows (the last one shorter), so that equal rows give equal files."""
     pending: list[pa.RecordBatch] = []
     n_rows = 0
     for batch in reader:
         pending.append(batch)
         n_rows += batch.num_rows
-        while n_rows >= BATCH_ROWS:
+        while n_rows >= size:
             table = pa.Table.from_batches(pending)
-            yield table.slice(0, BATCH_ROWS)
-            pending = table.slice(BATCH_ROWS).to_batches()
-            n_rows -= BATCH_ROWS
+            yield table.slice(0, size)
+            pending = table.slice(size).to_batches()
+            n_rows -= size
     if n_rows:
         yield pa.Table.from_batches(pending)
 
@@ -234,6 +238,8 @@ def _canonical(values: pa.ChunkedArray, column: Column, first_row: int) -> pa.Ar
         steps, lengths = canonical_steps(array, column, first_row)
         stops = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
         return pa.ListArray.from_arrays(stops, pa.array(steps, _arrow_type(replace(column, sequence=False))))
+    if column.kind == "image":
+        return image_structs(canonicalise(array, column, first_row))
     moments = array.to_numpy(zero_copy_only=False)
     if column.kind == "time" and moments.dtype.kind == "M":
         # Zones are applied value by value: cut-offs and days repeat.

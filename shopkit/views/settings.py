@@ -24,13 +24,19 @@ class TableSettings:
     weight: str = ""
     """Column of sample weights."""
     group: str = ""
-    """Column whose equal values stay in one part of the split, e.g. the customer."""
+    """Column whose equal values stay in one part of the split, e.g. the customer. It is a feature only if `columns` names it."""
     columns: list[str] = field(default_factory=list)
     """The columns to use as features; empty uses all that have no other role."""
     exclude: list[str] = field(default_factory=list)
     """Columns to leave out."""
     cutoff: str = ""
     """Time column at or past which no feature may look; the leakage audit compares other times with it."""
+    required: list[str] = field(default_factory=list)
+    """Columns that must say something: rows where one of them is missing or blank are left out, and counted."""
+    unique: list[str] = field(default_factory=list)
+    """Columns whose values together may occur once: of rows that repeat them one is kept, and the others are counted."""
+    min_class_rows: int = 0
+    """Rows whose value of the target fewer rows than so many have are left out, and counted; for targets of classes."""
 
     def __post_init__(self) -> None:
         if not self.target:
@@ -44,6 +50,8 @@ class TableSettings:
                 taken[name] = role
         if self.target in self.keys:
             raise ConfigError(f"view.keys: column '{self.target}' is the target.")
+        if self.min_class_rows < 0:
+            raise ConfigError(f"view.min_class_rows is {self.min_class_rows}; it must be at least 0.")
 
 
 @dataclass

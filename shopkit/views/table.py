@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
+import ibis
 import ibis.expr.types as ir
 
 from shopkit.errors import ConfigError, DataError, nearest
@@ -16,6 +17,9 @@ from shopkit.views.settings import TableSettings
 
 if TYPE_CHECKING:
     import pandas as pd
+
+COUNTED = "shopkit_counted"
+"""A column of counts while rows are chosen."""
 
 
 class TableView(View):
@@ -37,7 +41,7 @@ class TableView(View):
             for name in filter(None, names):
                 self._check(table, name, role)
                 roles.setdefault(name, role)  # type: ignore[arg-type]  # a key may be the group as well
-        for setting in ("columns", "exclude"):
+        for setting in ("columns", "exclude", "required", "unique"):
             for name in getattr(settings, setting):
                 self._check(table, name, setting)
         if settings.group in settings.keys[1:]:
@@ -45,6 +49,10 @@ class TableView(View):
                 f"view.group '{settings.group}' is one of several keys, {', '.join(settings.keys)}; of these the first is the "
                 f"group. Name '{settings.group}' first in view.keys."
             )
+        if roles.get(settings.group) == "group" and settings.group in settings.columns:
+            table = table.mutate(**{f"{settings.group}_group": table[settings.group]})
+            del roles[settings.group]
+            roles[f"{settings.group}_group"] = "group"
         features = [name for name in settings.columns or table.columns if name not in roles and name not in settings.exclude]
         if settings.cutoff:
             self._check(table, settings.cutoff, "cutoff")
@@ -56,10 +64,12 @@ class TableView(View):
         extra = [settings.cutoff] if settings.cutoff and settings.cutoff not in roles and settings.cutoff not in features else []
         if not features:
             raise DataError(f"view table: table '{settings.table}' has no columns left for features.")
+        rows, left_out = self._kept(table)
         return Examples(
-            table=table.select(*roles, *features, *extra),
+            table=rows.select(*roles, *features, *extra),
             roles={**roles, **dict.fromkeys(extra, "ignored")},
             units={name: unit for name, unit in tables.units.items() if name in table.columns},
+            left_out=left_out,
             cutoff=settings.cutoff or None,
             summary=f"Each row of {settings.table} in {tables.origin}; the target is {settings.target}.",
         )
@@ -69,6 +79,33 @@ class TableView(View):
         from shopkit.views.example import visits
 
         return cls(replace(settings, time="at")), {settings.table: visits()}
+
+    def _kept(self, table: ir.Table) -> tuple[ir.Table, dict[str, ir.IntegerScalar]]:
+        """The rows that `required`, `unique` and `min_class_rows` leave, in that order, and how many each of them leaves out."""
+        settings = self.settings
+        left_out: dict[str, ir.IntegerScalar] = {}
+        for name in settings.required:
+            column = table[name]
+            said = column.notnull() & (column.strip() != "") if column.type().is_string() else column.notnull()
+            left_out[f"{name} is missing"] = table.filter(~said).count()
+            table = table.filter(said)
+        if unique := list(settings.unique):
+            # Which of the repeats is kept must not depend on the order in which an engine happens to read them.
+            others = [table[name] for name in table.columns if name not in unique]
+            place = ibis.row_number().over(ibis.window(group_by=unique, order_by=others))
+            numbered = table.mutate(**{COUNTED: place})
+            left_out[f"repeats another row in {', '.join(unique)}"] = numbered.filter(numbered[COUNTED] > 0).count()
+            table = numbered.filter(numbered[COUNTED] == 0).drop(COUNTED)
+        if settings.min_class_rows:
+            target = table[settings.target]
+            sized = table.mutate(**{COUNTED: target.count().over(ibis.window(group_by=settings.target))})
+            small = target.notnull() & (sized[COUNTED] < settings.min_class_rows)
+            left_out[f"{settings.target} has fewer than {settings.min_class_rows} rows"] = sized.filter(small).count()
+            table = sized.filter(~small).drop(COUNTED)
+        if (unique or settings.min_class_rows) and not settings.keys:
+            # Rows without a key are numbered as they come, and windows give them in any order.
+            table = table.order_by(table.columns)
+        return table, left_out
 
     def _check(self, table: ir.Table, name: str, role: str) -> None:
         if name not in table.columns:

@@ -63,3 +63,13 @@ def test_kolmogorov_smirnov_agrees_with_scipy() -> None:
 def test_population_stability_of_a_textbook_case() -> None:
     # 0.2·ln(0.6/0.4) + (-0.2)·ln(0.4/0.6)
     assert population_stability(np.array([40_000, 60_000]), np.array([60_000, 40_000])) == pytest.approx(0.1622, abs=1e-3)
+
+
+def test_free_text_is_compared_by_its_length() -> None:
+    def texts(low: int, high: int) -> np.ndarray:
+        rng = np.random.default_rng(low)
+        return np.array([f"{i} " + "x" * int(rng.integers(low, high)) for i in range(300)], object)
+
+    same, longer = (drift({"review": texts(1, 40)}, {"review": other})[0] for other in (texts(2, 40), texts(30, 80)))
+    assert (same["kind"], same["unseen"], same["level"]) == ("text", None, "none")
+    assert longer["level"] == "large"

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from shopkit.errors import ConfigError, DataError
+from shopkit.features.plan import NoFeatureError, resolve
 from shopkit.features.settings import FeaturePlan
-from tests.features.fitting import Fitted, fit_table, floats, texts
+from shopkit.features.training_part import training_part
+from shopkit.schema import Column, Schema
+from tests.features.fitting import REGISTRY, Fitted, fit_table, floats, texts, write
 
 RNG = np.random.default_rng(0)
 N = 200
@@ -104,10 +108,6 @@ def test_columns_may_be_called_as_the_outputs_are() -> None:
             r"features\.columns\.color: standardize reads number columns, and 'color' is a string",
         ),
         ({"times": "vocabulary"}, r"features\.times: vocabulary reads string columns, and 'at' is a time column"),
-        (
-            {"columns": {"at": "time_parts"}, "ignore": ["at"]},
-            r"features\.columns names 'at', which is not a feature column but ignored",
-        ),
     ],
 )
 def test_a_plan_that_cannot_be_followed(plan: dict[str, Any], message: str) -> None:
@@ -124,3 +124,45 @@ def test_target_edges_need_a_target() -> None:
     spec = {"name": "piecewise_linear", "edges": "target"}
     with pytest.raises(ConfigError, match=r"piecewise_linear\.edges is 'target', which needs a binary or numeric target"):
         fit_table(TABLE, FeaturePlan(columns={"amount": spec}))
+
+
+BOTH = FeaturePlan(columns={"town": [{"name": "wordpiece", "vocabulary": "scratch"}, {"name": "tfidf", "analyzer": "char"}]})
+
+
+@pytest.mark.parametrize(
+    ("tags", "expected"),
+    [
+        (["features:tokens"], ["wordpiece"]),
+        (["features:bags"], ["tfidf"]),
+        (["features:bags", "features:tokens"], ["wordpiece", "tfidf"]),
+    ],
+    ids=str,
+)
+def test_of_several_extractors_a_model_is_given_those_it_reads(tags: list[str], expected: list[str]) -> None:
+    assert chosen(fit_table(TABLE, BOTH, tags, target=TARGET))["town"] == expected
+
+
+def test_a_column_that_a_model_cannot_read_is_left_out_only_for_baselines(tmp_path: Path) -> None:
+    schema = Schema((Column("town", "string"), Column("amount", "number")))
+    path = write({name: TABLE[name] for name in schema.names}, tmp_path / "table.parquet")
+    with training_part(path, np.ones(N, bool)) as context:
+        strict = resolve(BOTH, schema, context, (), REGISTRY)
+        lenient = resolve(BOTH, schema, context, (), REGISTRY, leave_out_unread=True)
+        assert [a.name for a in strict.assignments if a.column.name == "town"] == ["wordpiece", "tfidf"]
+        assert {a.column.name for a in lenient.assignments} == {"amount"}
+        assert lenient.schema["town"].note == "made tokens, which this model does not read"
+        with pytest.raises(
+            NoFeatureError, match=r"No feature column is left: .*town \(made tokens, which this model does not read\)"
+        ):
+            resolve(BOTH, Schema(schema.columns[:1]), context, (), REGISTRY, leave_out_unread=True)
+
+
+def test_a_column_with_an_extractor_can_be_left_out_but_must_be_a_feature(tmp_path: Path) -> None:
+    plan = FeaturePlan(columns={"town": "vocabulary"}, ignore=["town"])
+    assert "town" not in chosen(fit_table(TABLE, plan, target=TARGET))
+    path = write({name: TABLE[name] for name in ("town", "amount")}, tmp_path / "table.parquet")
+    schema = Schema((Column("town", "string", "key", note="a name"), Column("amount", "number")))
+    with training_part(path, np.ones(N, bool)) as context:
+        message = r"features\.columns names 'town', which is not a feature column but key \(a name\)"
+        with pytest.raises(ConfigError, match=message):
+            resolve(FeaturePlan(columns={"town": "vocabulary"}), schema, context, (), REGISTRY)

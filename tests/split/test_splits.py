@@ -193,3 +193,17 @@ def test_what_given_parts_refuse():
     data["part"][7] = "dev"
     with pytest.raises(DataError, match=r"column 'part', row 7 holds 'dev', which is none of 'train', 'validation', 'test'"):
         parts_of(GivenSplit(GivenSplitSettings("part")), data)
+
+
+def test_given_parts_by_pattern_the_test_part_first():
+    data = columns(200)
+    data["part"] = np.array(["B", "BZ", "QB", "L"] * 50, object)
+    split = GivenSplit(GivenSplitSettings("part", match="pattern", train="", test="[ZQ]", validation_fraction=0.2))
+    parts = parts_of(split, data)
+    assert (parts == "test").tolist() == [False, True, True, False] * 50
+    assert (parts == "validation").sum() == 20
+
+
+def test_a_pattern_that_is_none():
+    with pytest.raises(ConfigError, match=r"split\.test: '\[Z' is not a regular expression"):
+        GivenSplitSettings(match="pattern", test="[Z")

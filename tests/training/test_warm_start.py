@@ -49,7 +49,7 @@ def test_vocabularies_grow_and_weights_are_kept(earlier: Run, tmp_path: Path) ->
     old, new = weights(earlier), weights(run)
     labels, old_labels = new["axes"]["input.table"]["labels"], old["axes"]["input.table"]["labels"]
     for label in ("missing", "=mail", "=social"):
-        label = f"channel/vocabulary/{label}"
+        label = f"channel/vocabulary/0/{label}"
         torch.testing.assert_close(
             new["weights"]["input.table"][labels.index(label)], old["weights"]["input.table"][old_labels.index(label)]
         )
@@ -98,7 +98,7 @@ def test_a_sequence_model_starts_from_one(tmp_path: Path) -> None:
     second = shopkit.run(data=frame, overrides=[*overrides, f"model.init_from={first.path}"], folder=tmp_path / "second")
     facts = (second.facts("train") or {})["init_from"]
     assert facts["grown"]["categories.table"]["new"] == 1
-    assert "recurrent.rnn.weight_ih_l0" in facts["kept"]
+    assert "steps.recurrent.rnn.weight_ih_l0" in facts["kept"]
     assert not facts["new"]
 
 

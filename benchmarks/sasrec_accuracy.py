@@ -1,0 +1,133 @@
+"""Networks of shopkit-recommend on published recommendation data: accuracy of the exported file, and processor time of training.
+
+    python benchmarks/sasrec_accuracy.py DATA [--only beauty …] [--json FILE]
+
+DATA is the folder with amazon_beauty_5core, amazon_beauty_bert4rec, sessions_yoochoose1_64 and sessions_diginetica. Full ranking of all
+items. Beauty: of everyone's items the last is tested, the one before validates; what was seen is left out. Sessions: the given
+beginnings of test sessions; the latest 2 % of the training sessions validate. Settings and the epoch are chosen on validation.
+Seconds are processor time of the process, on one thread.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import shopkit
+from shopkit import fitting
+
+BEAUTY = ["trainer.batch_size=128", "trainer.lr=1e-3", "trainer.weight_decay=0", "trainer.patience=6"]
+SESSIONS = ["model.trainer.threads=1", "view.validation_fraction=0.02"]
+CASES: dict[str, dict[str, Any]] = {
+    "beauty": {
+        "data": "amazon_beauty_5core",
+        "overrides": ["model=sasrec", "trainer.max_epochs=60", *BEAUTY],
+        "metrics": ("recall_10", "ndcg_10"),
+        "aims": (0.081, 0.048),
+        "aim_seconds": 400,
+    },
+    "beauty_bert4rec": {
+        "data": "amazon_beauty_bert4rec",
+        "overrides": ["model=sasrec", "trainer.max_epochs=24", *BEAUTY],
+        "metrics": ("recall_10", "ndcg_10"),
+        "aims": (0.0533, 0.0327),
+    },
+    "yoochoose1_64": {
+        "data": "sessions_yoochoose1_64",
+        "overrides": ["model=blend", *SESSIONS],
+        "metrics": ("recall_20", "mrr_20"),
+        "aims": (0.706, 0.309),
+    },
+    "diginetica": {
+        "data": "sessions_diginetica",
+        "overrides": ["model=blend", *SESSIONS],
+        "metrics": ("recall_20", "mrr_20"),
+        "aims": (0.542, 0.190),
+    },
+}
+
+
+def source_of(data: Path, folder: Path) -> tuple[str, list[str]]:
+    """The experiment that reads a folder of data, and where from."""
+    if (data / "test_prefixes.parquet").is_file():
+        tables = ", ".join(f"{name}: '{data / name}.parquet'" for name in ("train_sessions", "test_prefixes"))
+        return "session_next_click", [f"source.tables={{{tables}}}"]
+    sequences = data / "sequences.parquet"
+    if not sequences.is_file():
+        rows = pd.read_parquet(data / "interactions.parquet")
+        lists = rows.groupby("user", sort=False)["item"].agg(list)
+        sequences = folder / "sequences.parquet"
+        lists.rename("items").reset_index().to_parquet(sequences)
+    return "next_item_sequences", [f"source.path={sequences}", "view.customer=user", "task.monitor=ndcg"]
+
+
+def timed(call: Callable[..., Any], spent: list[float]) -> Callable[..., Any]:
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        start = time.process_time()
+        found = call(*args, **kwargs)
+        spent.append(time.process_time() - start)
+        return found
+
+    return wrapped
+
+
+def measure(case: dict[str, Any], data: Path, changes: list[str]) -> dict[str, Any]:
+    spent: list[float] = []
+    # The first fit is that of the model; those of the baselines follow.
+    fit, fit_estimator = fitting.training.fit, fitting.training.fit_estimator
+    fitting.training.fit, fitting.training.fit_estimator = timed(fit, spent), timed(fit_estimator, spent)  # type: ignore[assignment]
+    try:
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = Path(scratch)
+            experiment, source = source_of(data / case["data"], folder)
+            changes = [*source, "trainer.threads=1", "evaluation.baselines=[popular]", *case["overrides"], *changes]
+            run = shopkit.run(experiment, changes, folder=folder / "run", announce=lambda *stage: print(*stage, flush=True))
+            test = run.metrics["metrics"]["test"]
+            report = json.loads((run.folder / "stages" / "train.json").read_text())
+            size = run.model_path.stat().st_size
+    finally:
+        fitting.training.fit, fitting.training.fit_estimator = fit, fit_estimator  # type: ignore[assignment]
+    found = {name: test[name] for name in case["metrics"]}
+    reached = all(found[name]["value"] >= aim for name, aim in zip(case["metrics"], case["aims"], strict=True))
+    reached &= spent[0] <= case.get("aim_seconds", float("inf"))
+    return {
+        "overrides": [change for change in changes if not change.startswith("source.")],
+        **found,
+        "aims": dict(zip(case["metrics"], case["aims"], strict=True)),
+        "training_processor_seconds": spent[0],
+        "training": report,
+        "file_bytes": size,
+        "reached": reached,
+    }
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--only", nargs="+", choices=CASES, default=list(CASES))
+    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="other settings of the experiment")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="figures go there, beside those of other cases that stand there")
+    asked = parser.parse_args()
+    results: dict[str, Any] = json.loads(asked.json.read_text())["results"] if asked.json and asked.json.is_file() else {}
+    for name in asked.only:
+        results[name] = found = measure(CASES[name], asked.data, asked.set)
+        values = ", ".join(f"{metric} {found[metric]['value']:.4f} (aim {aim})" for metric, aim in found["aims"].items())
+        print(f"{name}: {values}; {found['training_processor_seconds']:.0f} s of training", flush=True)
+        if asked.json:
+            versions = {package: version(package) for package in ("torch", "onnxruntime", "numpy")}
+            about = {"machine": platform.processor() or platform.machine(), "python": platform.python_version(), **versions}
+            asked.json.write_text(json.dumps({"about": about, "results": results}, indent=1) + "\n")
+    return 0 if all(results[name]["reached"] for name in asked.only) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,126 @@
+"""What this package offers. Imported whenever shopkit starts, so nothing heavy is imported here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from shopkit import hookimpl
+from shopkit.component import Component
+
+from shopkit_recommend.features.settings import CatalogueSettings
+from shopkit_recommend.models import network_settings as networks
+from shopkit_recommend.models import settings as models
+from shopkit_recommend.tasks.settings import NextItemSettings
+from shopkit_recommend.views import settings as views
+
+_NETWORK = frozenset({"features:sequences", "features:catalogue", "features:embedding", "task:next_item"})
+_ESTIMATOR = frozenset({"estimator", "features:sequences", "features:catalogue", "task:next_item"})
+_HOME = "shopkit_recommend"
+
+
+@hookimpl
+def shopkit_views() -> list[Component]:
+    return [
+        Component(
+            "interactions",
+            views.InteractionsSettings,
+            f"{_HOME}.views.interactions:InteractionsView",
+            "Histories and what came next, from a table of orders, views or clicks",
+        ),
+        Component(
+            "item_sequences",
+            views.ItemSequencesSettings,
+            f"{_HOME}.views.item_sequences:ItemSequencesView",
+            "Histories and what came next, from lists of items",
+        ),
+        Component(
+            "session_prefixes",
+            views.SessionPrefixesSettings,
+            f"{_HOME}.views.session_prefixes:SessionPrefixesView",
+            "Sessions to train on, and given beginnings of sessions to test on",
+        ),
+    ]
+
+
+@hookimpl
+def shopkit_features() -> list[Component]:
+    return [
+        Component(
+            "catalogue",
+            CatalogueSettings,
+            f"{_HOME}.features.catalogue:Catalogue",
+            "Items as the ids of what is recommended",
+        )
+    ]
+
+
+@hookimpl
+def shopkit_models() -> list[Component]:
+    return [
+        Component("popular", models.PopularSettings, f"{_HOME}.models.popular:Popular", "What is bought most", _ESTIMATOR),
+        Component(
+            "markov", models.MarkovSettings, f"{_HOME}.models.markov:Markov", "What most often followed the last item", _ESTIMATOR
+        ),
+        Component(
+            "item_knn",
+            models.ItemKnnSettings,
+            f"{_HOME}.models.item_knn:ItemKnn",
+            "Items bought by the same customers as those of the history, the latest counting most",
+            _ESTIMATOR,
+        ),
+        Component(
+            "session_knn",
+            models.SessionKnnSettings,
+            f"{_HOME}.models.session_knn:SessionKnn",
+            "Items of the most similar sessions (V-SKNN)",
+            _ESTIMATOR,
+        ),
+        Component(
+            "ease",
+            models.EaseSettings,
+            f"{_HOME}.models.ease:Ease",
+            "A linear model of each item by all others, in closed form (EASE)",
+            _ESTIMATOR,
+        ),
+        Component(
+            "als",
+            networks.ALSSettings,
+            f"{_HOME}.models.als:ALS",
+            "Matrix factorisation by implicit least squares, customers folded in by the file",
+            _ESTIMATOR,
+        ),
+        Component(
+            "blend", networks.BlendSettings, f"{_HOME}.models.blend:Blend", "A network and the neighbours of the session", _ESTIMATOR
+        ),
+        Component("mf", networks.MFSettings, f"{_HOME}.models.mf:MF", "Matrix factorisation by gradients (BPR)", _NETWORK),
+        Component(
+            "two_tower",
+            networks.TwoTowerSettings,
+            f"{_HOME}.models.two_tower:TwoTower",
+            "A tower for customers and one for items, which meet in a cosine",
+            _NETWORK,
+        ),
+        Component(
+            "gru4rec", networks.GRU4RecSettings, f"{_HOME}.models.gru4rec:GRU4Rec", "A recurrent network over the history", _NETWORK
+        ),
+        Component(
+            "sasrec", networks.SASRecSettings, f"{_HOME}.models.sasrec:SASRec", "A causal transformer over the history", _NETWORK
+        ),
+    ]
+
+
+@hookimpl
+def shopkit_tasks() -> list[Component]:
+    return [
+        Component(
+            "next_item",
+            NextItemSettings,
+            f"{_HOME}.tasks.next_item:NextItem",
+            "Which item comes next: the best k of the catalogue, by name",
+        )
+    ]
+
+
+@hookimpl
+def shopkit_config_paths() -> list[Path]:
+    return [Path(__file__).parent / "conf"]

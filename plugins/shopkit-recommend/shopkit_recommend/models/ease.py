@@ -1,0 +1,68 @@
+"""Each item as a linear function of all others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.linalg
+import scipy.sparse as sp
+import spox
+import spox.opset.ai.onnx.v21 as op
+from shopkit.models.base import Arrays
+
+from shopkit_recommend.models import csr
+from shopkit_recommend.models.histories import Histories
+from shopkit_recommend.models.inputs import FIRST_ITEM
+from shopkit_recommend.models.recommender import Recommender, csr_of, csr_state, product, recency, recency_graph
+from shopkit_recommend.models.settings import EaseSettings
+
+TIE = 1e-6
+"""What popularity adds at most, so that it decides where the weights say nothing."""
+
+
+class Ease(Recommender):
+    """B = I − P / diag(P) with P = (X'X + λI)⁻¹, so that B has a zero diagonal (Steck 2019); a score is the history times B."""
+
+    settings: EaseSettings
+
+    def learn(self, sequences: Histories, train: Arrays) -> dict[str, Any]:
+        has = sequences.matrix.astype(np.float32)
+        gram = np.asarray((has.T @ has).todense(), np.float32, order="F")
+        gram[np.diag_indices(self.n_items)] += self.settings.l2
+        # In place, by Cholesky: one matrix of items by items, not three.
+        factor, failed = scipy.linalg.lapack.spotrf(gram, lower=0, clean=1, overwrite_a=1)
+        inverse, _ = scipy.linalg.lapack.spotri(factor, lower=0, overwrite_c=1)
+        assert not failed, "a ridge of a positive penalty is positive definite"
+        diagonal = inverse.diagonal().copy()
+        self.linear = csr.with_first_ids(self._weights(inverse, diagonal), FIRST_ITEM)
+        counts = np.bincount(sequences.items, minlength=self.n_items)
+        self.popularity = (TIE * counts / max(1, counts.max(initial=0))).astype(np.float32)
+        return {"weights": int(self.linear.nnz)}
+
+    def _weights(self, upper: np.ndarray, diagonal: np.ndarray) -> sp.csr_matrix:
+        """Row by row from the upper triangle of P: −P_ij / P_jj, the largest of each row."""
+        n = self.settings.weights or self.n_items
+        kept: list[np.ndarray] = []
+        values: list[np.ndarray] = []
+        for i in range(self.n_items):
+            row = -np.concatenate([upper[:i, i], upper[i, i:]]) / diagonal
+            row[i] = 0
+            chosen = np.sort(np.argpartition(-np.abs(row), n)[:n]) if n < self.n_items else np.flatnonzero(row)
+            kept.append(chosen.astype(np.int32))
+            values.append(row[chosen])
+        offsets = np.concatenate([[0], np.cumsum([len(chosen) for chosen in kept])])
+        return sp.csr_matrix((np.concatenate(values), np.concatenate(kept), offsets), (self.n_items, self.n_items))
+
+    def of_ids(self, ids: np.ndarray) -> np.ndarray:
+        return product(ids, recency(ids, self.settings.decay), self.linear) + self.popularity
+
+    def graph(self, ids: spox.Var) -> spox.Var:
+        weights = recency_graph(ids, self.settings.decay)
+        return op.add(csr.times(ids, weights, self.linear), op.const(self.popularity))
+
+    def state(self) -> dict[str, np.ndarray]:
+        return {**csr_state(self.linear), "popularity": self.popularity}
+
+    def load_state(self, state: dict[str, np.ndarray]) -> None:
+        self.linear, self.popularity = csr_of(state), state["popularity"]

@@ -1,0 +1,71 @@
+"""Histories as estimators learn from them: everyone's items end to end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+from shopkit.features.base import FeatureBlock
+from shopkit.features.tensors import FeatureArrays, Ragged
+from shopkit.models.base import Arrays
+
+from shopkit_recommend.models.inputs import FIRST_ITEM
+
+
+@dataclass(frozen=True)
+class Histories:
+    """Sequences of known items, in the order of the examples."""
+
+    items: np.ndarray
+    """int64 (total,): item of each step, from 0."""
+    offsets: np.ndarray
+    """int64 (N + 1,): sequence i has the steps offsets[i]:offsets[i + 1]."""
+    n_items: int
+
+    @property
+    def lengths(self) -> np.ndarray:
+        return np.diff(self.offsets)
+
+    @property
+    def row(self) -> np.ndarray:
+        """int64 (total,): whose step it is."""
+        return np.repeat(np.arange(len(self.offsets) - 1), self.lengths)
+
+    @property
+    def matrix(self) -> sp.csr_matrix:
+        """Who has what: 0 or 1, float64 (N, n_items)."""
+        found = sp.csr_matrix((np.ones(len(self.items)), self.items, self.offsets), (len(self.offsets) - 1, self.n_items))
+        found.sum_duplicates()
+        found.data[:] = 1
+        return found
+
+    @property
+    def pairs(self) -> tuple[np.ndarray, np.ndarray]:
+        """Each item that is followed by another in its sequence, and that one."""
+        follows = np.flatnonzero(np.diff(self.row) == 0)
+        return self.items[follows], self.items[follows + 1]
+
+
+def step_ids(features: FeatureArrays, block: FeatureBlock) -> tuple[np.ndarray, np.ndarray]:
+    """Ids of all steps end to end (total,), and their rows (total,)."""
+    values = features["sequence_ids"]
+    if isinstance(values, Ragged):
+        return np.asarray(values.values[:, block.start], np.int64), np.repeat(np.arange(len(values)), values.lengths)
+    inside = np.arange(values.shape[1]) < np.asarray(features["lengths"])[:, None]
+    rows, _ = np.nonzero(inside)
+    return values[:, :, block.start][inside], rows
+
+
+def whole_sequences(part: Arrays, block: FeatureBlock, n_items: int) -> Histories:
+    """The histories of the rows with what came next at their ends; steps of unknown items are left out."""
+    ids, rows = step_ids(part.features, block)
+    n_rows = len(part)
+    items = np.concatenate([ids - FIRST_ITEM, part.target])
+    rows = np.concatenate([rows, np.arange(n_rows)])
+    order = np.argsort(rows, kind="stable")
+    items, rows = items[order], rows[order]
+    known = items >= 0
+    items, rows = items[known], rows[known]
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=n_rows))])
+    return Histories(items, offsets, n_items)

@@ -1,0 +1,91 @@
+"""What a network reads: the items of a history, the other columns of its steps, and the customer's profile."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from shopkit.errors import ConfigError
+from shopkit.features.base import FeatureBlock, FeatureSpec
+from shopkit.models.base import Batch
+
+FIRST_ITEM = 2
+"""Id of the first item: 0 is missing, 1 is unknown."""
+
+
+def item_block(features: FeatureSpec, n_items: int, model: str) -> FeatureBlock:
+    """The column of the items: the sequence of ids whose categories are those of the target.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    for block in features.blocks:
+        if block.tensor == "sequence_ids" and block.cardinality == n_items + FIRST_ITEM:
+            return block
+    raise ConfigError(
+        f"model={model} reads histories of items, and no sequence column has the {n_items:,} items of the target. Use a view of "
+        "histories (view=next_item), with task=next_item, or choose a model for plain columns."
+    )
+
+
+class Table(nn.Module):
+    """Ids (…, n_ids) of several columns → the sum of their embeddings (…, dim); id 0 is a vector like any other."""
+
+    offsets: Tensor
+
+    def __init__(self, cardinalities: tuple[int, ...], dim: int, scale: float) -> None:
+        super().__init__()
+        sizes = torch.tensor(cardinalities)
+        self.register_buffer("offsets", sizes.cumsum(0) - sizes, persistent=False)
+        self.weight = nn.Parameter(torch.randn(int(sizes.sum()), dim) * scale)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        return F.embedding(ids + self.offsets, self.weight).sum(-2)
+
+
+class Steps(nn.Module):
+    """The other columns of the steps, and the profile: what is added to the vector of each step's item. (batch, length, dim) or 0.
+
+    Args:
+        item: the column of the items, which is left out here, as is the column `unread`.
+    """
+
+    others: Tensor
+    numbers: Tensor
+
+    def __init__(
+        self, features: FeatureSpec, item: FeatureBlock, dim: int, scale: float, attributes: bool, profile: bool, unread: str = ""
+    ) -> None:
+        super().__init__()
+        ids = [b for b in features.blocks if attributes and b.tensor == "sequence_ids" and b != item]
+        dense = [b for b in features.blocks if attributes and b.tensor == "sequence_dense" and b.column != unread]
+        self.register_buffer("others", torch.tensor([b.start for b in ids], dtype=torch.long), persistent=False)
+        places = [place for b in dense for place in range(b.start, b.start + b.width)]
+        self.register_buffer("numbers", torch.tensor(places, dtype=torch.long), persistent=False)
+        self.n_attribute_ids = len(ids)
+        self.of_attributes = Table(tuple(b.cardinality for b in ids), dim, scale) if ids else None
+        self.of_numbers = nn.Linear(len(places), dim, bias=False) if places else None
+        self.profile_numbers = nn.Linear(features.n_dense, dim, bias=False) if profile and features.n_dense else None
+        self.profile_ids = Table(features.cardinalities, dim, scale) if profile and features.n_ids else None
+
+    def attribute_ids(self, batch: Batch) -> Tensor:
+        """(batch, length, n_attribute_ids)."""
+        return batch["sequence_ids"][:, :, self.others]
+
+    def forward(self, batch: Batch) -> Tensor | float:
+        added = self.of_customer(batch)
+        if self.of_attributes is not None:
+            added = added + self.of_attributes(self.attribute_ids(batch))
+        if self.of_numbers is not None:
+            added = added + self.of_numbers(batch["sequence_dense"][:, :, self.numbers])
+        return added
+
+    def of_customer(self, batch: Batch) -> Tensor | float:
+        """(batch, 1, dim), or 0 where there is no profile."""
+        added: Tensor | float = 0.0
+        if self.profile_numbers is not None:
+            added = added + self.profile_numbers(batch["dense"]).unsqueeze(1)
+        if self.profile_ids is not None:
+            added = added + self.profile_ids(batch["ids"]).unsqueeze(1)
+        return added

@@ -1,0 +1,111 @@
+"""What the networks have in common: items as inputs and outputs, training at every step of every history, masking what was seen."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from shopkit.features.base import FeatureSpec
+from shopkit.models.base import Batch, Model
+from shopkit.tasks.base import Task
+
+from shopkit_recommend.models.inputs import FIRST_ITEM, Steps, item_block
+from shopkit_recommend.models.losses import bpr, fast_dtype, full_softmax, gbce, sampled_logits, sampled_softmax
+from shopkit_recommend.models.network_settings import LossSettings, NetworkSettings
+from shopkit_recommend.models.packed import NextSteps, next_steps
+from shopkit_recommend.models.seen import mask_seen
+
+BEGINNERS = 16
+"""Rows of a batch on whose first item the state of a customer without history is trained: few, as it is nearly one state."""
+INITIAL = 0.02
+"""Standard deviation of vectors at the start."""
+
+
+class Network(Model):
+    """Scores (batch, n_items): the state after the last step times each item's vector. Items are rows of one table, read and scored
+    alike (Press & Wolf 2017)."""
+
+    settings: NetworkSettings
+
+    def __init__(self, settings: Any, features: FeatureSpec, n_outputs: int, name: str, unread: str = "") -> None:
+        super().__init__(settings, features, n_outputs)
+        item, dim = item_block(features, n_outputs, name), settings.dim
+        self.item_at = item.start
+        self.items = nn.Parameter(torch.randn(n_outputs + FIRST_ITEM, dim) * INITIAL)
+        self.steps = Steps(features, item, dim, INITIAL, settings.attributes, settings.profile, unread)
+        self.nothing = nn.Parameter(torch.zeros(dim))
+        """The state before the first step."""
+        self.dropout = nn.Dropout(settings.dropout)
+
+    @abstractmethod
+    def states(self, batch: Batch) -> Tensor:
+        """The state after each step, (batch, length, dim); what stands at padding means nothing."""
+
+    def last_state(self, batch: Batch) -> Tensor:
+        """The state after the last step, (batch, dim); of a row without steps it means nothing."""
+        return at(self.states(batch), batch["lengths"] - 1)
+
+    def item_vectors(self) -> Tensor:
+        """What states are multiplied by, (n_items, dim)."""
+        return self._of_unit_length(self.items[FIRST_ITEM:])
+
+    def read(self, batch: Batch) -> Tensor:
+        """Items and what is beside them, (batch, length, dim)."""
+        x = self._of_unit_length(F.embedding(batch["sequence_ids"][:, :, self.item_at], self.items))
+        return x * self.settings.dim**0.5 + self.steps(batch)
+
+    def beginner(self, batch: Batch) -> Tensor:
+        """The state of the rows before their first step, (batch, dim)."""
+        state = self.nothing + self.steps.of_customer(batch)
+        return state.reshape(-1, self.settings.dim).expand(batch["lengths"].shape[0], self.settings.dim)
+
+    def forward(self, batch: Batch) -> Tensor:
+        state = torch.where((batch["lengths"] > 0).unsqueeze(1), self.last_state(batch), self.beginner(batch))
+        scores = self.scaled(state) @ self.item_vectors().T
+        if self.settings.exclude_seen and not self.training:
+            return mask_seen(scores, batch["sequence_ids"][:, :, self.item_at])
+        return scores
+
+    def training_loss(self, batch: Batch, target: Tensor, weight: Tensor | None, task: Task) -> Tensor:
+        ids, loss = batch["sequence_ids"][:, :, self.item_at], self.settings.loss
+        after = next_steps(ids, batch["lengths"], target, weight, loss.recency_weight, loss.repeat_weight)
+        first = torch.where(batch["lengths"] > 0, ids[:, 0], target + FIRST_ITEM)[:BEGINNERS] - FIRST_ITEM
+        known = first >= 0
+        hidden = torch.cat([self.states(batch)[after.real], self.beginner(batch)[:BEGINNERS][known]])
+        steps = NextSteps(
+            after.real,
+            torch.cat([after.item, first[known]]),
+            torch.cat([after.weight, after.weight.new_ones(int(known.sum()))]),
+        )
+        return catalogue_loss(self.scaled(hidden), self.item_vectors(), steps, loss)
+
+    def scaled(self, state: Tensor) -> Tensor:
+        """What items are multiplied by: the state itself, or in its direction and of the length `cosine_scale`."""
+        scale = self.settings.cosine_scale
+        return self._of_unit_length(state) * scale if scale else state
+
+    def _of_unit_length(self, vectors: Tensor) -> Tensor:
+        return F.normalize(vectors, dim=-1) if self.settings.cosine_scale else vectors
+
+
+def at(states: Tensor, place: Tensor) -> Tensor:
+    """(batch, length, dim) and a place of each row, (batch,), 0 if below → (batch, dim)."""
+    index = place.clamp(min=0)[:, None, None].expand(place.shape[0], 1, states.shape[2])
+    return states.gather(1, index).squeeze(1)
+
+
+def catalogue_loss(hidden: Tensor, items: Tensor, steps: NextSteps, settings: LossSettings) -> Tensor:
+    """The loss of states (steps, dim) against all items (n_items, dim)."""
+    hidden = hidden.to(items.dtype)
+    if settings.name == "softmax":
+        return full_softmax(hidden, items, steps.item, steps.weight, fast_dtype(settings.precision, items))
+    right, wrong = sampled_logits(hidden, items, steps.item, settings.negatives)
+    if settings.name == "sampled_softmax":
+        return sampled_softmax(right, wrong, steps.weight, len(items))
+    if settings.name == "gbce":
+        return gbce(right, wrong, steps.weight, len(items), settings.calibration)
+    return bpr(right, wrong, steps.weight)

@@ -1,0 +1,107 @@
+"""What the estimators have in common: histories in, scores of the whole catalogue out, what was seen masked."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any
+
+import numpy as np
+import onnx
+import scipy.sparse as sp
+import spox
+import spox.opset.ai.onnx.v21 as op
+from shopkit.features.base import FeatureSpec
+from shopkit.features.tensors import FeatureArrays, take
+from shopkit.models.base import Arrays, Estimator
+from shopkit.tasks.base import Task
+
+from shopkit_recommend.models.histories import Histories, whole_sequences
+from shopkit_recommend.models.inputs import FIRST_ITEM, item_block
+from shopkit_recommend.models.seen import mask_seen_graph, mask_seen_rows
+
+
+class Recommender(Estimator):
+    """Subclasses learn by `learn`, and score ids (N, T) by `of_ids`, in numpy, and by `graph`, as nodes."""
+
+    def __init__(self, settings: Any, features: FeatureSpec, task: Task) -> None:
+        super().__init__(settings, features, task)
+        self.n_items = task.n_outputs
+        name = type(self).__name__.lower()
+        self.item = item_block(features, self.n_items, name)
+
+    @abstractmethod
+    def learn(self, sequences: Histories, train: Arrays) -> dict[str, Any]:
+        """Learn from everyone's whole sequence, and return plain facts."""
+
+    @abstractmethod
+    def of_ids(self, ids: np.ndarray) -> np.ndarray:
+        """float32 (N, n_items) for the ids of steps (N, T), 0 beyond each row's length and 1 where an item is unknown."""
+
+    @abstractmethod
+    def graph(self, ids: spox.Var) -> spox.Var:
+        """The same as nodes."""
+
+    def fit(self, train: Arrays, validation: Arrays, seed: int) -> dict[str, Any]:
+        sequences = whole_sequences(train, self.item, self.n_items)
+        return {"interactions": len(sequences.items), "items": self.n_items, **self.learn(sequences, train)}
+
+    def scores(self, features: FeatureArrays) -> np.ndarray:
+        ids = take({"sequence_ids": features["sequence_ids"]}, slice(None))["sequence_ids"][:, :, self.item.start]
+        found = self.of_ids(ids)
+        return mask_seen_rows(found, ids) if self.settings.exclude_seen else found
+
+    def to_onnx(self) -> onnx.ModelProto:
+        width = self.features.widths["sequence_ids"]
+        steps = spox.argument(spox.Tensor(np.int64, ("N", "T", width)))
+        ids = op.gather(steps, op.const(np.int64(self.item.start)), axis=2)
+        scores = self.graph(ids)
+        if self.settings.exclude_seen:
+            scores = mask_seen_graph(scores, ids)
+        return spox.build({"sequence_ids": steps}, {"scores": scores})
+
+
+def recency(ids: np.ndarray, decay: float) -> np.ndarray:
+    """float32 (N, T): decay to the number of steps after a step; 0 where there is none, or its item is unknown."""
+    after = _after(ids)
+    return np.where(ids >= FIRST_ITEM, np.float32(decay) ** after.astype(np.float32), np.float32(0))
+
+
+def _after(ids: np.ndarray) -> np.ndarray:
+    """int64 (N, T): steps of the row after this one. Padding is 0 at the end, and a missing item there is as good as none."""
+    places = np.arange(1, ids.shape[1] + 1)
+    return np.max(np.where(ids != 0, places, 0), axis=1, keepdims=True, initial=0) - places
+
+
+def recency_graph(ids: spox.Var, decay: float) -> spox.Var:
+    """The same as nodes."""
+    zero, one = op.const(np.int64(0)), op.const(np.int64(1))
+    width = op.gather(op.shape(ids), one)
+    places = op.range(one, op.add(width, one), one)
+    last = op.reduce_max(op.where(op.equal(ids, zero), zero, places), op.const(np.array([1], np.int64)), keepdims=1)
+    after = op.cast(op.max([op.sub(last, places), zero]), to=np.float32)
+    known = op.greater_or_equal(ids, op.const(np.int64(FIRST_ITEM)))
+    return op.where(known, op.pow(op.const(np.float32(decay)), after), op.const(np.float32(0)))
+
+
+def product(ids: np.ndarray, weights: np.ndarray, matrix: sp.csr_matrix) -> np.ndarray:
+    """Weights (N, T) of ids (N, T) times a matrix with a row for each id: float32 (N, n_columns)."""
+    n_rows, width = ids.shape
+    of_rows = sp.csr_matrix((weights.ravel(), ids.ravel(), np.arange(n_rows + 1) * width), (n_rows, matrix.shape[0]))
+    of_rows.eliminate_zeros()
+    of_rows.sum_duplicates()
+    return np.asarray((of_rows @ matrix).todense(), np.float32)
+
+
+def csr_state(matrix: sp.csr_matrix) -> dict[str, np.ndarray]:
+    """A matrix as plain arrays."""
+    return {
+        "data": matrix.data.astype(np.float32),
+        "indices": matrix.indices.astype(np.int32),
+        "indptr": matrix.indptr.astype(np.int64),
+        "shape": np.array(matrix.shape, np.int64),
+    }
+
+
+def csr_of(state: dict[str, np.ndarray]) -> sp.csr_matrix:
+    """The matrix back."""
+    return sp.csr_matrix((state["data"], state["indices"], state["indptr"]), tuple(state["shape"].tolist()))

@@ -1,0 +1,101 @@
+"""Settings of the models. Imports nothing heavy: read for help texts and config checks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shopkit.errors import ConfigError
+
+
+def within(setting: str, value: float, low: float, high: float = float("inf"), *, open_low: bool = False) -> None:
+    """
+    Raises:
+        ConfigError: the value is not in the range.
+    """
+    if not ((low < value if open_low else low <= value) and value <= high):
+        upper = "" if high == float("inf") else f" to {high:g}"
+        raise ConfigError(f"model.{setting} is {value:g}; it must be {'above' if open_low else 'from'} {low:g}{upper}.")
+
+
+@dataclass
+class PopularSettings:
+    """What is bought most, the recent counting more. The same for everyone, less what they have."""
+
+    half_life_days: float = 0.0
+    """Days after which an interaction counts half; 0 counts all alike. Needs `view.days` and the times of the decisions."""
+    exclude_seen: bool = True
+    """Never recommend what stands in the history. Groceries repeat: there, false."""
+
+    def __post_init__(self) -> None:
+        within("half_life_days", self.half_life_days, 0)
+
+
+@dataclass
+class MarkovSettings:
+    """What most often followed the last item, and where that ties or says nothing, what is bought most."""
+
+    exclude_seen: bool = True
+    """Never recommend what stands in the history. Groceries repeat: there, false."""
+
+
+@dataclass
+class ItemKnnSettings:
+    """Cosine similarity of items by who has them (Sarwar et al. 2001), summed over the history."""
+
+    decay: float = 0.6
+    """Weight of a step of the history relative to the one after it; 1 counts all alike."""
+    shrink: float = 50.0
+    """Added to the norms, so that few customers in common make no strong similarity."""
+    neighbours: int = 0
+    """Most similar items kept of each; 0 keeps all, which is the most accurate and the largest file."""
+    repeat: float = 0.0
+    """Similarity of an item to itself: what was bought before comes again. With `exclude_seen` it says nothing."""
+    exclude_seen: bool = True
+    """Never recommend what stands in the history. Groceries repeat: there, false."""
+
+    def __post_init__(self) -> None:
+        within("decay", self.decay, 0, 1, open_low=True)
+        within("shrink", self.shrink, 0)
+        within("neighbours", self.neighbours, 0)
+        within("repeat", self.repeat, 0)
+
+
+@dataclass
+class SessionKnnSettings:
+    """Vector multiplication session-based kNN (Ludewig & Jannach 2018): items of the sessions most similar to this one."""
+
+    neighbours: int = 500
+    """Sessions that are asked."""
+    decay: float = 0.7
+    """Weight of a step of the session relative to the one after it."""
+    idf: bool = True
+    """Rare items count more, by the logarithm of the share of sessions that have them."""
+    recent: int = 0
+    """The latest sessions of each item that are looked at; 0 looks at all, which is the most accurate and the slowest."""
+    exclude_seen: bool = False
+    """Never recommend what stands in the session. In sessions people come back to items: there, false."""
+
+    def __post_init__(self) -> None:
+        within("neighbours", self.neighbours, 1)
+        within("decay", self.decay, 0, 1, open_low=True)
+        within("recent", self.recent, 0)
+
+
+@dataclass
+class EaseSettings:
+    """Embarrassingly shallow autoencoders (Steck 2019): each item as a linear function of all others, ridge regression in closed
+    form. Fitting inverts a matrix of items by items: some 30 seconds for 12,000 of them, and memory for two."""
+
+    l2: float = 50.0
+    """Ridge penalty, in customers."""
+    decay: float = 1.0
+    """Weight of a step of the history relative to the one after it, when recommending; 1 counts all alike."""
+    weights: int = 300
+    """Largest weights kept of each item in the file; 0 keeps all."""
+    exclude_seen: bool = True
+    """Never recommend what stands in the history. Groceries repeat: there, false."""
+
+    def __post_init__(self) -> None:
+        within("l2", self.l2, 0, open_low=True)
+        within("decay", self.decay, 0, 1, open_low=True)
+        within("weights", self.weights, 0)

@@ -1,0 +1,1 @@
+"""What is recommended, and how good that is."""

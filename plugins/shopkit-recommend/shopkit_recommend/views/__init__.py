@@ -1,0 +1,1 @@
+"""Views that make a history and the next item."""

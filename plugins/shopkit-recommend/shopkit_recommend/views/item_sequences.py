@@ -1,0 +1,69 @@
+"""A list of items in each row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Self
+
+import ibis
+import numpy as np
+from shopkit.schema import Kind, Role
+from shopkit.sources.base import Tables
+from shopkit.views.base import Examples, View
+
+from shopkit_recommend.views.lists import HISTORY, PLACE, TARGET, before, column, list_column
+from shopkit_recommend.views.settings import ItemSequencesSettings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NAME = "item_sequences"
+
+
+class ItemSequencesView(View):
+    """Of a sequence of n items three decisions: its last item, the one before, and the one before that, which trains on all that is
+    left. A sequence of one or two items gives its last one, to train on; one without items is left out."""
+
+    settings: ItemSequencesSettings
+
+    def examples(self, tables: Tables) -> Examples:
+        settings = self.settings
+        table = tables[settings.table]
+        lists = {HISTORY: list_column(tables, NAME, "items", settings.table, settings.items)}
+        lists |= {name: list_column(tables, NAME, "beside", settings.table, name) for name in settings.beside}
+        customer = column(tables, NAME, "customer", settings.table, settings.customer) if settings.customer else ibis.row_number()
+        profile = {name: column(tables, NAME, "profile", settings.table, name) for name in settings.profile}
+        rows = table.select(customer=customer, **lists, **profile)
+        rows = rows.mutate(n=rows[HISTORY].length().fill_null(0).cast("int64"))
+        parts = []
+        for last in (1, 2, 3):
+            chosen = rows.filter(rows.n >= (1 if last == 1 else 3))
+            end = chosen.n - last
+            parts.append(
+                chosen.select(
+                    "customer",
+                    step=end,
+                    **{PLACE: end},
+                    **{name: before(chosen[name], end, settings.max_steps) for name in lists},
+                    **{TARGET: chosen[HISTORY][end]},
+                    **{name: chosen[name] for name in profile},
+                )
+            )
+        roles: dict[str, Role] = {"customer": "key", "step": "key", PLACE: "ignored", TARGET: "target"}
+        kinds: dict[str, Kind] = {HISTORY: "string", TARGET: "string"}
+        return Examples(
+            table=ibis.union(*parts),
+            roles=roles,
+            kinds=kinds,
+            left_out={"sequence without items": rows.filter(rows.n == 0).count()},
+            summary=f"Each row is a place in a sequence of {settings.table}; the target is the item there, the history what came "
+            "before it.",
+        )
+
+    @classmethod
+    def example(cls, settings: ItemSequencesSettings) -> tuple[Self, Mapping[str, pd.DataFrame]]:
+        import pandas as pd
+
+        rng = np.random.default_rng(0)
+        rows = [rng.integers(1, 20, length).tolist() for length in rng.integers(0, 12, 120)]
+        return cls(settings), {settings.table: pd.DataFrame({settings.items: rows})}

@@ -1,0 +1,46 @@
+"""Histories cut out of lists, shared by the views whose tables hold lists."""
+
+from __future__ import annotations
+
+import ibis
+import ibis.expr.types as ir
+from shopkit.errors import DataError, nearest
+from shopkit.sources.base import Tables
+
+HISTORY, TARGET, PLACE = "history", "target", "place"
+"""Columns of all views here: the items so far, the next one, and how many decisions came before it."""
+
+
+def column(tables: Tables, view: str, setting: str, table: str, name: str) -> ir.Value:
+    """A column of a table.
+
+    Raises:
+        DataError: it is not there.
+    """
+    found = tables[table]
+    if name not in found.columns:
+        raise DataError(
+            f"view {view}: view.{setting} names column '{name}', which table '{table}' does not have."
+            f"{nearest(name, found.columns)} Columns: {', '.join(found.columns)}."
+        )
+    return found[name]
+
+
+def list_column(tables: Tables, view: str, setting: str, table: str, name: str) -> ir.ArrayValue:
+    """A column of lists.
+
+    Raises:
+        DataError: it is not there, or not of lists.
+    """
+    values = column(tables, view, setting, table, name)
+    if not values.type().is_array():
+        raise DataError(
+            f"view {view}: view.{setting} names column '{name}' of table '{table}', which is {values.type()}, expected a list in "
+            "each row. For one row an interaction, use view=interactions."
+        )
+    return values  # type: ignore[return-value]
+
+
+def before(values: ir.ArrayValue, end: ir.IntegerValue, max_steps: int) -> ir.ArrayValue:
+    """The latest values before place `end`."""
+    return values[ibis.greatest(end - max_steps, 0) : end]

@@ -1,0 +1,1 @@
+"""Product photographs for shopkit."""

@@ -1,0 +1,111 @@
+"""A folder of image files."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image
+from shopkit.errors import ConfigError, DataError, nearest
+from shopkit.raw import image_structs
+from shopkit.runs import file_hash
+from shopkit.sources.base import Source, Tables
+from shopkit.sources.engine import connect, local_view, read_parquet
+from shopkit.sources.files import FilesSource
+from shopkit.sources.settings import FilesSettings
+
+from shopkit_vision.pictures import SUFFIXES, read_image
+from shopkit_vision.settings import ImageFolderSettings
+
+GROUP_ROWS = 256
+
+
+class ImageFolderSource(Source):
+    """One table, `images`: `file`, `image`, and the columns of the table of labels, or `label`, the sub-folder's name."""
+
+    settings: ImageFolderSettings
+
+    def open(self) -> Tables:
+        settings = self.settings
+        if not settings.path:
+            raise ConfigError("source image_folder: set source.path to the folder of images.")
+        folder = Path(settings.path).expanduser()
+        if not folder.is_dir():
+            raise DataError(f"source image_folder: source.path={settings.path} is not a folder.")
+        labels, column = (self._labels(folder), settings.file_column) if settings.labels else (_classes(folder), "file")
+        files = [str(name) for name in labels.column(column).to_pylist()]
+        connection, scratch = connect()
+        path = scratch / "images.parquet"
+        digest = hashlib.sha256(f"{settings.channels}\n{settings.max_side}\n{labels.to_pydict()}".encode())
+        writer = None
+        for start in range(0, len(files), GROUP_ROWS):
+            some = files[start : start + GROUP_ROWS]
+            images = image_structs(read_image(folder / name, settings.channels, settings.max_side) for name in some)
+            table = labels.slice(start, GROUP_ROWS).append_column("image", images)
+            writer = writer or pq.ParquetWriter(path, table.schema)
+            writer.write_table(table)
+            for name in some:
+                digest.update(file_hash(folder / name).encode())
+        assert writer is not None
+        writer.close()
+        return Tables(
+            tables={"images": local_view(connection, "images", read_parquet([path]), "UTC")},
+            connection=connection,
+            origin=f"source image_folder ({settings.path})",
+            fingerprint=digest.hexdigest(),
+        )
+
+    @classmethod
+    def example(cls, settings: ImageFolderSettings, folder: Path) -> Self:
+        for label, shade in (("dark", 40), ("light", 200)):
+            (folder / label).mkdir()
+            for i in range(3):
+                pixels = np.full((8 + i, 10, 3), shade + i, np.uint8)
+                Image.fromarray(pixels).save(folder / label / f"{i}.png")
+        return cls(replace(settings, path=str(folder)))
+
+    @classmethod
+    def empty_example(cls, settings: ImageFolderSettings, folder: Path) -> Self:
+        (folder / "dark").mkdir()
+        return cls(replace(settings, path=str(folder)))
+
+    def _labels(self, folder: Path) -> pa.Table:
+        """The table of labels, every file of which is there."""
+        settings = self.settings
+        table = FilesSource(FilesSettings(path=settings.labels)).open()["data"].to_pyarrow()
+        names = table.column_names
+        if settings.file_column not in names:
+            raise DataError(
+                f"{settings.labels} has no column '{settings.file_column}' that names the files."
+                f"{nearest(settings.file_column, names)} Set source.file_column. Columns: {', '.join(names)}."
+            )
+        if "image" in names:
+            raise DataError(f"{settings.labels} has a column 'image', which is what the pixels are called here. Rename it.")
+        for row, name in enumerate(table.column(settings.file_column).to_pylist()):
+            if name is None or not (folder / str(name)).is_file():
+                raise DataError(f"{settings.labels}, row {row}: there is no file {folder / str(name)}.")
+        return table
+
+
+def _classes(folder: Path) -> pa.Table:
+    """`file` and `label` of every image in the sub-folders, in order."""
+    classes = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    found: Sequence[Path] = [
+        path
+        for directory in classes
+        for path in sorted(directory.rglob("*"))
+        if path.suffix.lower() in SUFFIXES and path.is_file() and not path.name.startswith(".")
+    ]
+    if not found:
+        raise DataError(
+            f"source image_folder: no sub-folder of {folder} has images ({', '.join(SUFFIXES)}). Give each class a sub-folder, "
+            "or name a table of labels with source.labels."
+        )
+    files = [path.relative_to(folder) for path in found]
+    return pa.table({"file": [file.as_posix() for file in files], "label": [file.parts[0] for file in files]})

@@ -1,0 +1,80 @@
+"""Texts as tokens: the graph splits as plain Python does, whatever the text."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shopkit.errors import ConfigError
+from shopkit.features.settings import TextSettings
+from shopkit.features.text import PIECE, SPACES, Tokenizer, token_groups
+from tests.features.fitting import texts
+from tests.features.texts import ANY_TEXT, TRAIN
+
+TOKENIZERS = {
+    (analyzer, limit): Tokenizer(TextSettings(analyzer=analyzer, max_characters=limit))
+    for analyzer in ("word", "char", "char_wb")
+    for limit in (0, PIECE, 1000)
+}
+
+
+def require_equal(key: tuple[str, int], values: np.ndarray) -> None:
+    found, rows, groups = TOKENIZERS[key](values)
+    expected = [token_groups(text, TextSettings(analyzer=key[0], max_characters=key[1])) for text in values]
+    assert list(zip(found, rows, strict=True)) == [
+        (token, row) for row, of_row in enumerate(expected) for group in of_row for token in group
+    ]
+    sizes = [len(group) for of_row in expected for group in of_row if group]
+    starts = np.flatnonzero(np.diff(groups, prepend=-1))
+    np.testing.assert_array_equal(np.diff([*starts, len(groups)]) if len(groups) else [], sizes)
+
+
+@pytest.mark.parametrize("key", TOKENIZERS, ids=str)
+@settings(max_examples=40, deadline=None)
+@given(values=st.lists(ANY_TEXT, max_size=4))
+def test_the_graph_splits_as_python_does(key, values):
+    require_equal(key, texts(values))
+
+
+@pytest.mark.parametrize("key", TOKENIZERS, ids=str)
+def test_no_rows_empty_rows_and_long_rows(key):
+    long = "ab中 c" * 300
+    for values in ([], [""], ["", " "], [*TRAIN], ["", long, "x yz"], [long[:PIECE], long[: PIECE + 1]]):
+        require_equal(key, texts(values))
+
+
+def test_words_and_spaces_are_those_of_python():
+    known = [chr(code) for code in range(1, 0x110000) if not 0xD800 <= code < 0xE000]
+    known = [character for character in known if unicodedata.category(character) not in ("Cn", "Co")]
+    found, rows, _ = Tokenizer(TextSettings(lowercase=False))(texts([f"aa{character}b" for character in known]))
+    whole = {int(row) for token, row in zip(found, rows, strict=True) if len(token) == 4}
+    assert whole == {at for at, character in enumerate(known) if re.match(r"\w", character)}
+    assert set(SPACES) == {character for character in known if re.match(r"\s", character)}
+
+
+def test_lower_case_is_that_of_python():
+    known = [chr(code) for code in range(1, 0x110000) if not 0xD800 <= code < 0xE000]
+    known = [character for character in known if unicodedata.category(character) not in ("Cn", "Co") and character != "İ"]
+    found, _, _ = Tokenizer(TextSettings(analyzer="char"))(texts(known))
+    assert found.tolist() == [character.lower() for character in known]
+
+
+@pytest.mark.parametrize("analyzer", ["word", "char", "char_wb"])
+def test_a_text_of_a_megabyte_is_read_up_to_the_limit(analyzer):
+    tokenizer = Tokenizer(TextSettings(analyzer=analyzer, max_characters=1000))
+    text = "word 中文 " * 125_000
+    found, rows, _ = tokenizer(texts(["short text", text, "short text"]))
+    cut, _, _ = tokenizer(texts([text[:1000]]))
+    assert len(text) == 1_000_000
+    assert found[rows == 1].tolist() == cut.tolist()
+    assert found[rows == 0].tolist() == found[rows == 2].tolist() != []
+
+
+def test_settings_are_checked():
+    with pytest.raises(ConfigError, match=r"features\.max_characters is -1; it must be at least 0"):
+        TextSettings(max_characters=-1)
