@@ -38,6 +38,8 @@ SEALED = (
     "quarantine.parquet",
     "split.parquet",
     "features.onnx",
+    "vocabularies.json",
+    "weights.npz",
     "model.onnx",
     "predictions.parquet",
     "metrics.json",

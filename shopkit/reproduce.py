@@ -10,20 +10,13 @@ from typing import Any
 from shopkit.config.composer import Composer
 from shopkit.errors import RunError
 from shopkit.pipeline import execute
+from shopkit.provenance import SEALED
 from shopkit.registry import load_registry
 from shopkit.runs import PARTIAL, Run, file_hash
 from shopkit.secrecy import HIDDEN
 from shopkit.stages import Announce
 
-COMPARED = (
-    "config.yaml",
-    "examples.parquet",
-    "split.parquet",
-    "features.onnx",
-    "model.onnx",
-    "predictions.parquet",
-    "metrics.json",
-)
+COMPARED = SEALED
 """Files that are equal, byte for byte, where configuration, data, versions and machine are."""
 
 

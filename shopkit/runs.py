@@ -237,4 +237,10 @@ class Run:
         if not run.is_complete:
             what = "was not finished; start it again with resume=true" if folder.name.endswith(PARTIAL) else f"has no {MANIFEST}"
             raise RunError(f"{folder} is not a complete run: it {what}.")
+        version = run.manifest.get("format_version", FORMAT_VERSION)
+        if not isinstance(version, int) or version > FORMAT_VERSION:
+            raise RunError(
+                f"{folder} is a run of format {version}, this shopkit reads up to format {FORMAT_VERSION}. "
+                "Install a newer shopkit: pip install -U shopkit."
+            )
         return run

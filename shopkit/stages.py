@@ -22,6 +22,7 @@ from shopkit import provenance
 from shopkit.drift import METADATA, training_statistics
 from shopkit.errors import DataError, RunError
 from shopkit.evaluation.cases import explained_cases
+from shopkit.evaluation.earlier import EARLIER, unlike
 from shopkit.evaluation.evaluate import evaluate
 from shopkit.evaluation.latency import measure_latency
 from shopkit.evaluation.part import Part
@@ -52,6 +53,7 @@ from shopkit.split import Rows, Split, assign
 from shopkit.tasks.base import Task
 from shopkit.training.fit import HISTORY
 from shopkit.training.loggers import build_loggers
+from shopkit.training.warm_start import VOCABULARIES, WEIGHTS, Earlier
 from shopkit.views.base import View
 from shopkit.views.materialise import QUARANTINE, materialise
 
@@ -196,6 +198,12 @@ class Way:
         return load_features(self.run.work / "features")
 
     @cached_property
+    def earlier(self) -> Earlier | None:
+        """The run whose weights the model starts from, if one is named."""
+        path = getattr(self.experiment.model.settings, "init_from", "")
+        return Earlier.open(path, self.experiment.model.name) if path else None
+
+    @cached_property
     def model(self) -> FittedModel:
         return self._fit_model(self.experiment.model, self.features, self.task, self.run.work / "model", main=True)
 
@@ -212,6 +220,7 @@ class Way:
             self.experiment.seed,
             loggers=[*trackers, *self.loggers] if main else [],
             progress=main,
+            earlier=self.earlier if main else None,
         )
 
     def _read(self, names: Sequence[str], part: str | None = None) -> Raw:
@@ -282,9 +291,9 @@ class Way:
 
     def _features(self) -> tuple[str, dict[str, Any]]:
         tags = self.registry.get("models", self.experiment.model.name).tags
-        features = self._fit_features(tags, self.run.work / "features")
+        features = self._fit_features(tags, self.run.work / "features", earlier=self.earlier)
         shutil.copyfile(features.folder / "features.onnx", self.run.features_path)
-        for name in features.assets:
+        for name in (VOCABULARIES, *features.assets):
             shutil.copyfile(features.folder / name, self.run.path / name)
         facts = {
             "schema": features.schema.to_json(),
@@ -296,13 +305,17 @@ class Way:
         }
         return f"{len(features.schema.of_role('feature'))} columns → {features.spec}", facts
 
-    def _fit_features(self, tags: frozenset[str], folder: Path, leave_out_unread: bool = False) -> Features:
+    def _fit_features(
+        self, tags: frozenset[str], folder: Path, leave_out_unread: bool = False, earlier: Earlier | None = None
+    ) -> Features:
         plan, seed = self.experiment.features, self.experiment.seed
-        return fit_features(plan, tags, self.split, self.registry, folder, seed, leave_out_unread)
+        return fit_features(plan, tags, self.split, self.registry, folder, seed, leave_out_unread, earlier)
 
     def _train(self) -> tuple[str, dict[str, Any]]:
         model = self.model
         result = model.result
+        if (weights := self.run.work / "model" / WEIGHTS).is_file():
+            shutil.copyfile(weights, self.run.path / WEIGHTS)
         if result.history:
             shutil.copyfile(self.run.work / "model" / HISTORY, self.run.path / HISTORY)
         facts = {
@@ -317,8 +330,9 @@ class Way:
             "monitor": {"name": self.task.monitor.name, "mode": self.task.monitor.mode},
             **result.facts,
         }
+        started = f", started from {result.facts['init_from']['run']}" if "init_from" in result.facts else ""
         how = f"best of {len(result.history)} epochs: {result.best_epoch + 1}" if result.history else "fitted"
-        return f"{self.experiment.model.name} with {model.n_parameters:,} parameters, {how}", facts
+        return f"{self.experiment.model.name} with {model.n_parameters:,} parameters{started}, {how}", facts
 
     def _export(self) -> tuple[str, dict[str, Any]]:
         features, model, task = self.features, self.model, self.task
@@ -427,6 +441,12 @@ class Way:
     def _baselines(self) -> tuple[dict[str, dict[str, np.ndarray]], list[str]]:
         """Outputs of other models on the same test rows, each with the features it likes and its own calibration."""
         found, skipped = {}, []
+        if self.earlier is not None:
+            before = Predictor(self.earlier.run.model_path)
+            if why := unlike(before, Predictor(self.run.model_path), self.schema):
+                skipped.append(f"the earlier run {why}")
+            else:
+                found[EARLIER] = before.answer(self._read(before.inputs.names, "test"))
         installed = {entry.component.name for entry in self.registry.components("models")}
         for spec in self.experiment.evaluation.baselines:
             name, component, changed = named_baseline(spec)

@@ -36,6 +36,8 @@ def test_a_run_leaves_what_it_promises(run: Run) -> None:
         "examples.parquet",
         "split.parquet",
         "features.onnx",
+        "vocabularies.json",
+        "weights.npz",
         "model.onnx",
         "predictions.parquet",
         "metrics.json",

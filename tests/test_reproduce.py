@@ -60,7 +60,7 @@ def test_versions_that_differ_are_said(made: Run) -> None:
 def test_what_is_refused(made: Run, tmp_path: Path) -> None:
     with pytest.raises(RunError, match="There is no run folder"):
         reproduce(tmp_path / "none")
-    with pytest.raises(ConfigError, match="modl: There is no 'modl'"):
+    with pytest.raises(ConfigError, match=r"modl\.x=3: There is no 'modl'"):
         reproduce(made.path, ["modl.x=3"])
     with pytest.raises(RunError, match=r"does not hold the secret in source\.path\. Give it again: source\.path=…"):
         reproduce(made.path, ["source.path='db://•••@host'"])

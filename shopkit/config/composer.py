@@ -230,7 +230,7 @@ class Composer:
 
     @contextmanager
     def _in_our_words(self, overrides: list[Override]) -> Iterator[None]:
-        import yaml  # type: ignore[import-untyped]
+        import yaml
         from hydra.errors import HydraException, MissingConfigException, OverrideParseException
         from omegaconf.errors import OmegaConfBaseException
 

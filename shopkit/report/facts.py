@@ -116,12 +116,14 @@ class Facts:
         examples = self.stage("examples")
         took = {name: (self.stage(name).get("stage_seconds")) for name in MEASURED_STAGES}
         spent = ", ".join(f"{name} {duration(seconds)}" for name, seconds in took.items() if seconds)
+        started = self.stage("train").get("init_from")
         known = {
             "Experiment": self.name,
             "Data": examples.get("origin"),
             "Data fingerprint": examples.get("fingerprint") or source.get("fingerprint"),
             "Seed": self.config.get("seed"),
             "Identity": source.get("identity"),
+            "Started from": started and f"{started['run']} ({started['summary']})",
             "Time spent": spent,
         }
         return [(label, str(value)) for label, value in known.items() if value not in (None, "")]

@@ -120,7 +120,7 @@ def open_session(model: str | Path | bytes, threads: int = 1, providers: Sequenc
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # every error is raised as well
     try:
         return ort.InferenceSession(content, options, providers=list(providers or ["CPUExecutionProvider"]))
     except Exception as error:  # onnxruntime's exception classes are private; every one of them means the same here
@@ -165,9 +165,12 @@ def describe(session: ort.InferenceSession, path: Path) -> Description:
     """The self-description of an exported file.
 
     Raises:
-        ArtifactError: an ONNX file of another project, or of another format version.
+        ArtifactError: an ONNX file of another project, of another format version, or a damaged one.
     """
-    text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+    try:
+        text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+    except UnicodeDecodeError as error:
+        raise ArtifactError(f"{path}: its metadata is not text ({error}). It was damaged; copy it again.") from error
     if text is None:
         raise ArtifactError(
             f"{path} is an ONNX file, but not one that shopkit exported (it has no '{METADATA_KEY}' metadata). "

@@ -8,7 +8,7 @@ import os
 import signal
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,6 +62,7 @@ def fit(
     seed: int,
     resume: bool = False,
     progress: bool = False,
+    initialise: Callable[[Model], None] = lambda model: None,
 ) -> FitResult:
     """Train a model and leave it in eval mode, on the CPU, with the weights of the epoch that validates best.
 
@@ -69,6 +70,7 @@ def fit(
         folder: takes `checkpoint.npz` and `history.csv`.
         resume: go on from the checkpoint in the folder, if there is one. The result is that of an undisturbed training.
         progress: show a progress bar on a terminal.
+        initialise: called with the model before its first step, to set weights; not when a checkpoint is gone on from.
 
     Raises:
         RunError: the loss is not finite, the checkpoint cannot be read, or the folder cannot be written.
@@ -80,6 +82,7 @@ def fit(
         (folder / checkpoint.FILE).unlink(missing_ok=True)
     if not (folder / checkpoint.FILE).is_file():
         model.start_from(torch.from_numpy(np.asarray(task.initial_bias(), np.float32)))
+        initialise(model)
     batches = Batches(train, settings.batch_size, seed, settings.max_steps)
     learner = Learner(model, task, batches, validation, settings, seed, folder)
     if not learner.state.finished and learner.state.epoch < settings.max_epochs:

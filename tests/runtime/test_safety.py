@@ -223,6 +223,20 @@ def test_files_that_are_no_model() -> None:
             open_session(content)
 
 
+def test_metadata_that_is_not_text() -> None:
+    from shopkit.runtime.artifact import describe
+
+    bad = model()
+    entry = bad.metadata_props.add()
+    entry.key, entry.value = "shopkit", "text"
+    content = bad.SerializeToString().replace(b"text", b"te\xffx")
+    with pytest.raises(ArtifactError, match="its metadata is not text"):
+        describe(open_session(content), Path("model.onnx"))
+    entry.value = "[1]"
+    with pytest.raises(ArtifactError, match="what the file says of itself cannot be read"):
+        describe(open_session(bad.SerializeToString()), Path("model.onnx"))
+
+
 # -- the manifest ---------------------------------------------------------------------------------------------------
 
 
