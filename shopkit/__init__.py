@@ -8,17 +8,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from shopkit.crossvalidation import cross_validate
     from shopkit.hookspecs import hookimpl
     from shopkit.pipeline import run
     from shopkit.runs import Run
     from shopkit.runtime import Predictor
 
 __version__ = "0.1.0"
-__all__ = ["Predictor", "Run", "__version__", "hookimpl", "run"]
+__all__ = ["Predictor", "Run", "__version__", "cross_validate", "hookimpl", "run"]
 
 _HOMES = {
     "Predictor": "shopkit.runtime",
     "Run": "shopkit.runs",
+    "cross_validate": "shopkit.crossvalidation",
     "hookimpl": "shopkit.hookspecs",
     "run": "shopkit.pipeline",
 }

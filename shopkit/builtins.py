@@ -240,6 +240,36 @@ def shopkit_exporters() -> list[Component]:
             "shopkit.exporters.onnx:OnnxExporter",
             "One .onnx file from raw columns to decision, checked against the fitted model",
         ),
+        Component(
+            "int8",
+            exporters.Int8Settings,
+            "shopkit.exporters.reduced:Int8Exporter",
+            "The model in 8-bit integers, quality measured before and after",
+        ),
+        Component(
+            "fp16",
+            exporters.Fp16Settings,
+            "shopkit.exporters.reduced:Fp16Exporter",
+            "The model in 16-bit floats, quality measured before and after",
+        ),
+        Component(
+            "triton",
+            exporters.TritonSettings,
+            "shopkit.exporters.triton:TritonExporter",
+            "A model repository folder for Triton and other KServe servers",
+        ),
+        Component(
+            "openvino",
+            exporters.OpenVINOSettings,
+            "shopkit.exporters.openvino:OpenVINOExporter",
+            "The model for OpenVINO, with features and decision beside it",
+        ),
+        Component(
+            "web",
+            exporters.WebSettings,
+            "shopkit.exporters.web:WebExporter",
+            "A folder with a page that answers in the browser",
+        ),
     ]
 
 
@@ -266,6 +296,18 @@ CORE: dict[str, list[Component]] = {
             "Everyone's last decision is tested, the one before validates",
         ),
         Component("kfold", splits.KfoldSplitSettings, "shopkit.split.kfold:KfoldSplit", "One fold of a cross-validation"),
+        Component(
+            "group_kfold",
+            splits.GroupKfoldSplitSettings,
+            "shopkit.split.group_kfold:GroupKfoldSplit",
+            "One fold of a cross-validation over whole groups",
+        ),
+        Component(
+            "time_fold",
+            splits.TimeFoldSplitSettings,
+            "shopkit.split.time_fold:TimeFoldSplit",
+            "One fold of a cross-validation forward in time",
+        ),
         Component(
             "given", splits.GivenSplitSettings, "shopkit.split.given:GivenSplit", "The data say which part a row belongs to"
         ),

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import datetime as dt
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shopkit import provenance
-from shopkit.errors import DataError, RunError
+from shopkit.errors import ConfigError, DataError, RunError
 from shopkit.evaluation.settings import named_baseline
+from shopkit.pins import check_pins
 from shopkit.registry import Registry, load_registry
-from shopkit.runs import PARTIAL, Run, lock
-from shopkit.sources.base import Source
+from shopkit.runs import PARTIAL, Run, discard_temporaries, lock, write_json
+from shopkit.sources.base import Source, Tables
+from shopkit.sources.privacy import with_hashed_keys
 from shopkit.stages import Announce, Way
 
 if TYPE_CHECKING:
@@ -59,40 +62,88 @@ def execute(
     *,
     registry: Registry | None = None,
     data: Any = None,
+    tables: Tables | None = None,
     announce: Announce | None = None,
+    prepare: Callable[[Run], None] = lambda run: None,
 ) -> Run:
-    """Run a composed experiment in `folder` (`….partial`), and give the folder its final name at the end."""
+    """Run a composed experiment in `folder` (`….partial`), and give the folder its final name at the end.
+
+    Args:
+        tables: of the experiment's source, where it is open already.
+        prepare: called with the run before its first stage, for a run that takes over stages of another.
+    """
     registry = registry or load_registry()
+    check_pins(experiment.plugins)
     announce = announce or (lambda stage, line, seconds: None)
+    if experiment.cv:
+        raise ConfigError(
+            f"cv is {experiment.cv}, which makes several runs: shopkit.cross_validate does that in Python, and `shopkit run` "
+            "on the command line."
+        )
+    with way(experiment, folder, registry, tables or open_tables(experiment, registry, data), announce) as going:
+        if isinstance(going, Run):
+            return going
+        prepare(going.run)
+        return going.go()
+
+
+def open_tables(experiment: Experiment, registry: Registry, data: Any = None) -> Tables:
+    """The tables of the experiment's source."""
     source: Source = registry.build(experiment.source, *([data] if data is not None else []))
     try:
-        tables = source.open()
+        return with_hashed_keys(source.open(), experiment.privacy)
     except OSError as error:
         raise DataError(f"source {experiment.source.name}: {error}") from error
-    versions = provenance.versions(_plugins(registry, experiment))
-    identity = provenance.identity(experiment.raw, tables.fingerprint, versions)
-    if experiment.resume and (found := provenance.find_run(folder, identity)) is not None:
-        _discard_unused(folder)
-        folder = found
-        if Run(folder).is_complete:
-            announce("resume", f"{folder} is complete already", 0.0)
-            return Run.open(folder)
-        announce("resume", f"going on in {folder}", 0.0)
-    _make(folder)
+
+
+@contextmanager
+def way(experiment: Experiment, folder: Path, registry: Registry, tables: Tables, announce: Announce) -> Iterator[Way | Run]:
+    """The way of a run in its folder, ready to go, or the run if it is found complete; no other process works there meanwhile.
+
+    Raises:
+        RunError: the folder cannot be written, another process works there, or it holds an unfinished run of another identity.
+    """
+    versions, identity = identify(experiment, registry, tables)
+    if experiment.resume:
+        folder = take_up(folder, identity, announce)
+        if not folder.name.endswith(PARTIAL):
+            yield Run.open(folder)
+            return
+    make_folder(folder)
     with lock(folder) as mine:
         if not mine:
             raise RunError(f"Another process is working in {folder}. Wait for it, or stop it first.")
-        way = Way(experiment, registry, Run(folder), tables, versions, identity, announce)
+        provenance.refuse_another(folder, identity, experiment.resume)
+        discard_temporaries(folder)
+        # Before anything else is in the folder: what it holds is only ever taken for work of this identity.
+        write_json(folder / provenance.IDENTITY, {"identity": identity})
         try:
-            return way.go()
+            yield Way(experiment, registry, Run(folder), tables, versions, identity, announce)
         except KeyboardInterrupt:
             announce("stopped", f"{folder} is kept; start the same command with resume=true to go on", 0.0)
             raise
 
 
+def identify(experiment: Experiment, registry: Registry, tables: Tables) -> tuple[dict[str, str], str]:
+    """The versions that take part, and the identity: equal for runs that compute the same."""
+    versions = provenance.versions(_plugins(registry, experiment))
+    return versions, provenance.identity(experiment.raw, tables.fingerprint, versions)
+
+
+def take_up(folder: Path, identity: str, announce: Announce) -> Path:
+    """The folder of the newest work of this identity, at work (`….partial`) or complete; `folder` itself where there is none."""
+    found = provenance.find_run(folder, identity)
+    if found is None:
+        return folder
+    if found != folder:
+        _discard_unused(folder)
+    announce("resume", f"going on in {found}" if found.name.endswith(PARTIAL) else f"{found} is complete already", 0.0)
+    return found
+
+
 def _plugins(registry: Registry, experiment: Experiment) -> list[str]:
     """The distributions, besides shopkit's own, whose components take part."""
-    choices = [experiment.source, experiment.view, experiment.model, experiment.task, experiment.exporter]
+    choices = [experiment.source, experiment.view, experiment.model, experiment.task, experiment.exporter, *experiment.exports]
     found = [registry.find(choice.family, choice.name).distribution for choice in choices]
     installed = {entry.component.name: entry.distribution for entry in registry.components("models")}
     baselines = [named_baseline(spec)[1] for spec in experiment.evaluation.baselines]
@@ -106,7 +157,12 @@ def _discard_unused(folder: Path) -> None:
         shutil.rmtree(folder)
 
 
-def _make(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
+    """Make a folder for results.
+
+    Raises:
+        RunError: it cannot be written.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / ".probe"

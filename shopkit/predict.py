@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -12,6 +12,7 @@ from shopkit.runtime import Predictor
 from shopkit.schema import NULL_TEXTS, Column
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
 
 BATCH_ROWS = 65_536
@@ -31,6 +32,7 @@ def predict_file(
     threads: int = 1,
     batch_rows: int = BATCH_ROWS,
     on_batch: Callable[[int], None] = lambda n_rows: None,
+    on_columns: Callable[[Predictor, Mapping[str, np.ndarray]], None] | None = None,
 ) -> int:
     """Predict every row of a CSV, TSV or Parquet file.
 
@@ -39,6 +41,7 @@ def predict_file(
         data: the table; its columns may stand in any order, and more than are needed.
         output: CSV, TSV or Parquet by its ending: key columns that are present, then the outputs. Written whole or not at all.
         on_batch: called with the number of rows of each batch done, for a progress bar.
+        on_columns: called with the canonical columns of each batch, for a look at the data as they pass.
 
     Returns:
         The number of rows.
@@ -60,7 +63,7 @@ def predict_file(
         writer: _Writer | None = None
         try:
             for batch in _batches(data, reading, predictor, batch_rows):
-                answer = _answer(predictor, batch, keys, n_rows)
+                answer = _answer(predictor, batch, keys, n_rows, on_columns)
                 writer = writer or _writer(temporary, writing, answer.schema)
                 writer.write_batch(answer)
                 n_rows += batch.num_rows
@@ -73,11 +76,20 @@ def predict_file(
     return n_rows
 
 
-def _answer(predictor: Predictor, batch: pa.RecordBatch, keys: list[str], first_row: int) -> pa.RecordBatch:
+def _answer(
+    predictor: Predictor,
+    batch: pa.RecordBatch,
+    keys: list[str],
+    first_row: int,
+    on_columns: Callable[[Predictor, Mapping[str, np.ndarray]], None] | None,
+) -> pa.RecordBatch:
     import pyarrow as pa
 
     given = dict(zip(batch.schema.names, batch.columns, strict=True))
-    outputs = predictor.table(predictor.columns(given, first_row))
+    raw = predictor.canonical(given, first_row)
+    if on_columns is not None:
+        on_columns(predictor, raw)
+    outputs = predictor.table(predictor.answer(raw, first_row))
     columns: dict[str, Any] = {name: given[name] for name in keys if name in given}
     columns |= {name: pa.array(values) for name, values in outputs.items()}
     return pa.RecordBatch.from_pydict(columns)

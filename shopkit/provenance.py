@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
 import re
 from collections.abc import Iterable, Mapping
@@ -11,7 +12,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from shopkit.errors import RunError
 from shopkit.runs import FORMAT_VERSION, PARTIAL, Run, file_hash, read_json, write_json
+from shopkit.secrecy import blotted
 
 LIBRARIES = (
     "duckdb",
@@ -32,16 +35,21 @@ LIBRARIES = (
 SEALED = (
     "config.yaml",
     "examples.parquet",
+    "quarantine.parquet",
     "split.parquet",
     "features.onnx",
+    "vocabularies.json",
+    "weights.npz",
     "model.onnx",
     "predictions.parquet",
     "metrics.json",
     "cases.json",
 )
 IDENTITY = "identity.json"
+SWEEP = "_sweep"
+"""What the folder of a sweep ends in."""
 _NAME = re.compile(r"[\w.-]+")
-_NOT_IDENTITY = ("resume", "logger", "name")
+_NOT_IDENTITY = ("resume", "logger", "name", "plugins")
 """Config keys that do not change what a run computes."""
 
 
@@ -59,22 +67,51 @@ def versions(distributions: Iterable[str]) -> dict[str, str]:
     return found
 
 
+def determinism(train: Mapping[str, Any]) -> dict[str, Any]:
+    """What else the last bits of a result hang on: the machine, and how training used it."""
+    machine = {"system": platform.system(), "machine": platform.machine(), "cpu_cores": os.cpu_count()}
+    return {**machine, **{key: train.get(key) for key in ("device", "threads", "deterministic")}}
+
+
 def identity(config: Mapping[str, Any], fingerprint: str, library_versions: Mapping[str, str]) -> str:
-    """Equal for runs that compute the same: hash of config, data and versions."""
-    kept = {key: value for key, value in config.items() if key not in _NOT_IDENTITY}
+    """Equal for runs that compute the same: hash of config (but no password in it), data and versions."""
+    kept = blotted({key: value for key, value in config.items() if key not in _NOT_IDENTITY})
     text = json.dumps([kept, fingerprint, dict(library_versions)], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def find_run(folder: Path, wanted: str) -> Path | None:
-    """The newest run beside `folder` with this identity, complete or not."""
-    found = [path for path in folder.parent.glob("*") if path != folder and _identity_of(path) == wanted]
+    """The newest run in `folder`, beside it, or in an earlier sweep, that has this identity, complete or not."""
+    beside = [*folder.parent.glob("*")]
+    if folder.parent.name.endswith(SWEEP):
+        beside += folder.parent.parent.glob(f"*{SWEEP}/*")
+    found = [path for path in dict.fromkeys(beside) if _identity_of(path) == wanted]
     return max(found, key=lambda path: (path / IDENTITY).stat().st_mtime, default=None)
+
+
+def refuse_another(folder: Path, wanted: str, resume: bool) -> None:
+    """Hold a folder to the one run that was begun in it.
+
+    Raises:
+        RunError: it holds stages of a run of another identity, or of the same that is not to be resumed.
+    """
+    if not (folder / "stages").is_dir():
+        return
+    if _identity_of(folder) != wanted:
+        raise RunError(
+            f"{folder} holds an unfinished run of another configuration, other data or other versions. Choose another folder, "
+            "or delete it."
+        )
+    if not resume:
+        raise RunError(f"{folder} holds this run, unfinished. Add resume=true to go on with it, or delete it.")
 
 
 def _identity_of(path: Path) -> str | None:
     marker = path / IDENTITY
-    return str(read_json(marker)["identity"]) if marker.is_file() else None
+    try:
+        return str(read_json(marker)["identity"]) if marker.is_file() else None
+    except (ValueError, KeyError, OSError):  # damaged: no run that can be known again
+        return None
 
 
 def seal(run: Run, facts: Mapping[str, Any]) -> None:

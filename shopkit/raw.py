@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shopkit.runtime.images import FIELDS, decoded
-from shopkit.schema import MISSING_TIME, PARTS, Column
+from shopkit.schema import MISSING_TIME, PARTS, Column, Schema
 
 IMAGE_TYPE = pa.struct([*((field, pa.int32()) for field in FIELDS[:3]), (FIELDS[3], pa.binary())])
 """Of an image in a table."""
@@ -41,6 +41,17 @@ def as_numpy(values: pa.ChunkedArray | pa.Array) -> np.ndarray:
         return decoded(values.to_pylist())
     array: np.ndarray = values.to_numpy(zero_copy_only=False)
     return array
+
+
+def group_codes(path: Path, schema: Schema) -> np.ndarray | None:
+    """Who a row belongs to, (N,) int64 codes: the group column, or the first of several keys (the customer of customer and
+    cut-off), if it does not name a row by itself."""
+    keys = [*schema.of_role("key"), *schema.of_role("time")]
+    column = schema.the("group") or (keys[0] if len(keys) > 1 else None)
+    if column is None:
+        return None
+    names, codes = np.unique(read_columns(path, [column.name])[column.name], return_inverse=True)
+    return None if column.role != "group" and len(names) == len(codes) else np.asarray(codes, np.int64)
 
 
 def readable(values: np.ndarray, column: Column) -> pa.Array:

@@ -24,9 +24,9 @@ from shopkit import hookspecs
 from shopkit.component import FAMILIES, GROUPS, Component
 from shopkit.errors import ConfigError, PluginError, nearest
 from shopkit.offered import Offered, collect
+from shopkit.pins import ENTRY_POINT_GROUP, check_pin
 from shopkit.settings import build
 
-ENTRY_POINT_GROUP = "shopkit"
 RESTRICT = "SHOPKIT_PLUGINS"
 BUILTINS = "shopkit.builtins"
 
@@ -221,13 +221,14 @@ def load_registry(plugins: str | None = None) -> Registry:
 
     Args:
         plugins: comma list of the distributions or entry points to load; None takes `$SHOPKIT_PLUGINS`, and loads all when
-            that is not set. Built-ins always load.
+            that is not set. Built-ins always load. `name@sha256:…` loads a distribution only if its files have this hash; see
+            `shopkit.pins`.
 
     A plugin that cannot be used is one of `failures`, and all others work: it does not import, breaks a rule, misspells a hook,
     takes a name that is taken, or was built for another version of the hooks.
 
     Raises:
-        PluginError: a name in `plugins` that is not installed.
+        PluginError: a name in `plugins` that is not installed, or whose files are not those that were pinned.
     """
     if plugins is None:
         plugins = os.environ.get(RESTRICT)
@@ -243,7 +244,11 @@ def _selected(entries: Iterable[importlib.metadata.EntryPoint], plugins: str | N
     ordered = sorted(unique.values(), key=lambda entry: entry.name)
     if plugins is None:
         return ordered
-    wanted = [name.strip() for name in plugins.split(",") if name.strip()]
+    wanted = []
+    for name, _, pin in (item.strip().partition("@") for item in plugins.split(",") if item.strip()):
+        if pin:
+            check_pin(name, pin, f"{RESTRICT}: {name}")
+        wanted.append(name)
     names = {name for entry in ordered for name in (entry.name, _origin(entry).distribution)}
     for name in wanted:
         if name not in names:

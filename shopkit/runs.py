@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,12 @@ from shopkit.errors import RunError
 PARTIAL = ".partial"
 MANIFEST = "manifest.json"
 FORMAT_VERSION = 1
+STAGE_FILES = {
+    "examples": ("examples.parquet", "quarantine.parquet"),
+    "split": ("split.parquet",),
+    "features": ("features.onnx", "work/features"),
+}
+"""Stage → files and folders it leaves, for the stages that another run can take over."""
 
 
 def write_json(path: Path, data: Any) -> None:
@@ -48,6 +55,22 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """The same for a whole folder: an empty one to fill, which takes the place of `path` when the block ends well."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        shutil.rmtree(path, ignore_errors=True)
+        temporary.replace(path)
+    except OSError as error:
+        raise RunError(f"Cannot write {path}: {error.strerror or error}. Free some space or choose another folder.") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
 def lock(folder: Path) -> Iterator[bool]:
     """Whether this process alone works in the folder while the block runs. A killed process lets go of it by itself."""
     try:
@@ -62,6 +85,25 @@ def lock(folder: Path) -> Iterator[bool]:
             yield False
             return
         yield True
+
+
+def discard_temporaries(folder: Path) -> None:
+    """Remove what a killed process was about to write with `replacing`."""
+    for path in folder.rglob(".*.tmp"):
+        path.unlink()
+
+
+def _link(source: Path, target: Path) -> None:
+    if source.is_dir():
+        for path in source.iterdir():
+            _link(path, target / path.name)
+    elif source.is_file():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(target) as temporary:
+            try:
+                temporary.hardlink_to(source)
+            except OSError:
+                shutil.copyfile(source, temporary)
 
 
 def file_hash(path: Path) -> str:
@@ -134,12 +176,25 @@ class Run:
     def facts(self, stage: str) -> dict[str, Any] | None:
         """What a finished stage reported, or None if it has not finished."""
         marker = self.path / "stages" / f"{stage}.json"
-        return dict(read_json(marker)) if marker.is_file() else None
+        try:
+            return dict(read_json(marker)) if marker.is_file() else None
+        except ValueError as error:
+            raise RunError(f"{marker} is damaged ({error}). Delete it, and start again with resume=true.") from error
 
     def finish_stage(self, stage: str, facts: Mapping[str, Any]) -> None:
         """Mark a stage as finished: its results are whole."""
         (self.path / "stages").mkdir(exist_ok=True)
         write_json(self.path / "stages" / f"{stage}.json", facts)
+
+    def adopt(self, other: Run, stages: Sequence[str]) -> None:
+        """Take over finished stages of a run of the same rows, as hard links where the file system has them."""
+        for stage in stages:
+            facts = other.facts(stage)
+            if facts is None or self.facts(stage) is not None:
+                continue
+            for name in STAGE_FILES[stage]:
+                _link(other.path / name, self.path / name)
+            self.finish_stage(stage, facts)
 
     # -- reading ------------------------------------------------------------------------------------------------
 
@@ -182,4 +237,10 @@ class Run:
         if not run.is_complete:
             what = "was not finished; start it again with resume=true" if folder.name.endswith(PARTIAL) else f"has no {MANIFEST}"
             raise RunError(f"{folder} is not a complete run: it {what}.")
+        version = run.manifest.get("format_version", FORMAT_VERSION)
+        if not isinstance(version, int) or version > FORMAT_VERSION:
+            raise RunError(
+                f"{folder} is a run of format {version}, this shopkit reads up to format {FORMAT_VERSION}. "
+                "Install a newer shopkit: pip install -U shopkit."
+            )
         return run

@@ -5,7 +5,6 @@ Stages hand over through the folder, so a resumed run goes the same way as one t
 
 from __future__ import annotations
 
-import re
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,8 +19,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shopkit import provenance
+from shopkit.drift import METADATA, training_statistics
 from shopkit.errors import DataError, RunError
 from shopkit.evaluation.cases import explained_cases
+from shopkit.evaluation.earlier import EARLIER, unlike
 from shopkit.evaluation.evaluate import evaluate
 from shopkit.evaluation.latency import measure_latency
 from shopkit.evaluation.part import Part
@@ -38,20 +39,23 @@ from shopkit.fitting import (
     load_features,
     part_outputs,
 )
-from shopkit.raw import Raw, read_columns, readable, time_ranges
+from shopkit.models.base import Arrays
+from shopkit.raw import Raw, group_codes, read_columns, readable, time_ranges
 from shopkit.registry import Choice, Registry
 from shopkit.report import render
 from shopkit.runs import Run, replacing, write_json
 from shopkit.runtime import Predictor
 from shopkit.runtime.images import of_one_size
 from shopkit.schema import PARTS, Column, Role, Schema
+from shopkit.secrecy import blotted
 from shopkit.sources.base import Tables
 from shopkit.split import Rows, Split, assign
 from shopkit.tasks.base import Task
 from shopkit.training.fit import HISTORY
 from shopkit.training.loggers import build_loggers
+from shopkit.training.warm_start import VOCABULARIES, WEIGHTS, Earlier
 from shopkit.views.base import View
-from shopkit.views.materialise import materialise
+from shopkit.views.materialise import QUARANTINE, materialise
 
 if TYPE_CHECKING:
     from shopkit.config.experiment import Experiment
@@ -60,7 +64,8 @@ Announce = Callable[[str, str, float], None]
 """Told of each finished stage: its name, one line of what came out, seconds."""
 
 STAGES = ("examples", "split", "features", "train", "export", "evaluate")
-_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
+_OF_THE_DISK = (duckdb.IOException, duckdb.TransactionException, duckdb.OutOfMemoryException, duckdb.InvalidInputException)
+"""DuckDB's errors of files that are gone, damaged, or cannot grow."""
 
 
 class Way:
@@ -83,14 +88,19 @@ class Way:
         self.versions = versions
         self.identity = identity
         self.announce = announce
+        self.loggers: Sequence[Any] = ()
+        """Who is told of every epoch of the run's own model, besides the trackers that the configuration names."""
 
-    def go(self) -> Run:
-        write_json(self.run.path / provenance.IDENTITY, {"identity": self.identity})
+    def reach(self, last: str) -> None:
+        """Run the stages up to this one, those that have finished excepted."""
         self._write_config()
         self.run.work.mkdir(exist_ok=True)
-        self.registry.hook.shopkit_run_started(run=self.run)
-        for name in STAGES:
+        for name in STAGES[: STAGES.index(last) + 1]:
             self._stage(name)
+
+    def go(self) -> Run:
+        self.registry.hook.shopkit_run_started(run=self.run)
+        self.reach(STAGES[-1])
         provenance.seal(
             self.run,
             {
@@ -99,6 +109,7 @@ class Way:
                 "seed": self.experiment.seed,
                 "versions": dict(self.versions),
                 "fingerprint": self.tables.fingerprint,
+                "determinism": provenance.determinism(self._facts("train")),
             },
         )
         self._stage("report")
@@ -115,7 +126,7 @@ class Way:
         start = time.perf_counter()
         try:
             line, facts = getattr(self, f"_{name}")()
-        except (OSError, duckdb.IOException) as error:
+        except (OSError, *_OF_THE_DISK) as error:
             raise RunError(
                 f"The stage {name} of {self.run.path} stopped: {getattr(error, 'strerror', None) or error}. What was finished is "
                 "kept: make room (or mend what is named), and start the same command with resume=true."
@@ -132,9 +143,9 @@ class Way:
     def _write_config(self) -> None:
         from omegaconf import OmegaConf
 
-        text = OmegaConf.to_yaml(OmegaConf.create(dict(self.experiment.raw)))
+        text = OmegaConf.to_yaml(OmegaConf.create(blotted(self.experiment.raw)))
         with replacing(self.run.config_path) as temporary:
-            temporary.write_text(_CREDENTIALS.sub("***@", text), encoding="utf-8")
+            temporary.write_text(text, encoding="utf-8")
 
     # -- what earlier stages left -------------------------------------------------------------------------------
 
@@ -177,7 +188,7 @@ class Way:
             target,
             weight,
             len(classes),
-            self._groups(schema),
+            group_codes(self.run.examples_path, schema),
             classes,
             self._column("time", schema=schema),
         )
@@ -187,11 +198,17 @@ class Way:
         return load_features(self.run.work / "features")
 
     @cached_property
+    def earlier(self) -> Earlier | None:
+        """The run whose weights the model starts from, if one is named."""
+        path = getattr(self.experiment.model.settings, "init_from", "")
+        return Earlier.open(path, self.experiment.model.name) if path else None
+
+    @cached_property
     def model(self) -> FittedModel:
         return self._fit_model(self.experiment.model, self.features, self.task, self.run.work / "model", main=True)
 
     def _fit_model(self, choice: Choice, features: Features, task: Task, folder: Path, main: bool = False) -> FittedModel:
-        loggers = build_loggers(self.experiment.logger, self.run.path, self.experiment.name) if main else []
+        trackers = build_loggers(self.experiment.logger, self.run.path, self.experiment.name) if main else []
         return fit_model(
             choice,
             self.registry,
@@ -201,8 +218,9 @@ class Way:
             self.experiment.trainer,
             folder,
             self.experiment.seed,
-            loggers=loggers,
+            loggers=[*trackers, *self.loggers] if main else [],
             progress=main,
+            earlier=self.earlier if main else None,
         )
 
     def _read(self, names: Sequence[str], part: str | None = None) -> Raw:
@@ -224,7 +242,8 @@ class Way:
     def _examples(self) -> tuple[str, dict[str, Any]]:
         view: View = self.registry.build(self.experiment.view)
         examples = view.examples(self.tables)
-        made = materialise(examples, self.experiment.features.types, self.run.examples_path, self.tables.time_zone)
+        types, contract = self.experiment.features.types, view.contract().extended(self.experiment.contract)
+        made = materialise(examples, types, self.run.examples_path, self.tables.time_zone, contract=contract)
         if made.schema.the("target") is None:
             raise DataError("No column is the target, so there is nothing to learn. Name it with view.target=<column>.")
         facts = {
@@ -238,8 +257,11 @@ class Way:
             "fingerprint": self.tables.fingerprint,
             "time_zone": self.tables.time_zone,
         }
-        left_out = sum(made.left_out.values())
-        also = f", {left_out:,} left out" if left_out else ""
+        left_out, aside = (
+            sum(made.left_out.values()),
+            sum(made.left_out[reason] for reason in made.left_out if QUARANTINE in reason),
+        )
+        also = f", {left_out:,} left out" + (f", {aside:,} of them in {QUARANTINE}" if aside else "") if left_out else ""
         return f"{made.n_rows:,} examples with {len(made.schema.of_role('feature'))} columns{also}", facts
 
     def _split(self) -> tuple[str, dict[str, Any]]:
@@ -252,7 +274,7 @@ class Way:
         with replacing(self.run.split_path) as temporary:
             pq.write_table(table, temporary, compression="zstd")
         task: Task = self.registry.build(self.experiment.task)
-        task.grouped_by(self._groups(schema))
+        task.grouped_by(group_codes(self.run.examples_path, schema))
         target, weight = (self._column(role, schema=schema) for role in ("target", "weight"))
         assert target is not None
         n_train = int((parts == "train").sum())
@@ -269,9 +291,9 @@ class Way:
 
     def _features(self) -> tuple[str, dict[str, Any]]:
         tags = self.registry.get("models", self.experiment.model.name).tags
-        features = self._fit_features(tags, self.run.work / "features")
+        features = self._fit_features(tags, self.run.work / "features", earlier=self.earlier)
         shutil.copyfile(features.folder / "features.onnx", self.run.features_path)
-        for name in features.assets:
+        for name in (VOCABULARIES, *features.assets):
             shutil.copyfile(features.folder / name, self.run.path / name)
         facts = {
             "schema": features.schema.to_json(),
@@ -283,13 +305,17 @@ class Way:
         }
         return f"{len(features.schema.of_role('feature'))} columns → {features.spec}", facts
 
-    def _fit_features(self, tags: frozenset[str], folder: Path, leave_out_unread: bool = False) -> Features:
+    def _fit_features(
+        self, tags: frozenset[str], folder: Path, leave_out_unread: bool = False, earlier: Earlier | None = None
+    ) -> Features:
         plan, seed = self.experiment.features, self.experiment.seed
-        return fit_features(plan, tags, self.split, self.registry, folder, seed, leave_out_unread)
+        return fit_features(plan, tags, self.split, self.registry, folder, seed, leave_out_unread, earlier)
 
     def _train(self) -> tuple[str, dict[str, Any]]:
         model = self.model
         result = model.result
+        if (weights := self.run.work / "model" / WEIGHTS).is_file():
+            shutil.copyfile(weights, self.run.path / WEIGHTS)
         if result.history:
             shutil.copyfile(self.run.work / "model" / HISTORY, self.run.path / HISTORY)
         facts = {
@@ -298,15 +324,20 @@ class Way:
             "best_epoch": result.best_epoch,
             "seconds": round(result.seconds, 3),
             "n_parameters": model.n_parameters,
+            "device": result.device,
+            "threads": result.threads,
+            "deterministic": result.deterministic,
             "monitor": {"name": self.task.monitor.name, "mode": self.task.monitor.mode},
             **result.facts,
         }
+        started = f", started from {result.facts['init_from']['run']}" if "init_from" in result.facts else ""
         how = f"best of {len(result.history)} epochs: {result.best_epoch + 1}" if result.history else "fitted"
-        return f"{self.experiment.model.name} with {model.n_parameters:,} parameters, {how}", facts
+        return f"{self.experiment.model.name} with {model.n_parameters:,} parameters{started}, {how}", facts
 
     def _export(self) -> tuple[str, dict[str, Any]]:
         features, model, task = self.features, self.model, self.task
-        fit_decision(task, model, features.arrays(self.split, "validation"))
+        validation = features.arrays(self.split, "validation")
+        fit_decision(task, model, validation)
         inputs = features.schema.of_role("feature")
         transform = features.transformer()
         fitted = Fitted(
@@ -323,22 +354,42 @@ class Way:
                 "identity": self.identity,
                 "fingerprint": self.tables.fingerprint,
                 "versions": dict(self.versions),
+                METADATA: training_statistics(Schema(inputs), lambda name: self._read([name], "train")[name]),
             },
+            quality=lambda outputs: self._quality(outputs, validation),
         )
         exporter: Exporter = self.registry.build(self.experiment.exporter)
         exported = exporter.export(fitted, self.run.path)
         predictor = Predictor(exported.path)
+        more = {choice.name: self._export_also(choice, fitted) for choice in self.experiment.exports}
         facts: dict[str, Any] = {
             "checks": dict(exported.checks),
             "size_bytes": exported.path.stat().st_size,
             "inputs": predictor.inputs.to_json(),
             "outputs": list(predictor.description.outputs),
             "task": task.state,
+            "exports": more,
         }
         return (
             f"model.onnx, {facts['size_bytes'] / 1024:,.0f} KiB, equal to the model within {max(exported.checks.values()):.1e}",
             facts,
         )
+
+    def _export_also(self, choice: Choice, fitted: Fitted) -> dict[str, Any]:
+        exporter: Exporter = self.registry.build(choice)
+        folder = self.run.path / "exports"
+        folder.mkdir(exist_ok=True)
+        exported = exporter.export(fitted, folder)
+        files = [exported.path, *exported.path.rglob("*")]
+        size = sum(path.stat().st_size for path in files if path.is_file())
+        place = exported.path.relative_to(self.run.path).as_posix()
+        return {"path": place, "checks": dict(exported.checks), "size_bytes": size, **exported.facts}
+
+    def _quality(self, outputs: Mapping[str, np.ndarray], validation: Arrays) -> dict[str, float]:
+        """The task's metrics of outputs for the first validation rows."""
+        rows = slice(0, len(next(iter(outputs.values()))))
+        groups, weight = (None if values is None else values[rows] for values in (validation.groups, validation.weight))
+        return self.task.grouped_by(groups).metrics(dict(outputs), validation.target[rows], weight)
 
     def _evaluate(self) -> tuple[str, dict[str, Any]]:
         predictor = Predictor(self.run.model_path)
@@ -387,19 +438,15 @@ class Way:
             images={column.name: columns[column.name] for column in features if column.kind == "image"},
         )
 
-    def _groups(self, schema: Schema) -> np.ndarray | None:
-        """Who a row belongs to, (N,) int64 codes: the group column, or the first of several keys (the customer of customer and
-        cut-off), if it does not name a row by itself."""
-        keys = [*schema.of_role("key"), *schema.of_role("time")]
-        column = schema.the("group") or (keys[0] if len(keys) > 1 else None)
-        if column is None:
-            return None
-        names, codes = np.unique(self._read([column.name])[column.name], return_inverse=True)
-        return None if column.role != "group" and len(names) == len(codes) else np.asarray(codes, np.int64)
-
     def _baselines(self) -> tuple[dict[str, dict[str, np.ndarray]], list[str]]:
         """Outputs of other models on the same test rows, each with the features it likes and its own calibration."""
         found, skipped = {}, []
+        if self.earlier is not None:
+            before = Predictor(self.earlier.run.model_path)
+            if why := unlike(before, Predictor(self.run.model_path), self.schema):
+                skipped.append(f"the earlier run {why}")
+            else:
+                found[EARLIER] = before.answer(self._read(before.inputs.names, "test"))
         installed = {entry.component.name for entry in self.registry.components("models")}
         for spec in self.experiment.evaluation.baselines:
             name, component, changed = named_baseline(spec)

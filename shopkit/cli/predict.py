@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from shopkit.cli.console import Parser, is_terminal
+from shopkit.cli.console import Parser, is_terminal, print_table
+from shopkit.errors import ArtifactError
+from shopkit.runs import write_json
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from shopkit.drift import DriftMonitor
+    from shopkit.runtime import Predictor
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -21,20 +30,71 @@ def main(arguments: Sequence[str]) -> int:
         help="where the key columns and the outputs go: .csv, .tsv or .parquet",
     )
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="threads of ONNX Runtime (1)")
+    parser.add_argument("--drift", metavar="FILE", type=Path, help="also write how the data differ from the training part, .json")
     parsed = parser.parse(arguments)
 
     from shopkit.predict import predict_file
 
+    look = _Look()
+    options: dict[str, Any] = {"threads": parsed.threads, "on_columns": look}
     if is_terminal():
         from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
         columns = (SpinnerColumn(), TextColumn("rows"), MofNCompleteColumn(), TimeElapsedColumn())
         with Progress(*columns, transient=True) as progress:
             bar = progress.add_task("", total=None)
-            n_rows = predict_file(
-                parsed.artifact, parsed.data, parsed.output, threads=parsed.threads, on_batch=lambda n: progress.advance(bar, n)
-            )
+            options["on_batch"] = lambda n: progress.advance(bar, n)
+            n_rows = predict_file(parsed.artifact, parsed.data, parsed.output, **options)
     else:
-        n_rows = predict_file(parsed.artifact, parsed.data, parsed.output, threads=parsed.threads)
+        n_rows = predict_file(parsed.artifact, parsed.data, parsed.output, **options)
     print(f"{n_rows:,} rows → {parsed.output}")
+    look.show(parsed.drift)
     return 0
+
+
+class _Look:
+    """Looks at the columns as they pass, and says where they differ from the training part."""
+
+    def __init__(self) -> None:
+        self.monitor: DriftMonitor | None = None
+        self.is_known = True
+
+    def __call__(self, predictor: Predictor, columns: Mapping[str, np.ndarray]) -> None:
+        if self.monitor is None and self.is_known:
+            from shopkit.drift import DriftMonitor
+
+            self.monitor = DriftMonitor.of(predictor.description.facts)
+            self.is_known = self.monitor is not None
+        if self.monitor is not None:
+            self.monitor.update(columns)
+
+    def show(self, path: Path | None) -> None:
+        """Print the columns that drifted, and write the whole report to a file if one is asked for."""
+        if self.monitor is None:
+            if path is not None:
+                raise ArtifactError(
+                    "The file carries no statistics of its training part, so there is nothing to compare with. Export it again."
+                )
+            return
+        report = self.monitor.report()
+        drifted = [column for column in report["columns"] if column["level"] != "none"]
+        if drifted:
+            print(f"\n{len(drifted)} of {len(report['columns'])} columns differ from the training part:")
+            print_table(
+                ("Column", "Drift", "PSI", "Missing", "in training", "Unknown", "in training"),
+                [
+                    (
+                        column["column"],
+                        column["level"],
+                        f"{column['psi']:.2f}",
+                        *(
+                            "" if column[name] is None else f"{column[name]:.1%}"
+                            for name in ("missing", "missing_train", "unseen", "unseen_train")
+                        ),
+                    )
+                    for column in drifted
+                ],
+            )
+        if path is not None:
+            write_json(path, report)
+            print(path)

@@ -7,12 +7,14 @@ import gc
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shopkit.cli.console import is_terminal
+from shopkit.cli import sweep
+from shopkit.cli.console import is_terminal, print_table
 from shopkit.config import Composer, from_hydra
 from shopkit.config.bridge import VERSION_BASE, offered
 from shopkit.config.composer import with_folder
@@ -21,8 +23,11 @@ from shopkit.config.folders import summary
 from shopkit.config.screen import component_groups
 from shopkit.errors import ConfigError, RunError, ShopkitError, nearest
 from shopkit.registry import load_registry
+from shopkit.runs import replacing
+from shopkit.secrecy import blotted, without_secrets
 
 if TYPE_CHECKING:
+    from shopkit.crossvalidation import CrossValidation
     from shopkit.runs import Run
 
 _HELP = """\
@@ -36,7 +41,7 @@ Experiments (in conf/experiment/, yours in the current directory or shopkit's):
 Choices (shopkit describe GROUP OPTION shows the settings of one):
 {groups}
 
-Settings at the top: name, seed, resume (shopkit describe general)
+Settings at the top: name, seed, resume, cv (shopkit describe general)
 
 Options:
   -m, --multirun             run every combination of values: model=mlp,linear seed=0,1,2
@@ -52,6 +57,7 @@ Examples:
   shopkit run +experiment=purchase_intent model=linear
   shopkit run +experiment=purchase_intent model.dropout=0.2 trainer.max_epochs=10
   shopkit run +experiment=purchase_intent hydra.run.dir=runs/tonight resume=true
+  shopkit run +experiment=purchase_intent cv=5
 """
 
 
@@ -72,7 +78,8 @@ def _main(composer: Composer, arguments: Sequence[str]) -> int:
     if "-sc" in arguments or "--shell-completion" in arguments:
         return _complete(composer, arguments)
 
-    if not any(argument.startswith("-") for argument in arguments):
+    is_search = any(argument.lstrip("+").startswith("hparams_search=") for argument in arguments)
+    if not is_search and not any(argument.startswith("-") for argument in arguments):
         composer.screen(arguments)
     parsed = _parser().parse_intermixed_args([*arguments])
     if parsed.config_dir is not None:
@@ -82,13 +89,31 @@ def _main(composer: Composer, arguments: Sequence[str]) -> int:
     if parsed.config_name is not None:
         composer = replace(composer, config_name=parsed.config_name)
 
+    if is_search:
+        return _search(composer, parsed)
     overrides = composer.rewritten(parsed.overrides)
     if parsed.multirun or any(override.key == "hydra.mode" and override.value == "MULTIRUN" for override in overrides):
         composer.compose_sweep(parsed.overrides)
     elif not parsed.info and not parsed.hydra_help:
         composer.compose(parsed.overrides)
     flags = [argument for argument in arguments if argument not in parsed.overrides]
-    return _hydra(composer, [*_without_folders(flags), *(override.rewritten for override in overrides)])
+    given = [*_without_folders(flags), *(override.rewritten for override in overrides)]
+    if not parsed.cfg and not parsed.info:
+        return _hydra(composer, given)
+    with redirect_stdout(StringIO()) as shown:
+        code = _hydra(composer, given)
+    print(without_secrets(shown.getvalue()), end="")
+    return code
+
+
+def _search(composer: Composer, parsed: argparse.Namespace) -> int:
+    """`shopkit run --multirun … hparams_search=…` is `shopkit search`."""
+    if not parsed.multirun:
+        raise ConfigError("hparams_search tries many settings, so it makes many runs: use shopkit search, or add --multirun.")
+    from shopkit.cli import search
+
+    gc.enable()
+    return search.run(composer, parsed.overrides, None)
 
 
 def help_text(composer: Composer) -> str:
@@ -121,14 +146,16 @@ def _hydra(composer: Composer, arguments: Sequence[str]) -> int:
             _run(config, composer)
         except Exception as error:
             failures.append(error)
-            if isinstance(error, ShopkitError) and _is_sweep():
-                print(f"Error: {error}", file=sys.stderr)
+            if _is_sweep():
+                sweep.note(error=str(error) or type(error).__name__)
+                if isinstance(error, ShopkitError):
+                    print(f"Error: {error}", file=sys.stderr)
 
     # Hydra names a job after the module of its function, and looks for its configuration beside it.
     start = hydra.main(
         version_base=VERSION_BASE, config_path=str(composer.folders.core.resolve()), config_name=composer.config_name
     )(job)
-    with offered(composer.registry, composer.folders), _as_hydra_expects(arguments):
+    with offered(composer.registry, composer.folders), _as_hydra_expects(arguments), sweep.notes() as notes:
         try:
             start()
         except BrokenPipeError:
@@ -138,13 +165,18 @@ def _hydra(composer: Composer, arguments: Sequence[str]) -> int:
             raise RunError(
                 f"Cannot write {where}: {error.strerror or error}. Choose another folder with hydra.run.dir=…"
             ) from error
+        failed = sweep.failures(notes)
+        if page := sweep.page(notes):
+            show_paths(page)
     for failure in failures:
         if not isinstance(failure, ShopkitError):
             raise failure
-    if len(failures) > 1:
-        raise RunError(f"{len(failures)} runs of the sweep failed; each said why above.")
+    if max(len(failures), len(failed)) > 1:
+        raise RunError(f"{max(len(failures), len(failed))} runs of the sweep failed; each said why above.")
     if failures:
         raise failures[0]
+    if failed:
+        raise RunError(f"One run of the sweep failed: {failed[0]}")
     return 0
 
 
@@ -152,14 +184,35 @@ def _run(config: Any, composer: Composer) -> None:
     from hydra.core.hydra_config import HydraConfig
 
     node = HydraConfig.get()
+    _blot_notes(Path(node.runtime.output_dir) / str(node.output_subdir), Path(node.sweep.dir))
     experiment = from_hydra(config, list(node.overrides.task), composer)
 
     from shopkit.pipeline import execute
 
     gc.enable()
     if _is_sweep():
-        print(f"Run {node.job.num}: {' '.join(node.overrides.task).replace('++', '')}")
-    _show(execute(experiment, Path(node.runtime.output_dir), registry=composer.registry, announce=announcer()))
+        print(f"Run {node.job.num}: {' '.join(blotted(list(node.overrides.task))).replace('++', '')}")
+    folder = Path(node.runtime.output_dir)
+    if experiment.cv:
+        from shopkit.crossvalidation import execute_folds
+
+        show_folds(execute_folds(experiment, folder, registry=composer.registry, announce=announcer()))
+        return
+    run = execute(experiment, folder, registry=composer.registry, announce=announcer())
+    if _is_sweep():
+        sweep.note(run=str(run.path.absolute()))
+    _show(run)
+
+
+def _blot_notes(*folders: Path) -> None:
+    """Take passwords out of what Hydra itself wrote down: the overrides as typed, and the configuration as composed."""
+    from omegaconf import OmegaConf
+
+    for path in (path for folder in folders for path in folder.glob("*.yaml")):
+        data = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+        if (clean := blotted(data)) != data:
+            with replacing(path) as temporary:
+                temporary.write_text(OmegaConf.to_yaml(OmegaConf.create(clean)), encoding="utf-8")
 
 
 def _is_sweep() -> bool:
@@ -180,8 +233,28 @@ def announcer() -> Callable[[str, str, float], None]:
 
 
 def _show(run: Run) -> None:
+    show_paths(run.path, run.model_path, run.report_path)
+
+
+def show_folds(done: CrossValidation) -> None:
+    """The means of a cross-validation, and where its folds are."""
+    from shopkit.report.headline import interval, title_of, written
+
+    facts = done.facts
+    print_table(
+        ("Metric", "Mean", "95 % interval"),
+        [
+            (title_of(facts, name), written(name, mean["value"], facts["unit"]), interval(name, mean, facts["unit"]))
+            for name, mean in facts["metrics"].items()
+        ],
+    )
+    show_paths(done.path, done.page)
+
+
+def show_paths(*paths: Path) -> None:
+    """Those of the paths that exist, relative to the current folder where they lie in it."""
     here = Path.cwd()
-    for path in (run.path, run.model_path, run.report_path):
+    for path in paths:
         if path.exists():
             print(path.relative_to(here) if path.is_relative_to(here) else path)
 

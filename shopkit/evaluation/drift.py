@@ -10,12 +10,12 @@ from typing import Any, Literal
 
 import numpy as np
 
+from shopkit.drift import LARGE, MODERATE, population_stability
 from shopkit.evaluation.part import Raw
 from shopkit.schema import MISSING_TIME
 
 N_BINS = 10
 N_CATEGORIES = 20
-MODERATE, LARGE = 0.1, 0.25
 FREE_TEXT, FREE_TEXT_ROWS = 0.5, 100
 """Texts of which more than this share are distinct, in so many rows at least, are compared by their length."""
 
@@ -83,14 +83,6 @@ def _category_bins(values: np.ndarray, frequent: np.ndarray) -> np.ndarray:
 
 def _missing(values: np.ndarray) -> np.ndarray:
     return np.asarray(values == MISSING_TIME if values.dtype.kind == "i" else np.isnan(values))
-
-
-def population_stability(train: np.ndarray, test: np.ndarray) -> float:
-    """Population stability index of two histograms over the same bins, half a row added to each bin that either of them uses."""
-    used = (train + test) > 0
-    p, q = train[used] + 0.5, test[used] + 0.5
-    p, q = p / p.sum(), q / q.sum()
-    return float(np.sum((q - p) * np.log(q / p)))
 
 
 def kolmogorov_smirnov(first: np.ndarray, second: np.ndarray) -> float | None:

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shopkit.features.base import FeatureSpec
+from shopkit.features.files import new_array
 from shopkit.features.subgraph import towards, without_inputs
 from shopkit.features.tensors import ARRAYS, FIXED, Ragged, filled, like_length
 from shopkit.runtime.images import decoded, of_one_size
@@ -191,7 +192,7 @@ class Growing:
 def _with_header(path: Path, dtype: type, shape: tuple[int, ...]) -> np.ndarray:
     """Make an `.npy` file of the raw values beside it, and map it."""
     raw = path.with_suffix(".bin")
-    values = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+    values = new_array(path, dtype, shape)
     if values.size:
         values[:] = np.memmap(raw, dtype, "r", shape=shape)
         values.flush()
@@ -349,4 +350,4 @@ def as_mask(rows: np.ndarray, n_rows: int) -> np.ndarray:
 def allocate(folder: Path | None, name: str, dtype: type, shape: tuple[int, ...]) -> np.ndarray:
     if folder is None:
         return np.empty(shape, dtype)
-    return np.lib.format.open_memmap(folder / f"{name}.npy", mode="w+", dtype=dtype, shape=shape)
+    return new_array(folder / f"{name}.npy", dtype, shape)

@@ -33,10 +33,13 @@ class Predictor:
 
     def __init__(self, path: str | Path, *, threads: int = 1, providers: Sequence[str] | None = None, **options: Any) -> None:
         path = Path(path)
-        self.path = path / "model.onnx" if path.is_dir() else path
-        self.session = open_session(self.path, threads, providers)
-        self.description: Description = describe(self.session, self.path)
-        self.schema: Schema = self.description.schema
+        path = path / "model.onnx" if path.is_dir() else path
+        session = open_session(path, threads, providers)
+        self._ready(path, session, describe(session, path), options)
+
+    def _ready(self, path: Path, session: Any, description: Description, options: Mapping[str, Any]) -> None:
+        self.path, self.session, self.description = path, session, description
+        self.schema: Schema = description.schema
         self._columns = [(column, self.description.inputs[column.name]) for column in self.schema.of_role("feature")]
         self._sequences = {column.name for column, _ in self._columns if column.sequence}
         self._images = {column.name for column, _ in self._columns if column.kind == "image"}
@@ -83,11 +86,15 @@ class Predictor:
 
     def columns(self, data: Any, first_row: int = 0, options: Mapping[str, np.ndarray] | None = None) -> dict[str, np.ndarray]:
         """Outputs of a table given by columns (dict of arrays, DataFrame or Arrow batch): name → (N,) or (N, n_classes)."""
+        return self.answer(self.canonical(data, first_row), first_row, options)
+
+    def canonical(self, data: Any, first_row: int = 0) -> dict[str, np.ndarray]:
+        """The canonical input columns of a table given by columns; raises `DataError`."""
         raw = {c.name: canonicalise(self._column(data, c.name), c, first_row) for c, _ in self._columns}
         lengths = {name: len(values) for name, values in raw.items()}
         if len(set(lengths.values())) > 1:
             raise DataError(f"Columns differ in length: {lengths}.")
-        return self.answer(raw, first_row, options)
+        return raw
 
     def answer(
         self, raw: Mapping[str, np.ndarray], first_row: int = 0, options: Mapping[str, np.ndarray] | None = None

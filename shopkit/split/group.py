@@ -15,7 +15,7 @@ class GroupSplit(Split):
     settings: GroupSplitSettings
 
     def parts(self, rows: Rows) -> np.ndarray:
-        names, inverse = np.unique(self._groups(rows), return_inverse=True)
+        names, inverse = np.unique(groups_of(rows, self.settings.column, "group"), return_inverse=True)
         if len(names) < 3:
             raise DataError(f"split group: there are only {len(names)} groups; three parts need at least 3.")
         order = np.random.default_rng(self.settings.seed).permutation(len(names))
@@ -29,15 +29,18 @@ class GroupSplit(Split):
         by_group[order] = by_order
         return by_group[inverse]
 
-    def _groups(self, rows: Rows) -> np.ndarray:
-        name = self.settings.column
-        if name and name not in rows.schema:
-            raise ConfigError(
-                f"split.column: the examples have no column '{name}'.{nearest(name, rows.schema.names)} "
-                f"Columns: {', '.join(rows.schema.names)}."
-            )
-        if name:
-            values = rows.read(name)
-        else:
-            values = rows.of_role("group", "group", "Name it with view.group or split.column.")[1]
-        return values.astype(str) if values.dtype == object else values
+
+def groups_of(rows: Rows, column: str, split: str) -> np.ndarray:
+    """The group of each row (N,): by a column, or by that of role `group` where the name is empty.
+
+    Raises:
+        ConfigError: no such column.
+        DataError: no column of that role.
+    """
+    if column and column not in rows.schema:
+        raise ConfigError(
+            f"split.column: the examples have no column '{column}'.{nearest(column, rows.schema.names)} "
+            f"Columns: {', '.join(rows.schema.names)}."
+        )
+    values = rows.read(column) if column else rows.of_role("group", split, "Name it with view.group or split.column.")[1]
+    return values.astype(str) if values.dtype == object else values

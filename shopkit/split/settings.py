@@ -108,13 +108,45 @@ class KfoldSplitSettings:
     """Share of the rows outside the fold that goes to the validation part."""
 
     def __post_init__(self) -> None:
-        check_fraction("validation_fraction", self.validation_fraction)
-        if self.n_folds < 2:
-            raise ConfigError(f"split.n_folds is {self.n_folds}; it must be at least 2.")
-        if not 0 <= self.fold < self.n_folds:
-            raise ConfigError(
-                f"split.fold is {self.fold}; with split.n_folds={self.n_folds} it must be from 0 to {self.n_folds - 1}."
-            )
+        check_folds(self.n_folds, self.fold, self.validation_fraction)
+
+
+@dataclass
+class GroupKfoldSplitSettings:
+    """One fold of a cross-validation over whole groups: no customer is in two parts."""
+
+    n_folds: int = 5
+    """How many folds there are."""
+    fold: int = 0
+    """Which of them is the test part, from 0."""
+    column: str = ""
+    """The column that names the group; empty takes the column of role `group`."""
+    seed: int = 0
+    """Of the random choice. Runs with different `seed` of the experiment keep the same folds."""
+    validation_fraction: float = 0.15
+    """Share of the rows outside the fold that goes to the validation part, in whole groups."""
+
+    def __post_init__(self) -> None:
+        check_folds(self.n_folds, self.fold, self.validation_fraction)
+
+
+@dataclass
+class TimeFoldSplitSettings:
+    """One fold of a cross-validation forward in time: an expanding window, tested on the block after it."""
+
+    n_folds: int = 5
+    """How many folds there are; the rows make one block more than that, of about equal size."""
+    fold: int = 0
+    """Which block is the test part, from 0, the first block excepted. Later blocks are in no part."""
+    gap_days: float = 0.0
+    """How many days a target looks ahead: examples whose target reaches into the next part are in no part (`gap`)."""
+    validation_fraction: float = 0.15
+    """Share of the rows before the test part, the latest of them, that goes to the validation part."""
+
+    def __post_init__(self) -> None:
+        check_folds(self.n_folds, self.fold, self.validation_fraction)
+        if self.gap_days < 0:
+            raise ConfigError(f"split.gap_days is {self.gap_days:g}; it must be at least 0.")
 
 
 @dataclass
@@ -150,3 +182,11 @@ class GivenSplitSettings:
 def check_fraction(name: str, value: float) -> None:
     if not 0 < value < 1:
         raise ConfigError(f"split.{name} is {value:g}; it must be between 0 and 1.")
+
+
+def check_folds(n_folds: int, fold: int, validation_fraction: float) -> None:
+    check_fraction("validation_fraction", validation_fraction)
+    if n_folds < 2:
+        raise ConfigError(f"split.n_folds is {n_folds}; it must be at least 2.")
+    if not 0 <= fold < n_folds:
+        raise ConfigError(f"split.fold is {fold}; with split.n_folds={n_folds} it must be from 0 to {n_folds - 1}.")

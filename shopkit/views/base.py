@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import ibis.expr.types as ir
 
+from shopkit.contract.settings import ContractSettings
 from shopkit.schema import Kind, Role
 from shopkit.sources.base import Tables
 
@@ -49,6 +50,10 @@ class View(ABC):
         Raises:
             DataError: a table or column that is missing or of another type.
         """
+
+    def contract(self) -> ContractSettings:
+        """What its examples must hold, beyond unique keys and no times in the future; an experiment may add to it."""
+        return ContractSettings()
 
     @classmethod
     def example(cls, settings: Any) -> tuple[Self, Mapping[str, pd.DataFrame]] | None:

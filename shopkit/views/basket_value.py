@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 import ibis
 
+from shopkit.contract.settings import ColumnRules, ContractSettings
 from shopkit.sources.base import Tables
 from shopkit.views.base import Examples, View
 from shopkit.views.history import as_examples, history
@@ -49,6 +50,9 @@ class BasketValueView(View):
             f"{settings.every_days} days) and again in the {settings.horizon_days} days after it. The target is the value of the "
             "first basket after it.",
         )
+
+    def contract(self) -> ContractSettings:
+        return ContractSettings(target=ColumnRules(min=0))
 
     @classmethod
     def example(cls, settings: BasketValueSettings) -> tuple[Self, Mapping[str, pd.DataFrame]]:

@@ -13,6 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from shopkit.contract.check import enforce
+from shopkit.contract.settings import ContractSettings
 from shopkit.errors import DataError
 from shopkit.raw import IMAGE_TYPE, image_structs
 from shopkit.runs import replacing
@@ -23,6 +25,8 @@ from shopkit.views.base import Examples
 from shopkit.views.infer import RawColumn, infer_schema, raw_columns
 
 BATCH_ROWS = 65_536
+_DRIVER_ERRORS = frozenset({"OperationalError", "InterfaceError", "DatabaseError"})
+QUARANTINE = "quarantine.parquet"
 IMAGE_ROWS = 1024
 """Rows at once where each has an image."""
 ROW_KEY = "row"
@@ -49,6 +53,7 @@ def materialise(
     path: Path,
     time_zone: str = "UTC",
     roles: Mapping[str, Role] | None = None,
+    contract: ContractSettings | None = None,
 ) -> Materialised:
     """Run the view and write its examples, ordered by time and keys, with canonical columns.
 
@@ -57,6 +62,7 @@ def materialise(
         path: the Parquet file to write: float32 (the target float64), text, int64 seconds UTC, images as structs.
         time_zone: of times without one.
         roles: column → role, over what the view says and what is inferred.
+        contract: what the examples must hold; rows that do not go to `quarantine.parquet` beside the file.
 
     Raises:
         DataError: no examples, a key twice, an infinite value, or a column that cannot be of its kind.
@@ -74,11 +80,13 @@ def materialise(
         fetch(engine, f"CREATE VIEW every AS SELECT {named} FROM {rows}")
         columns = tuple(column for column in raw_columns(engine, "every") if column.name != "file_row_number")
         n_missing = _set_target_aside(engine, columns, given)
+        quarantined = enforce(engine, contract, given, path.with_name(QUARANTINE)) if contract is not None else {}
         schema = infer_schema(engine, "examples", columns, {**examples.kinds, **types}, given, examples.units, time_zone)
-        _check(engine, columns, schema)
+        _check(engine, columns, schema, has_unique_keys=contract is not None and contract.keys != "any")
         n_rows = _write(engine, columns, schema, path)
     counts = {reason: int(count.to_pyarrow().as_py()) for reason, count in examples.left_out.items()}
     counts["target is missing"] = n_missing
+    counts |= {f"in {QUARANTINE}: {rule}": count for rule, count in quarantined.items()}
     left_out = {reason: count for reason, count in counts.items() if count}
     notes = tuple(f"{column.name}: {column.note}" for column in schema if column.note)
     return Materialised(schema, n_rows, left_out, notes)
@@ -89,9 +97,15 @@ def _run_view(table: ir.Table, path: Path) -> None:
     if connection.name == "duckdb":
         connection.to_parquet(table, path)
         return
-    with table.to_pyarrow_batches(chunk_size=BATCH_ROWS) as batches, pq.ParquetWriter(path, batches.schema) as writer:
-        for batch in batches:
-            writer.write_batch(batch)
+    try:
+        with table.to_pyarrow_batches(chunk_size=BATCH_ROWS) as batches, pq.ParquetWriter(path, batches.schema) as writer:
+            for batch in batches:
+                writer.write_batch(batch)
+    except Exception as error:
+        # Every driver has errors of its own; by PEP 249 they descend from classes of these names.
+        if _DRIVER_ERRORS.isdisjoint(cls.__name__ for cls in type(error).__mro__):
+            raise
+        raise DataError(f"The database broke off while the examples were read from it: {str(error).splitlines()[0]}") from error
 
 
 def _row_key(table: ir.Table) -> str:
@@ -111,7 +125,7 @@ def _set_target_aside(engine: duckdb.DuckDBPyConnection, columns: Sequence[RawCo
     return int(total - kept)
 
 
-def _check(engine: duckdb.DuckDBPyConnection, columns: Sequence[RawColumn], schema: Schema) -> None:
+def _check(engine: duckdb.DuckDBPyConnection, columns: Sequence[RawColumn], schema: Schema, has_unique_keys: bool) -> None:
     place = [column.name for column in schema if column.role in ("key", "time")]
     shown = " || ', ' || ".join(f"{literal(name + '=')} || coalesce({quote(name)}::VARCHAR, 'missing')" for name in place)
     floats = [
@@ -133,11 +147,8 @@ def _check(engine: duckdb.DuckDBPyConnection, columns: Sequence[RawColumn], sche
                 "Clean it in the source, or leave the value missing."
             )
     names = ", ".join(map(quote, place))
-    twice = fetch(
-        engine,
-        f"SELECT {shown}, count(*) AS n FROM examples GROUP BY {names} HAVING n > 1 ORDER BY {names} LIMIT 1",
-    )
-    if twice:
+    repeated = f"SELECT {shown}, count(*) AS n FROM examples GROUP BY {names} HAVING n > 1 ORDER BY {names} LIMIT 1"
+    if not has_unique_keys and (twice := fetch(engine, repeated)):
         raise DataError(
             f"The key is not unique: {twice[0][1]} examples have {twice[0][0]}. Name all columns that together tell rows apart, "
             "or remove the repeats in the source."

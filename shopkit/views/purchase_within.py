@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 import ibis.expr.types as ir
 
+from shopkit.contract.settings import ColumnRules, ContractSettings
 from shopkit.errors import DataError, nearest
 from shopkit.sources.base import Tables
 from shopkit.views.base import Examples, View
@@ -47,6 +48,9 @@ class PurchaseWithinView(View):
             summary=f"One row is a customer who bought in the {settings.active_days} days before a cut-off (a midnight, every "
             f"{settings.every_days} days). The target is whether they buy{where} in the {settings.horizon_days} days after it.",
         )
+
+    def contract(self) -> ContractSettings:
+        return ContractSettings(target=ColumnRules(allowed=[0, 1]))
 
     @classmethod
     def example(cls, settings: PurchaseWithinSettings) -> tuple[Self, Mapping[str, pd.DataFrame]]:

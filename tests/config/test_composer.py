@@ -83,7 +83,10 @@ def test_every_shipped_experiment_composes_and_opens_with_its_command(path: Path
     assert compose(None, command.removeprefix("# shopkit run ").split()).name == path.stem
 
 
-@pytest.mark.parametrize("path", sorted(core_folder().glob("[!e]*/*.yaml")), ids=lambda path: f"{path.parent.name}-{path.stem}")
+OPTIONS = [path for path in sorted(core_folder().glob("[!e]*/*.yaml")) if path.parent.name != "hparams_search"]
+
+
+@pytest.mark.parametrize("path", OPTIONS, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_every_shipped_option_composes(path: Path) -> None:
     compose(None, [f"{path.parent.name}={path.stem}"])
 
@@ -127,8 +130,8 @@ def test_composing_is_reentrant_and_leaves_hydra_as_it_was() -> None:
     assert (set(ConfigStore.instance().repo), list(Plugins.instance().discover(SearchPathPlugin))) == before
 
 
-MLP = "activation, category_dim, dropout, embedding_dim, hidden, input_dropout, members, normalization, residual"
-TOP = "name, seed, resume, source, view, split, features, model, task, exporter, trainer, logger, evaluation"
+MLP = "activation, category_dim, dropout, embedding_dim, hidden, init_from, input_dropout, members, normalization, residual"
+TOP = "name, seed, resume, cv, plugins, source, view, contract, split, features, model, task, exporter, exports, trainer, logger, evaluation, privacy"
 
 COMMAND_LINE = {
     "model.hiden=3": f"model mlp has no setting 'hiden'. Did you mean 'hidden'? Its settings: {MLP}.",
@@ -142,7 +145,7 @@ COMMAND_LINE = {
     "experiment=purchase_intnet": "There is no experiment 'purchase_intnet'. Did you mean 'purchase_intent'? Experiments: ",
     "trainer=gpuu": "There is no trainer 'gpuu'. Did you mean 'gpu'? There are: ddp, debug, default, gpu.",
     "trainer.max_epoch=3": "trainer has no setting 'max_epoch'. Did you mean 'max_epochs'? Its settings: ",
-    "split=tmie": "There is no split 'tmie'. Did you mean 'time'? Splits: given, group, kfold, random, stratified, time.",
+    "split=tmie": "There is no split 'tmie'. Did you mean 'time'? Splits: given, group, group_kfold, kfold,",
     "hydra/launcher=joblib": "There is no hydra/launcher 'joblib'. There are: basic.",
     "hydra.run.dirr=x": "Hydra has no setting 'dirr' there. Did you mean 'dir'? There are: dir.",
     "model.members=two": "must be a whole number, got 'two'.",
@@ -218,7 +221,7 @@ def test_users_experiment_file(experiment: Write, text: str) -> None:
 
 def test_hydra_callbacks_in_a_file_cannot_name_code(experiment: Write) -> None:
     experiment("mine", "hydra: {callbacks: {x: {_target_: os.system}}}\n")
-    assert problem([], "mine").startswith("hydra.callbacks.x._target_: `_target_` is refused")
+    assert "line 2: hydra.callbacks.x._target_: `_target_` is refused" in problem([], "mine")
 
 
 def test_a_file_that_is_not_yaml(experiment: Write) -> None:

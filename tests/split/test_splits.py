@@ -9,22 +9,28 @@ from hypothesis import strategies as st
 from sklearn.model_selection import KFold, StratifiedKFold
 
 from shopkit.errors import ConfigError, DataError
+from shopkit.registry import load_registry
 from shopkit.schema import MISSING_TIME, PARTS, Column, Schema
 from shopkit.split import GAP, Split, assign
+from shopkit.split.folds import fold_of
 from shopkit.split.given import GivenSplit
 from shopkit.split.group import GroupSplit
+from shopkit.split.group_kfold import GroupKfoldSplit
 from shopkit.split.kfold import KfoldSplit
 from shopkit.split.random import RandomSplit
 from shopkit.split.settings import (
     GivenSplitSettings,
+    GroupKfoldSplitSettings,
     GroupSplitSettings,
     KfoldSplitSettings,
     RandomSplitSettings,
     StratifiedSplitSettings,
+    TimeFoldSplitSettings,
     TimeSplitSettings,
 )
 from shopkit.split.stratified import StratifiedSplit
 from shopkit.split.time import TimeSplit
+from shopkit.split.time_fold import TimeFoldSplit
 
 DAY = 86_400
 SCHEMA = Schema(
@@ -207,3 +213,86 @@ def test_given_parts_by_pattern_the_test_part_first():
 def test_a_pattern_that_is_none():
     with pytest.raises(ConfigError, match=r"split\.test: '\[Z' is not a regular expression"):
         GivenSplitSettings(match="pattern", test="[Z")
+
+
+# -- folds of a cross-validation ----------------------------------------------------------------------------------
+
+
+def folds_of(name: str, given: object, n_folds: int, data: dict[str, np.ndarray]) -> list[np.ndarray]:
+    """The parts of every fold that `cv` makes of a split."""
+    registry = load_registry("")
+    found = []
+    for fold in range(n_folds):
+        choice = registry.choice("split", fold_of(name, given, fold, n_folds), "split")
+        found.append(parts_of(registry.build(choice), data))
+    return found
+
+
+FOLDED = {
+    "random": RandomSplitSettings(),
+    "stratified": StratifiedSplitSettings(),
+    "kfold": KfoldSplitSettings(n_folds=3),
+    "group": GroupSplitSettings(),
+    "group_kfold": GroupKfoldSplitSettings(),
+}
+
+
+@pytest.mark.parametrize("name", FOLDED)
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 1000), n_folds=st.integers(2, 6))
+def test_every_row_is_tested_in_exactly_one_fold(name, seed, n_folds):
+    folds = folds_of(name, FOLDED[name], n_folds, columns(300, seed))
+    assert (sum((parts == "test").astype(int) for parts in folds) == 1).all()
+    for parts in folds:
+        assert set(parts) == set(PARTS)
+        assert (parts == "test").mean() == pytest.approx(1 / n_folds, abs=0.06)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 1000), n_folds=st.integers(2, 6))
+def test_no_fold_shares_a_group_between_its_parts(seed, n_folds):
+    data = columns(300, seed)
+    for parts in folds_of("group", GroupSplitSettings(seed=seed), n_folds, data):
+        shared = {customer: set(parts[data["customer"] == customer]) for customer in np.unique(data["customer"])}
+        assert all(len(found) == 1 for found in shared.values())
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 1000), n_folds=st.integers(2, 6), gap_days=st.sampled_from([0, 1, 7]))
+def test_folds_go_forward_in_time(seed, n_folds, gap_days):
+    data = columns(400, seed, n_days=600)
+    folds = folds_of("time", TimeSplitSettings(gap_days=gap_days), n_folds, data)
+    tested = np.zeros(400, int)
+    for parts in folds:
+        train, validation, test = (data["at"][parts == part] for part in PARTS)
+        assert train.max() + gap_days * DAY <= validation.min() <= validation.max()
+        assert validation.max() + gap_days * DAY <= test.min()
+        for moment in np.unique(data["at"]):
+            assert len(set(parts[data["at"] == moment])) == 1
+        tested += parts == "test"
+    starts = [data["at"][parts == "test"].min() for parts in folds]
+    assert starts == sorted(set(starts))
+    assert tested.max() == 1
+    assert tested[data["at"] >= starts[0]].all()
+
+
+def test_a_fraction_of_all_rows_becomes_one_of_the_rest():
+    assert fold_of("random", RandomSplitSettings(0.2, 0.2), 1, 5) == {
+        "name": "kfold", "n_folds": 5, "fold": 1, "validation_fraction": 0.25, "stratified": False, "seed": 0,
+    }  # fmt: skip
+
+
+def test_what_folds_refuse():
+    with pytest.raises(ConfigError, match=r"cv: split=given names the parts itself"):
+        fold_of("given", GivenSplitSettings(), 0, 5)
+    with pytest.raises(DataError, match="5 groups cannot make 5 folds"):
+        parts_of(GroupKfoldSplit(GroupKfoldSplitSettings()), columns(100, n_customers=5))
+    with pytest.raises(DataError, match="only 4 different times; 5 folds need at least 7"):
+        parts_of(TimeFoldSplit(TimeFoldSplitSettings()), columns(100, n_days=4))
+    data = columns(100)
+    with pytest.raises(DataError, match=r"split time_fold: 1 of 100 rows have no time in column 'at'"):
+        parts_of(TimeFoldSplit(TimeFoldSplitSettings()), {**data, "at": np.where(np.arange(100) == 3, MISSING_TIME, data["at"])})
+    with pytest.raises(ConfigError, match=r"split\.gap_days is -1"):
+        TimeFoldSplitSettings(gap_days=-1)
+    with pytest.raises(ConfigError, match=r"split\.n_folds is 1; it must be at least 2"):
+        GroupKfoldSplitSettings(n_folds=1)

@@ -19,6 +19,7 @@ from shopkit.errors import RunError
 from shopkit.models.linear import Linear
 from shopkit.models.mlp import MLP
 from shopkit.models.settings import LinearSettings, MLPSettings
+from shopkit.training import checkpoint
 from shopkit.training.fit import FitResult, fit, fit_estimator
 from shopkit.training.scores import model_scores
 from shopkit.training.settings import TrainerSettings
@@ -148,11 +149,11 @@ def wait_for(path: Path, process: subprocess.Popen[bytes]) -> None:
 
 def test_a_training_that_was_killed_and_resumed_ends_as_the_undisturbed_one(features, task, tmp_path):
     process = start_training(tmp_path / "killed", 10_000)
-    wait_for(tmp_path / "killed" / "checkpoint.pt", process)
+    wait_for(tmp_path / "killed" / "checkpoint.npz", process)
     time.sleep(0.1)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
-    done = torch.load(tmp_path / "killed" / "checkpoint.pt", weights_only=True)["epoch"]
+    done = checkpoint.read(tmp_path / "killed").epoch
     assert done > 0
     settings = {"max_epochs": done + 3, "patience": 0, "threads": 1}
     resumed, result = train(features, task, tmp_path / "killed", resume=True, **settings)
@@ -163,10 +164,10 @@ def test_a_training_that_was_killed_and_resumed_ends_as_the_undisturbed_one(feat
 
 def test_ctrl_c_is_an_interrupt_and_keeps_the_checkpoint(tmp_path):
     process = start_training(tmp_path, 10_000)
-    wait_for(tmp_path / "checkpoint.pt", process)
+    wait_for(tmp_path / "checkpoint.npz", process)
     process.send_signal(signal.SIGINT)
     assert process.wait(30) in (-signal.SIGINT, 130)
-    assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["epoch"] > 0
+    assert checkpoint.read(tmp_path).epoch > 0
 
 
 def test_ctrl_c_reaches_the_caller_and_can_be_pressed_again(features, task, tmp_path, monkeypatch):
@@ -185,8 +186,8 @@ def test_a_loss_that_is_not_finite_is_an_error_with_its_place(features, task, tm
 
 
 def test_a_broken_checkpoint_is_an_error_with_its_path(features, task, tmp_path):
-    (tmp_path / "checkpoint.pt").write_bytes(b"PK not a checkpoint")
-    with pytest.raises(RunError, match=r"checkpoint\.pt cannot be read\. Delete it to train from the start"):
+    (tmp_path / "checkpoint.npz").write_bytes(b"PK not a checkpoint")
+    with pytest.raises(RunError, match=r"checkpoint\.npz cannot be read\. Delete it to train from the start"):
         train(features, task, tmp_path, resume=True)
 
 

@@ -1,0 +1,1 @@
+"""What the examples must hold before anything is learnt from them."""

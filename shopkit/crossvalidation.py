@@ -1,0 +1,155 @@
+"""Cross-validation of an experiment: every fold a run of its own, then means with intervals.
+
+The folds follow the experiment's split: rows, whole groups, or forward in time. All share one making of the examples. A fold that
+has finished is not run again when the same command is started with resume=true.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shopkit import provenance
+from shopkit.errors import RunError
+from shopkit.evaluation.folds import mean_of_folds
+from shopkit.pipeline import execute, identify, make_folder, open_tables, take_up
+from shopkit.registry import Registry, load_registry
+from shopkit.report.folds import render_folds
+from shopkit.runs import PARTIAL, Run, discard_temporaries, lock, read_json, write_json
+from shopkit.settings import plain
+from shopkit.split.folds import fold_of
+from shopkit.stages import Announce
+
+if TYPE_CHECKING:
+    from shopkit.config.experiment import Experiment
+
+FACTS = "cv.json"
+PAGE = "cv.html"
+
+
+@dataclass(frozen=True)
+class CrossValidation:
+    """A finished cross-validation."""
+
+    path: Path
+    """Its folder: `cv.json`, `cv.html`, and the run of each fold in `fold-0`, `fold-1`, …"""
+
+    @property
+    def runs(self) -> list[Run]:
+        return [Run.open(self.path / f"fold-{fold}") for fold in range(self.facts["n_folds"])]
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """`metrics` (metric → value, low, high, sd, folds), and what they were made from."""
+        return dict(read_json(self.path / FACTS))
+
+    @property
+    def page(self) -> Path:
+        return self.path / PAGE
+
+
+def cross_validate(
+    experiment: str | None = None,
+    overrides: Sequence[str] = (),
+    *,
+    n_folds: int = 5,
+    data: Any = None,
+    folder: str | Path | None = None,
+    announce: Announce | None = None,
+) -> CrossValidation:
+    """Cross-validate an experiment from Python; the arguments are those of `shopkit.run`."""
+    from shopkit.config import compose
+
+    registry = load_registry()
+    chosen = ["source=dataframe", *overrides] if data is not None else list(overrides)
+    composed = compose(experiment, [*chosen, f"cv={n_folds}"], registry)
+    now = dt.datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    target = Path(folder) if folder is not None else Path("runs") / composed.name / now
+    return execute_folds(composed, target.with_name(target.name + PARTIAL), registry=registry, data=data, announce=announce)
+
+
+def execute_folds(
+    experiment: Experiment,
+    folder: Path,
+    *,
+    registry: Registry | None = None,
+    data: Any = None,
+    announce: Announce | None = None,
+) -> CrossValidation:
+    """Run every fold of a composed experiment in `folder` (`….partial`), and give it its final name at the end.
+
+    Raises:
+        ConfigError: a split whose parts the data name.
+        RunError: the folder cannot be used; another process works there.
+    """
+    registry = registry or load_registry()
+    announce = announce or (lambda stage, line, seconds: None)
+    folds = [_fold(experiment, registry, fold) for fold in range(experiment.cv)]
+    tables = open_tables(experiment, registry, data)
+    _, identity = identify(experiment, registry, tables)
+    if experiment.resume:
+        folder = take_up(folder, identity, announce)
+        if not folder.name.endswith(PARTIAL):
+            return CrossValidation(folder)
+    make_folder(folder)
+    with lock(folder) as mine:
+        if not mine:
+            raise RunError(f"Another process is working in {folder}. Wait for it, or stop it first.")
+        discard_temporaries(folder)
+        write_json(folder / provenance.IDENTITY, {"identity": identity})
+        runs: list[Run] = []
+
+        def share_examples(run: Run) -> None:
+            if runs:
+                run.adopt(runs[0], ["examples"])
+
+        for number, fold in enumerate(folds):
+            announce("fold", f"{number + 1} of {len(folds)}", 0.0)
+            done = folder / f"fold-{number}"
+            runs.append(
+                Run.open(done)
+                if done.is_dir()
+                else execute(
+                    fold,
+                    done.with_name(done.name + PARTIAL),
+                    registry=registry,
+                    tables=tables,
+                    announce=announce,
+                    prepare=share_examples,
+                )
+            )
+        facts = summarise(experiment, [run.metrics for run in runs])
+        write_json(folder / FACTS, facts)
+        render_folds(facts, folder / PAGE)
+        (folder / ".lock").unlink(missing_ok=True)
+        target = provenance.final_path(folder)
+        return CrossValidation(folder.rename(target))
+
+
+def _fold(experiment: Experiment, registry: Registry, fold: int) -> Experiment:
+    split = fold_of(experiment.split.name, experiment.split.settings, fold, experiment.cv)
+    choice = registry.choice("split", split, "split")
+    raw = {**experiment.raw, "split": {"name": choice.name, **plain(choice.settings)}, "cv": 0, "resume": True}
+    return replace(experiment, split=choice, cv=0, resume=True, raw=raw)
+
+
+def summarise(experiment: Experiment, metrics: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Mean and interval of every metric over the folds, as plain data."""
+    first = metrics[0]
+    names = [name for name in first["metrics"]["test"] if all(name in one["metrics"]["test"] for one in metrics)]
+    sizes = [(one["n_rows"]["train"], one["n_rows"]["test"]) for one in metrics]
+    ratio = sum(test / train for train, test in sizes) / len(sizes)
+    return {
+        "experiment": experiment.name,
+        "model": experiment.model.name,
+        "split": experiment.split.name,
+        "n_folds": len(metrics),
+        "kind": first["kind"],
+        "unit": str((first.get("target") or {}).get("unit") or ""),
+        "about": {name: dict(first["about"][name]) for name in names if name in first["about"]},
+        "n_rows": [{"train": train, "test": test} for train, test in sizes],
+        "metrics": {name: mean_of_folds([one["metrics"]["test"][name] for one in metrics], ratio, name) for name in names},
+    }
