@@ -39,7 +39,7 @@ QUICK = ["trainer.threads=1", "evaluation.baselines=[]", "evaluation.latency_sec
 CASES: dict[str, dict[str, Any]] = {
     "beauty": {
         "data": "amazon_beauty_5core",
-        "overrides": ["model=sasrec", "trainer.max_epochs=24", *BEAUTY],
+        "overrides": ["model=sasrec", "trainer.max_epochs=22", *BEAUTY],
         "metrics": ("recall_10", "ndcg_10"),
         "aims": (0.081, 0.048),
         "aim_seconds": 400,

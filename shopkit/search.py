@@ -303,7 +303,7 @@ def _validation(going: Way, monitor: str) -> float:
     result = going.model.result
     if result.history:
         return float(result.history[result.best_epoch][f"validation_{monitor}"])
-    arrays = going.features.arrays(going.split, "validation")
+    arrays = going.features.arrays(going.rows, "validation")
     task, target = going.task.grouped_by(arrays.groups), torch.from_numpy(arrays.target.copy())
     summary = task.summary(torch.from_numpy(going.model.scores(arrays.features)), target)
     weight = None if arrays.weight is None else torch.from_numpy(arrays.weight.copy())

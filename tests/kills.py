@@ -30,7 +30,7 @@ import pytorch_lightning  # noqa: F401
 import torchmetrics  # noqa: F401
 
 import shopkit
-from shopkit import crossvalidation, search, stages
+from shopkit import crossvalidation, provenance, search
 from shopkit.config import Composer
 from shopkit.config.hparams import SearchSettings, Space
 from shopkit.registry import load_registry
@@ -117,7 +117,7 @@ def arm(point: str) -> None:
     elif kind == "step":
         _wrap(Learner, "_optimize", _nth(int(where)))
     elif kind == "seal":
-        _wrap(stages.provenance, "seal", lambda *given: True)
+        _wrap(provenance, "seal", lambda *given: True)
     elif kind == "rename":
         _wrap(Path, "rename", lambda self, target: self.name == f"it{PARTIAL}")
     elif kind == "write":

@@ -7,7 +7,6 @@ import os
 import resource
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -154,15 +153,15 @@ def test_an_unwritable_folder_is_named(tmp_path: Path) -> None:
 def test_a_full_disk_is_one_message_and_leaves_nothing_half_written(
     stage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from shopkit import stages
+    from shopkit.stages import Way, way
 
-    work: Callable[[stages.Way], object] = getattr(stages.Way, f"_{stage}")
+    work = way.WORK[stage]
 
-    def full(way: stages.Way) -> object:
-        work(way)
+    def full(going: Way) -> object:
+        work(going)
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(stages.Way, f"_{stage}", full)
+    monkeypatch.setitem(way.WORK, stage, full)
     with pytest.raises(RunError, match=rf"The stage {stage} of .* stopped: No space left on device\. .*resume=true"):
         shopkit.run(data=visits(), overrides=OVERRIDES, folder=tmp_path / "run")
     monkeypatch.undo()

@@ -116,7 +116,7 @@ def test_a_driver_that_fails_in_mid_read(
     def gone(*_: object) -> None:
         raise RuntimeError(f"lost {URL}")
 
-    monkeypatch.setattr("shopkit.stages.materialise", gone)
+    monkeypatch.setattr("shopkit.stages.examples.materialise", gone)
     assert main([*RUN, f"source.url='{URL}'", "hydra.run.dir=out"]) == 1
     printed = capfd.readouterr()
     assert "RuntimeError: lost postgres://shop:•••@db.example" in printed.err

@@ -14,9 +14,10 @@ from shopkit.split.leave_last_out import LeaveLastOutSplit
 from shopkit.split.settings import LeaveLastOutSplitSettings
 
 WHO, PLACE, AT = Column("who", "string", "key"), Column("place", "number", "ignored"), Column("at", "time", "time")
+SCHEMA = Schema((WHO, PLACE, AT))
 
 
-def parts(who: list[str], place: list[int], column: str = "place", schema: Schema = Schema((WHO, PLACE, AT))) -> list[str]:
+def parts(who: list[str], place: list[int], column: str = "place", schema: Schema = SCHEMA) -> list[str]:
     data = {"who": np.array(who, object), "place": np.array(place, np.float32), "at": np.array(place, np.int64)}
     rows = Rows(schema, len(who), data.__getitem__)
     return LeaveLastOutSplit(LeaveLastOutSplitSettings(column)).parts(rows).tolist()

@@ -1,0 +1,38 @@
+"""The view, run once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from shopkit.errors import DataError
+from shopkit.views.base import View
+from shopkit.views.materialise import QUARANTINE, materialise
+
+if TYPE_CHECKING:
+    from shopkit.stages.way import Way
+
+
+def run(way: Way) -> tuple[str, dict[str, Any]]:
+    view: View = way.registry.build(way.experiment.view)
+    examples = view.examples(way.tables)
+    types, contract = way.experiment.features.types, view.contract().extended(way.experiment.contract)
+    made = materialise(examples, types, way.run.examples_path, way.tables.time_zone, contract=contract)
+    if made.schema.the("target") is None:
+        raise DataError("No column is the target, so there is nothing to learn. Name it with view.target=<column>.")
+    facts = {
+        "n_rows": made.n_rows,
+        "left_out": dict(made.left_out),
+        "schema": made.schema.to_json(),
+        "summary": examples.summary,
+        "cutoff": examples.cutoff,
+        "origin": way.tables.origin,
+        "notes": [*way.tables.notes, *made.notes],
+        "fingerprint": way.tables.fingerprint,
+        "time_zone": way.tables.time_zone,
+    }
+    left_out, aside = (
+        sum(made.left_out.values()),
+        sum(made.left_out[reason] for reason in made.left_out if QUARANTINE in reason),
+    )
+    also = f", {left_out:,} left out" + (f", {aside:,} of them in {QUARANTINE}" if aside else "") if left_out else ""
+    return f"{made.n_rows:,} examples with {len(made.schema.of_role('feature'))} columns{also}", facts

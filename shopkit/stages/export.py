@@ -1,0 +1,80 @@
+"""One file, checked against the model; and what else is asked for beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from shopkit.drift import METADATA, training_statistics
+from shopkit.exporters.base import Exporter, Fitted
+from shopkit.fitting import fit_decision
+from shopkit.models.base import Arrays
+from shopkit.registry import Choice
+from shopkit.runtime import Predictor
+from shopkit.schema import Schema
+from shopkit.tasks.base import Task
+
+if TYPE_CHECKING:
+    from shopkit.stages.way import Way
+
+
+def run(way: Way) -> tuple[str, dict[str, Any]]:
+    features, model, task = way.features, way.model, way.task
+    validation = features.arrays(way.rows, "validation")
+    fit_decision(task, model, validation)
+    inputs = features.schema.of_role("feature")
+    transform = features.transformer()
+    fitted = Fitted(
+        schema=Schema((*way.keys, *inputs)),
+        features=features.graph,
+        model=model.to_onnx(),
+        task=task,
+        reference=lambda raw: model.scores(transform(raw)),
+        held_out=way.read([column.name for column in inputs], "validation"),
+        metadata={
+            "experiment": way.experiment.name,
+            "task": way.experiment.task.name,
+            "model": way.experiment.model.name,
+            "identity": way.identity,
+            "fingerprint": way.tables.fingerprint,
+            "versions": dict(way.versions),
+            METADATA: training_statistics(Schema(inputs), lambda name: way.read([name], "train")[name]),
+        },
+        quality=lambda outputs: _quality(way.task, outputs, validation),
+    )
+    exporter: Exporter = way.registry.build(way.experiment.exporter)
+    exported = exporter.export(fitted, way.run.path)
+    predictor = Predictor(exported.path)
+    more = {choice.name: _export_also(way, choice, fitted) for choice in way.experiment.exports}
+    facts: dict[str, Any] = {
+        "checks": dict(exported.checks),
+        "size_bytes": exported.path.stat().st_size,
+        "inputs": predictor.inputs.to_json(),
+        "outputs": list(predictor.description.outputs),
+        "task": task.state,
+        "exports": more,
+    }
+    return (
+        f"model.onnx, {facts['size_bytes'] / 1024:,.0f} KiB, equal to the model within {max(exported.checks.values()):.1e}",
+        facts,
+    )
+
+
+def _export_also(way: Way, choice: Choice, fitted: Fitted) -> dict[str, Any]:
+    exporter: Exporter = way.registry.build(choice)
+    folder = way.run.path / "exports"
+    folder.mkdir(exist_ok=True)
+    exported = exporter.export(fitted, folder)
+    files = [exported.path, *exported.path.rglob("*")]
+    size = sum(path.stat().st_size for path in files if path.is_file())
+    place = exported.path.relative_to(way.run.path).as_posix()
+    return {"path": place, "checks": dict(exported.checks), "size_bytes": size, **exported.facts}
+
+
+def _quality(task: Task, outputs: Mapping[str, np.ndarray], validation: Arrays) -> dict[str, float]:
+    """The task's metrics of outputs for the first validation rows."""
+    rows = slice(0, len(next(iter(outputs.values()))))
+    groups, weight = (None if values is None else values[rows] for values in (validation.groups, validation.weight))
+    return task.grouped_by(groups).metrics(dict(outputs), validation.target[rows], weight)

@@ -1,0 +1,28 @@
+"""The extractors, fitted on the training part."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING, Any
+
+from shopkit.training.warm_start import VOCABULARIES
+
+if TYPE_CHECKING:
+    from shopkit.stages.way import Way
+
+
+def run(way: Way) -> tuple[str, dict[str, Any]]:
+    tags = way.registry.get("models", way.experiment.model.name).tags
+    features = way.fit_features(tags, way.run.work / "features", earlier=way.earlier)
+    shutil.copyfile(features.folder / "features.onnx", way.run.features_path)
+    for name in (VOCABULARIES, *features.assets):
+        shutil.copyfile(features.folder / name, way.run.path / name)
+    facts = {
+        "schema": features.schema.to_json(),
+        "spec": features.spec.to_json(),
+        "columns": features.description,
+        "n_dense": features.spec.n_dense,
+        "n_ids": features.spec.n_ids,
+        "assets": list(features.assets),
+    }
+    return f"{len(features.schema.of_role('feature'))} columns → {features.spec}", facts

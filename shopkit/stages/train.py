@@ -1,0 +1,36 @@
+"""The model, fitted."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING, Any
+
+from shopkit.training.fit import HISTORY
+from shopkit.training.warm_start import WEIGHTS
+
+if TYPE_CHECKING:
+    from shopkit.stages.way import Way
+
+
+def run(way: Way) -> tuple[str, dict[str, Any]]:
+    model = way.model
+    result = model.result
+    if (weights := way.run.work / "model" / WEIGHTS).is_file():
+        shutil.copyfile(weights, way.run.path / WEIGHTS)
+    if result.history:
+        shutil.copyfile(way.run.work / "model" / HISTORY, way.run.path / HISTORY)
+    facts = {
+        "model": way.experiment.model.name,
+        "history": result.history,
+        "best_epoch": result.best_epoch,
+        "seconds": round(result.seconds, 3),
+        "n_parameters": model.n_parameters,
+        "device": result.device,
+        "threads": result.threads,
+        "deterministic": result.deterministic,
+        "monitor": {"name": way.task.monitor.name, "mode": way.task.monitor.mode},
+        **result.facts,
+    }
+    started = f", started from {result.facts['init_from']['run']}" if "init_from" in result.facts else ""
+    how = f"best of {len(result.history)} epochs: {result.best_epoch + 1}" if result.history else "fitted"
+    return f"{way.experiment.model.name} with {model.n_parameters:,} parameters{started}, {how}", facts

@@ -1,0 +1,232 @@
+"""The stages of a run, in order. Each leaves its result whole in the run folder, then its marker.
+
+Stages hand over through the folder, so a resumed run goes the same way as one that was never disturbed.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import numpy as np
+
+from shopkit import provenance
+from shopkit.errors import RunError
+from shopkit.fitting import Examples, Features, FittedModel, fit_features, fit_model, load_features
+from shopkit.raw import Raw, group_codes, read_columns
+from shopkit.registry import Choice, Registry
+from shopkit.runs import Run, replacing
+from shopkit.schema import Column, Role, Schema
+from shopkit.secrecy import blotted
+from shopkit.sources.base import Tables
+from shopkit.stages import evaluate, examples, export, features, report, split, train
+from shopkit.tasks.base import Task
+from shopkit.training.loggers import build_loggers
+from shopkit.training.warm_start import Earlier
+
+if TYPE_CHECKING:
+    from shopkit.config.experiment import Experiment
+
+Announce = Callable[[str, str, float], None]
+"""Told of each finished stage: its name, one line of what came out, seconds."""
+
+Work = Callable[["Way"], tuple[str, dict[str, Any]]]
+"""What a stage does: it leaves its result in the run folder, and gives a line for people and facts for those that come after."""
+
+WORK: dict[str, Work] = {
+    "examples": examples.run,
+    "split": split.run,
+    "features": features.run,
+    "train": train.run,
+    "export": export.run,
+    "evaluate": evaluate.run,
+    "report": report.run,
+}
+STAGES = tuple(WORK)[:-1]
+"""Those whose results are sealed; the report is made from them."""
+_OF_THE_DISK = (duckdb.IOException, duckdb.TransactionException, duckdb.OutOfMemoryException, duckdb.InvalidInputException)
+"""DuckDB's errors of files that are gone, damaged, or cannot grow."""
+
+
+class Way:
+    """One run, stage by stage."""
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        registry: Registry,
+        run: Run,
+        tables: Tables,
+        versions: Mapping[str, str],
+        identity: str,
+        announce: Announce,
+    ) -> None:
+        self.experiment = experiment
+        self.registry = registry
+        self.run = run
+        self.tables = tables
+        self.versions = versions
+        self.identity = identity
+        self.announce = announce
+        self.loggers: Sequence[Any] = ()
+        """Who is told of every epoch of the run's own model, besides the trackers that the configuration names."""
+
+    def reach(self, last: str) -> None:
+        """Run the stages up to this one, those that have finished excepted."""
+        self._begin()
+        for name in STAGES[: STAGES.index(last) + 1]:
+            self._stage(name)
+
+    def go(self) -> Run:
+        """Run all stages, and give the folder its final name."""
+        self._begin()
+        self.registry.hook.shopkit_run_started(run=self.run)
+        self.reach(STAGES[-1])
+        provenance.seal(
+            self.run,
+            {
+                "experiment": self.experiment.name,
+                "identity": self.identity,
+                "seed": self.experiment.seed,
+                "versions": dict(self.versions),
+                "fingerprint": self.tables.fingerprint,
+                "determinism": provenance.determinism(self.facts("train")),
+            },
+        )
+        self._stage("report")
+        shutil.rmtree(self.run.work)
+        (self.run.path / ".lock").unlink(missing_ok=True)
+        target = provenance.final_path(self.run.path)
+        finished = Run(self.run.path.rename(target))
+        self.registry.hook.shopkit_run_finished(run=finished)
+        return finished
+
+    def _stage(self, name: str) -> None:
+        if self.run.facts(name) is not None:
+            return
+        start = time.perf_counter()
+        try:
+            line, facts = WORK[name](self)
+        except (OSError, *_OF_THE_DISK) as error:
+            raise RunError(
+                f"The stage {name} of {self.run.path} stopped: {getattr(error, 'strerror', None) or error}. What was finished is "
+                "kept: make room (or mend what is named), and start the same command with resume=true."
+            ) from error
+        seconds = time.perf_counter() - start
+        self.run.finish_stage(name, {**facts, "stage_seconds": round(seconds, 3)})
+        self.announce(name, line, seconds)
+
+    def facts(self, stage: str) -> dict[str, Any]:
+        facts = self.run.facts(stage)
+        assert facts is not None, f"stage {stage} has not run"
+        return facts
+
+    def _begin(self) -> None:
+        from omegaconf import OmegaConf
+
+        self.run.work.mkdir(exist_ok=True)
+        text = OmegaConf.to_yaml(OmegaConf.create(blotted(self.experiment.raw)))
+        with replacing(self.run.config_path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+
+    # -- what earlier stages left -------------------------------------------------------------------------------
+
+    @cached_property
+    def schema(self) -> Schema:
+        """Columns of the examples; those the split or the feature plan leave out are `ignored`."""
+        return Schema.from_json(self.facts("features")["schema"])
+
+    @cached_property
+    def keys(self) -> tuple[Column, ...]:
+        """The columns that together name a row: the keys, and the time if there is one."""
+        named = [*self.schema.of_role("key"), *self.schema.of_role("time")]
+        return tuple(replace(column, role="key") for column in named)
+
+    @cached_property
+    def parts(self) -> np.ndarray:
+        """The part of every example, (N,) str."""
+        return read_columns(self.run.split_path, ["part"])["part"]
+
+    @cached_property
+    def task(self) -> Task:
+        task: Task = self.registry.build(self.experiment.task)
+        task.state = dict((self.run.facts("export") or self.facts("split"))["task"])
+        return task
+
+    @cached_property
+    def rows(self) -> Examples:
+        schema = Schema.from_json(self.facts("examples")["schema"])
+        for name in self.facts("split")["not_features"]:
+            schema = schema.with_role(name, "ignored", "steers the split")
+        values = self.column("target", schema=schema)
+        assert values is not None
+        target = self.task.encode(values)
+        weight = self.column("weight", schema=schema)
+        classes = tuple(self.task.state["classes"]) if self.task.n_outputs > 1 else ()
+        return Examples(
+            self.run.examples_path,
+            schema,
+            self.parts,
+            target,
+            weight,
+            len(classes),
+            group_codes(self.run.examples_path, schema),
+            classes,
+            self.column("time", schema=schema),
+        )
+
+    @cached_property
+    def features(self) -> Features:
+        return load_features(self.run.work / "features")
+
+    @cached_property
+    def earlier(self) -> Earlier | None:
+        """The run whose weights the model starts from, if one is named."""
+        path = getattr(self.experiment.model.settings, "init_from", "")
+        return Earlier.open(path, self.experiment.model.name) if path else None
+
+    @cached_property
+    def model(self) -> FittedModel:
+        return self.fit_model(self.experiment.model, self.features, self.task, self.run.work / "model", main=True)
+
+    def fit_model(self, choice: Choice, features: Features, task: Task, folder: Path, main: bool = False) -> FittedModel:
+        trackers = build_loggers(self.experiment.logger, self.run.path, self.experiment.name) if main else []
+        return fit_model(
+            choice,
+            self.registry,
+            features,
+            self.rows,
+            task,
+            self.experiment.trainer,
+            folder,
+            self.experiment.seed,
+            loggers=[*trackers, *self.loggers] if main else [],
+            progress=main,
+            earlier=self.earlier if main else None,
+        )
+
+    def read(self, names: Sequence[str], part: str | None = None) -> Raw:
+        return self.read_rows(names, None if part is None else self.parts == part)
+
+    def read_rows(self, names: Sequence[str], rows: np.ndarray | None) -> Raw:
+        return read_columns(self.run.examples_path, names, rows)
+
+    def column(self, role: Role, part: str | None = None, schema: Schema | None = None) -> np.ndarray | None:
+        column = (schema or self.schema).the(role)
+        return None if column is None else self.read([column.name], part)[column.name]
+
+    def target(self, part: str) -> np.ndarray:
+        target: np.ndarray = self.rows.target[self.parts == part]
+        return target
+
+    def fit_features(
+        self, tags: frozenset[str], folder: Path, leave_out_unread: bool = False, earlier: Earlier | None = None
+    ) -> Features:
+        plan, seed = self.experiment.features, self.experiment.seed
+        return fit_features(plan, tags, self.rows, self.registry, folder, seed, leave_out_unread, earlier)
