@@ -2,7 +2,7 @@
 #   make demo   sets up and runs the main job on real data
 #   make test   sets up and passes the tests
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-packaging test-slow check bench docs clean
+.PHONY: help demo demo-vision test test-packaging test-slow check bench docs clean
 
 PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3.13 python3))
 VENV := .venv
@@ -20,16 +20,20 @@ demo: $(VENV)/.demo ## set up, then train on 1.47 million real transactions and 
 	@echo "== running: shopkit run +experiment=purchase_intent (a finished run with the same data and settings is shown again)"
 	@$(BIN)/shopkit run +experiment=purchase_intent resume=true
 
+demo-vision: $(VENV)/.vision ## set up, then tell articles on photographs apart
+	@echo "== running: shopkit run +experiment=product_image (a finished run with the same data and settings is shown again)"
+	@$(BIN)/shopkit run +experiment=product_image resume=true
+
 test: $(VENV)/.dev ## set up, then run the default tests
 	@echo "== running the tests on $(JOBS) processes"
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal -m "not slow and not spark"
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal -m "not slow and not spark and not fuzz"
 	@for plugin in plugins/*/; do echo "== $$plugin"; (cd $$plugin && OMP_NUM_THREADS=1 $(CURDIR)/$(BIN)/python -m pytest -q) || exit 1; done
 
 test-packaging: $(VENV)/.dev ## wheels and generated plugins in clean environments, without the repository
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) -m slow tests/packaging
 
 test-slow: $(VENV)/.spark ## the long tests: Spark (needs Java 17), wheels in clean environments, kills, full runs
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m "slow or spark"
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m "slow or spark or fuzz"
 
 check: $(VENV)/.dev ## ruff, mypy (strict on the core) and import-linter
 	@$(BIN)/ruff check .
@@ -58,6 +62,11 @@ $(VENV)/.demo: $(VENV)/.created pyproject.toml constraints.txt $(wildcard plugin
 	@echo "== installing shopkit with ONNX Runtime for the $(RUNTIME) (a few minutes the first time, nothing the next)"
 	@$(PIP) torch
 	@$(PIP) -e ".[$(RUNTIME),train,demo]" -e plugins/shopkit-gbdt
+	@touch $@
+
+$(VENV)/.vision: $(VENV)/.demo plugins/shopkit-vision/pyproject.toml
+	@echo "== installing shopkit-vision"
+	@$(PIP) -e ".[$(RUNTIME),train,demo]" -e plugins/shopkit-vision
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.demo

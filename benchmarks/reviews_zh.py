@@ -29,7 +29,7 @@ from reviews_zh_linear import reviews, scikit_learn, scores
 import shopkit
 
 GOAL = 0.945
-TFIDF = "{name: tfidf, analyzer: char, ngram_range: [1, 2], min_df: 2}"
+TFIDF = "{name: tfidf, analyzer: char, ngram_range: [1, 3], min_df: 2, sublinear_tf: true}"
 COMMON = [
     "view=table", "view.target=label", "task=binary", "split=given", "split.column=part", "evaluation.baselines=[]",
     "evaluation.permutation_repeats=0", "evaluation.latency_seconds=0.2", "trainer.threads=1",
@@ -37,9 +37,9 @@ COMMON = [
 ]  # fmt: skip
 MODELS = {
     "lstm": [
-        "model=lstm", "features.columns.review=[{name: characters, max_length: 200}, " + TFIDF + "]",
-        "model.bidirectional=true", "model.pooling=attention", "model.hidden_dim=128", "model.token_dim=128", "model.dropout=0.3",
-        "model.head.hidden=[64]", "trainer.lr=2e-3", "trainer.max_epochs=6",
+        "model=lstm", "features.columns.review=[{name: characters, max_length: 160}, " + TFIDF + "]",
+        "model.bidirectional=true", "model.pooling=attention", "model.hidden_dim=64", "model.token_dim=64", "model.dropout=0.3",
+        "model.head.hidden=[64]", "trainer.lr=3e-3", "trainer.max_epochs=5",
     ],
     "bert": [
         "model=bert", "model.encoder=scratch",

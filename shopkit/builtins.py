@@ -159,12 +159,14 @@ def shopkit_features() -> list[Component]:
             features.WordpieceSettings,
             "shopkit.features.wordpiece:Wordpiece",
             "The word pieces of a text, as BERT reads them",
+            frozenset({"onnx:custom"}),
         ),
         Component(
             "characters",
             features.CharactersSettings,
             "shopkit.features.characters:Characters",
             "The characters of a text, for models that learn to read",
+            frozenset({"onnx:custom"}),
         ),
     ]
 
@@ -237,6 +239,36 @@ def shopkit_exporters() -> list[Component]:
             exporters.OnnxSettings,
             "shopkit.exporters.onnx:OnnxExporter",
             "One .onnx file from raw columns to decision, checked against the fitted model",
+        ),
+        Component(
+            "int8",
+            exporters.Int8Settings,
+            "shopkit.exporters.reduced:Int8Exporter",
+            "The model in 8-bit integers, quality measured before and after",
+        ),
+        Component(
+            "fp16",
+            exporters.Fp16Settings,
+            "shopkit.exporters.reduced:Fp16Exporter",
+            "The model in 16-bit floats, quality measured before and after",
+        ),
+        Component(
+            "triton",
+            exporters.TritonSettings,
+            "shopkit.exporters.triton:TritonExporter",
+            "A model repository folder for Triton and other KServe servers",
+        ),
+        Component(
+            "openvino",
+            exporters.OpenVINOSettings,
+            "shopkit.exporters.openvino:OpenVINOExporter",
+            "The model for OpenVINO, with features and decision beside it",
+        ),
+        Component(
+            "web",
+            exporters.WebSettings,
+            "shopkit.exporters.web:WebExporter",
+            "A folder with a page that answers in the browser",
         ),
     ]
 

@@ -5,11 +5,16 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from shopkit.secrecy import without_secrets
+
 
 class ShopkitError(Exception):
-    """Base of every error that is a message to the user; the command line prints it without a traceback."""
+    """Base of every error that is a message to the user: printed without a traceback, and without passwords."""
 
     exit_code = 1
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(without_secrets(message))
 
 
 class ConfigError(ShopkitError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ from shopkit.tasks.base import Task
 from shopkit.training import fit as training
 from shopkit.training.scores import block_rows, model_scores
 from shopkit.training.settings import TrainerSettings
+from shopkit.training.warm_start import VOCABULARIES, WEIGHTS, Earlier, Vocabularies, save_weights, warm_start
 
 IN_MEMORY_BYTES = 2 << 30
 """Feature arrays up to this size are read into memory; larger ones stay in their files."""
@@ -74,6 +75,8 @@ class Features:
     description: list[dict[str, Any]]
     """`column, kind, extractor, <settings>, why`, a row for each."""
     folder: Path
+    vocabularies: Vocabularies
+    """Column → categories, in the order of their ids."""
     assets: Sequence[str] = ()
     """Files in the folder that stand beside the exported one."""
 
@@ -110,12 +113,14 @@ def fit_features(
     folder: Path,
     seed: int,
     leave_out_unread: bool = False,
+    earlier: Earlier | None = None,
 ) -> Features:
     """Fit the plan on the training part, and write graph and arrays of every part into the folder.
 
     Args:
         tags: the model's tags, which say what features it likes.
         leave_out_unread: leave out columns of which only what this model does not read is to be made.
+        earlier: a run whose vocabularies are added to.
     """
     folder.mkdir(parents=True, exist_ok=True)
     train = examples.rows("train")
@@ -123,7 +128,7 @@ def fit_features(
         examples.path, train, examples.target, examples.weight, examples.n_classes, seed, folder, examples.classes
     ) as context:
         resolved = resolve(plan, examples.schema, context, tags, registry, leave_out_unread)
-        fitted = fit(resolved, context)
+        fitted = fit(resolved, replace(context, vocabularies=earlier.vocabularies if earlier else {}))
     if (block := fitted.spec.unread(tags)) is not None:
         raise ConfigError(
             f"features: {block.extractor} makes {block.tensor} of the column '{block.column}', which this model does not read: "
@@ -149,6 +154,7 @@ def fit_features(
         "columns": fitted.description,
         "assets": sorted(fitted.assets),
     }
+    write_json(folder / VOCABULARIES, fitted.vocabularies)
     write_json(folder / "features.json", facts)
     return load_features(folder)
 
@@ -156,10 +162,9 @@ def fit_features(
 def load_features(folder: Path) -> Features:
     """What `fit_features` left."""
     facts = read_json(folder / "features.json")
-    graph = onnx.load(folder / "features.onnx")
-    return Features(
-        graph, FeatureSpec.from_json(facts["spec"]), Schema.from_json(facts["schema"]), facts["columns"], folder, facts["assets"]
-    )
+    graph = onnx.load(folder / "features.onnx", load_external_data=False)
+    spec, schema = FeatureSpec.from_json(facts["spec"]), Schema.from_json(facts["schema"])
+    return Features(graph, spec, schema, facts["columns"], folder, read_json(folder / VOCABULARIES), facts["assets"])
 
 
 @dataclass(frozen=True)
@@ -187,8 +192,13 @@ def fit_model(
     *,
     loggers: Sequence[Any] = (),
     progress: bool = False,
+    earlier: Earlier | None = None,
 ) -> FittedModel:
-    """Fit a chosen model, going on from what an interrupted fit left in the folder."""
+    """Fit a chosen model, going on from what an interrupted fit left in the folder.
+
+    Args:
+        earlier: a run whose weights training starts from.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     train, validation = features.arrays(examples, "train"), features.arrays(examples, "validation")
     if "estimator" in registry.get(choice.family, choice.name).tags:
@@ -198,15 +208,37 @@ def fit_model(
         return FittedModel(estimator, estimator.scores, estimator.to_onnx, result, size)
     torch.manual_seed(seed)
     model: Model = registry.build(choice, features.spec, task.n_outputs)
+    started = folder / "init_from.json"
+
+    def initialise(model: Model) -> None:
+        if earlier is not None:
+            write_json(started, warm_start(model, earlier, features.vocabularies))
+
     result = training.fit(
-        model, task, train, validation, trainer, loggers, folder=folder, seed=seed, resume=True, progress=progress
+        model,
+        task,
+        train,
+        validation,
+        trainer,
+        loggers,
+        folder=folder,
+        seed=seed,
+        resume=True,
+        progress=progress,
+        initialise=initialise,
     )
+    if started.is_file():
+        result = replace(result, facts={"init_from": read_json(started)})
+    if hasattr(choice.settings, "init_from"):
+        save_weights(folder / WEIGHTS, choice.name, model, features.vocabularies)
     size = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     return FittedModel(model, lambda tensors: model_scores(model, tensors), lambda: to_onnx(model, features.spec), result, size)
 
 
 def fit_decision(task: Task, model: FittedModel, validation: Arrays) -> None:
     """Fit the task's decision to a model's scores of the validation part, made and summed up in blocks."""
+    if not task.fits_decision:
+        return
 
     def summary(rows: slice, scores: np.ndarray) -> np.ndarray:
         target = torch.from_numpy(np.array(validation.target[rows]))

@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any
 from shopkit import provenance
 from shopkit.errors import ConfigError, DataError, RunError
 from shopkit.evaluation.settings import named_baseline
+from shopkit.pins import check_pins
 from shopkit.registry import Registry, load_registry
 from shopkit.runs import PARTIAL, Run, discard_temporaries, lock, write_json
 from shopkit.sources.base import Source, Tables
+from shopkit.sources.privacy import with_hashed_keys
 from shopkit.stages import Announce, Way
 
 if TYPE_CHECKING:
@@ -71,6 +73,7 @@ def execute(
         prepare: called with the run before its first stage, for a run that takes over stages of another.
     """
     registry = registry or load_registry()
+    check_pins(experiment.plugins)
     announce = announce or (lambda stage, line, seconds: None)
     if experiment.cv:
         raise ConfigError(
@@ -88,7 +91,7 @@ def open_tables(experiment: Experiment, registry: Registry, data: Any = None) ->
     """The tables of the experiment's source."""
     source: Source = registry.build(experiment.source, *([data] if data is not None else []))
     try:
-        return source.open()
+        return with_hashed_keys(source.open(), experiment.privacy)
     except OSError as error:
         raise DataError(f"source {experiment.source.name}: {error}") from error
 
@@ -140,7 +143,7 @@ def take_up(folder: Path, identity: str, announce: Announce) -> Path:
 
 def _plugins(registry: Registry, experiment: Experiment) -> list[str]:
     """The distributions, besides shopkit's own, whose components take part."""
-    choices = [experiment.source, experiment.view, experiment.model, experiment.task, experiment.exporter]
+    choices = [experiment.source, experiment.view, experiment.model, experiment.task, experiment.exporter, *experiment.exports]
     found = [registry.find(choice.family, choice.name).distribution for choice in choices]
     installed = {entry.component.name: entry.distribution for entry in registry.components("models")}
     baselines = [named_baseline(spec)[1] for spec in experiment.evaluation.baselines]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
 import re
 from collections.abc import Iterable, Mapping
@@ -13,6 +14,7 @@ from typing import Any
 
 from shopkit.errors import RunError
 from shopkit.runs import FORMAT_VERSION, PARTIAL, Run, file_hash, read_json, write_json
+from shopkit.secrecy import blotted
 
 LIBRARIES = (
     "duckdb",
@@ -36,6 +38,8 @@ SEALED = (
     "quarantine.parquet",
     "split.parquet",
     "features.onnx",
+    "vocabularies.json",
+    "weights.npz",
     "model.onnx",
     "predictions.parquet",
     "metrics.json",
@@ -45,7 +49,7 @@ IDENTITY = "identity.json"
 SWEEP = "_sweep"
 """What the folder of a sweep ends in."""
 _NAME = re.compile(r"[\w.-]+")
-_NOT_IDENTITY = ("resume", "logger", "name")
+_NOT_IDENTITY = ("resume", "logger", "name", "plugins")
 """Config keys that do not change what a run computes."""
 
 
@@ -63,9 +67,15 @@ def versions(distributions: Iterable[str]) -> dict[str, str]:
     return found
 
 
+def determinism(train: Mapping[str, Any]) -> dict[str, Any]:
+    """What else the last bits of a result hang on: the machine, and how training used it."""
+    machine = {"system": platform.system(), "machine": platform.machine(), "cpu_cores": os.cpu_count()}
+    return {**machine, **{key: train.get(key) for key in ("device", "threads", "deterministic")}}
+
+
 def identity(config: Mapping[str, Any], fingerprint: str, library_versions: Mapping[str, str]) -> str:
-    """Equal for runs that compute the same: hash of config, data and versions."""
-    kept = {key: value for key, value in config.items() if key not in _NOT_IDENTITY}
+    """Equal for runs that compute the same: hash of config (but no password in it), data and versions."""
+    kept = blotted({key: value for key, value in config.items() if key not in _NOT_IDENTITY})
     text = json.dumps([kept, fingerprint, dict(library_versions)], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -106,7 +116,8 @@ def _identity_of(path: Path) -> str | None:
 
 def seal(run: Run, facts: Mapping[str, Any]) -> None:
     """Write the manifest: the hash of every sealed file, and what the run was made from."""
-    files = {name: file_hash(run.path / name) for name in SEALED if (run.path / name).is_file()}
+    assets = (run.facts("features") or {}).get("assets", [])
+    files = {name: file_hash(run.path / name) for name in (*SEALED, *assets) if (run.path / name).is_file()}
     write_json(run.manifest_path, {"format_version": FORMAT_VERSION, "files": files, **facts})
 
 

@@ -24,19 +24,23 @@ from shopkit import hookspecs
 from shopkit.component import FAMILIES, GROUPS, Component
 from shopkit.errors import ConfigError, PluginError, nearest
 from shopkit.offered import Offered, collect
+from shopkit.pins import ENTRY_POINT_GROUP, check_pin
 from shopkit.settings import build
 
-ENTRY_POINT_GROUP = "shopkit"
 RESTRICT = "SHOPKIT_PLUGINS"
 BUILTINS = "shopkit.builtins"
 
-_RECOMMEND = "popular markov item_knn session_knn ease blend mf two_tower gru4rec sasrec"
+_RECOMMEND = "popular markov item_knn session_knn ease als mf two_tower gru4rec sasrec blend"
 FIRST_PARTY: dict[str, dict[str, str]] = {
     "models": {
         **dict.fromkeys(("gbdt", "hist_gbdt"), "shopkit-gbdt"),
         **dict.fromkeys(_RECOMMEND.split(), "shopkit-recommend"),
+        "cnn": "shopkit-vision",
     },
+    "sources": dict.fromkeys(("fashion_mnist", "image_folder"), "shopkit-vision"),
+    "features": {**dict.fromkeys(("image", "pixels"), "shopkit-vision"), "catalogue": "shopkit-recommend"},
     "views": dict.fromkeys(("interactions", "item_sequences", "session_prefixes"), "shopkit-recommend"),
+    "exporters": {"item_index": "shopkit-recommend"},
     "tasks": {"next_item": "shopkit-recommend"},
 }
 """Family → component → the first-party plugin that has it, for the hint given when it is not installed."""
@@ -217,13 +221,14 @@ def load_registry(plugins: str | None = None) -> Registry:
 
     Args:
         plugins: comma list of the distributions or entry points to load; None takes `$SHOPKIT_PLUGINS`, and loads all when
-            that is not set. Built-ins always load.
+            that is not set. Built-ins always load. `name@sha256:…` loads a distribution only if its files have this hash; see
+            `shopkit.pins`.
 
     A plugin that cannot be used is one of `failures`, and all others work: it does not import, breaks a rule, misspells a hook,
     takes a name that is taken, or was built for another version of the hooks.
 
     Raises:
-        PluginError: a name in `plugins` that is not installed.
+        PluginError: a name in `plugins` that is not installed, or whose files are not those that were pinned.
     """
     if plugins is None:
         plugins = os.environ.get(RESTRICT)
@@ -239,7 +244,11 @@ def _selected(entries: Iterable[importlib.metadata.EntryPoint], plugins: str | N
     ordered = sorted(unique.values(), key=lambda entry: entry.name)
     if plugins is None:
         return ordered
-    wanted = [name.strip() for name in plugins.split(",") if name.strip()]
+    wanted = []
+    for name, _, pin in (item.strip().partition("@") for item in plugins.split(",") if item.strip()):
+        if pin:
+            check_pin(name, pin, f"{RESTRICT}: {name}")
+        wanted.append(name)
     names = {name for entry in ordered for name in (entry.name, _origin(entry).distribution)}
     for name in wanted:
         if name not in names:

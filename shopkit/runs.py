@@ -55,6 +55,22 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """The same for a whole folder: an empty one to fill, which takes the place of `path` when the block ends well."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        shutil.rmtree(path, ignore_errors=True)
+        temporary.replace(path)
+    except OSError as error:
+        raise RunError(f"Cannot write {path}: {error.strerror or error}. Free some space or choose another folder.") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
 def lock(folder: Path) -> Iterator[bool]:
     """Whether this process alone works in the folder while the block runs. A killed process lets go of it by itself."""
     try:
@@ -221,4 +237,10 @@ class Run:
         if not run.is_complete:
             what = "was not finished; start it again with resume=true" if folder.name.endswith(PARTIAL) else f"has no {MANIFEST}"
             raise RunError(f"{folder} is not a complete run: it {what}.")
+        version = run.manifest.get("format_version", FORMAT_VERSION)
+        if not isinstance(version, int) or version > FORMAT_VERSION:
+            raise RunError(
+                f"{folder} is a run of format {version}, this shopkit reads up to format {FORMAT_VERSION}. "
+                "Install a newer shopkit: pip install -U shopkit."
+            )
         return run

@@ -5,7 +5,6 @@ Stages hand over through the folder, so a resumed run goes the same way as one t
 
 from __future__ import annotations
 
-import re
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +22,7 @@ from shopkit import provenance
 from shopkit.drift import METADATA, training_statistics
 from shopkit.errors import DataError, RunError
 from shopkit.evaluation.cases import explained_cases
+from shopkit.evaluation.earlier import EARLIER, unlike
 from shopkit.evaluation.evaluate import evaluate
 from shopkit.evaluation.latency import measure_latency
 from shopkit.evaluation.part import Part
@@ -39,6 +39,7 @@ from shopkit.fitting import (
     load_features,
     part_outputs,
 )
+from shopkit.models.base import Arrays
 from shopkit.raw import Raw, group_codes, read_columns, readable, time_ranges
 from shopkit.registry import Choice, Registry
 from shopkit.report import render
@@ -46,11 +47,13 @@ from shopkit.runs import Run, replacing, write_json
 from shopkit.runtime import Predictor
 from shopkit.runtime.images import of_one_size
 from shopkit.schema import PARTS, Column, Role, Schema
+from shopkit.secrecy import blotted
 from shopkit.sources.base import Tables
 from shopkit.split import Rows, Split, assign
 from shopkit.tasks.base import Task
 from shopkit.training.fit import HISTORY
 from shopkit.training.loggers import build_loggers
+from shopkit.training.warm_start import VOCABULARIES, WEIGHTS, Earlier
 from shopkit.views.base import View
 from shopkit.views.materialise import QUARANTINE, materialise
 
@@ -63,7 +66,6 @@ Announce = Callable[[str, str, float], None]
 STAGES = ("examples", "split", "features", "train", "export", "evaluate")
 _OF_THE_DISK = (duckdb.IOException, duckdb.TransactionException, duckdb.OutOfMemoryException, duckdb.InvalidInputException)
 """DuckDB's errors of files that are gone, damaged, or cannot grow."""
-_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 
 
 class Way:
@@ -107,6 +109,7 @@ class Way:
                 "seed": self.experiment.seed,
                 "versions": dict(self.versions),
                 "fingerprint": self.tables.fingerprint,
+                "determinism": provenance.determinism(self._facts("train")),
             },
         )
         self._stage("report")
@@ -140,9 +143,9 @@ class Way:
     def _write_config(self) -> None:
         from omegaconf import OmegaConf
 
-        text = OmegaConf.to_yaml(OmegaConf.create(dict(self.experiment.raw)))
+        text = OmegaConf.to_yaml(OmegaConf.create(blotted(self.experiment.raw)))
         with replacing(self.run.config_path) as temporary:
-            temporary.write_text(_CREDENTIALS.sub("***@", text), encoding="utf-8")
+            temporary.write_text(text, encoding="utf-8")
 
     # -- what earlier stages left -------------------------------------------------------------------------------
 
@@ -195,6 +198,12 @@ class Way:
         return load_features(self.run.work / "features")
 
     @cached_property
+    def earlier(self) -> Earlier | None:
+        """The run whose weights the model starts from, if one is named."""
+        path = getattr(self.experiment.model.settings, "init_from", "")
+        return Earlier.open(path, self.experiment.model.name) if path else None
+
+    @cached_property
     def model(self) -> FittedModel:
         return self._fit_model(self.experiment.model, self.features, self.task, self.run.work / "model", main=True)
 
@@ -211,6 +220,7 @@ class Way:
             self.experiment.seed,
             loggers=[*trackers, *self.loggers] if main else [],
             progress=main,
+            earlier=self.earlier if main else None,
         )
 
     def _read(self, names: Sequence[str], part: str | None = None) -> Raw:
@@ -281,9 +291,9 @@ class Way:
 
     def _features(self) -> tuple[str, dict[str, Any]]:
         tags = self.registry.get("models", self.experiment.model.name).tags
-        features = self._fit_features(tags, self.run.work / "features")
+        features = self._fit_features(tags, self.run.work / "features", earlier=self.earlier)
         shutil.copyfile(features.folder / "features.onnx", self.run.features_path)
-        for name in features.assets:
+        for name in (VOCABULARIES, *features.assets):
             shutil.copyfile(features.folder / name, self.run.path / name)
         facts = {
             "schema": features.schema.to_json(),
@@ -295,13 +305,17 @@ class Way:
         }
         return f"{len(features.schema.of_role('feature'))} columns → {features.spec}", facts
 
-    def _fit_features(self, tags: frozenset[str], folder: Path, leave_out_unread: bool = False) -> Features:
+    def _fit_features(
+        self, tags: frozenset[str], folder: Path, leave_out_unread: bool = False, earlier: Earlier | None = None
+    ) -> Features:
         plan, seed = self.experiment.features, self.experiment.seed
-        return fit_features(plan, tags, self.split, self.registry, folder, seed, leave_out_unread)
+        return fit_features(plan, tags, self.split, self.registry, folder, seed, leave_out_unread, earlier)
 
     def _train(self) -> tuple[str, dict[str, Any]]:
         model = self.model
         result = model.result
+        if (weights := self.run.work / "model" / WEIGHTS).is_file():
+            shutil.copyfile(weights, self.run.path / WEIGHTS)
         if result.history:
             shutil.copyfile(self.run.work / "model" / HISTORY, self.run.path / HISTORY)
         facts = {
@@ -310,15 +324,20 @@ class Way:
             "best_epoch": result.best_epoch,
             "seconds": round(result.seconds, 3),
             "n_parameters": model.n_parameters,
+            "device": result.device,
+            "threads": result.threads,
+            "deterministic": result.deterministic,
             "monitor": {"name": self.task.monitor.name, "mode": self.task.monitor.mode},
             **result.facts,
         }
+        started = f", started from {result.facts['init_from']['run']}" if "init_from" in result.facts else ""
         how = f"best of {len(result.history)} epochs: {result.best_epoch + 1}" if result.history else "fitted"
-        return f"{self.experiment.model.name} with {model.n_parameters:,} parameters, {how}", facts
+        return f"{self.experiment.model.name} with {model.n_parameters:,} parameters{started}, {how}", facts
 
     def _export(self) -> tuple[str, dict[str, Any]]:
         features, model, task = self.features, self.model, self.task
-        fit_decision(task, model, features.arrays(self.split, "validation"))
+        validation = features.arrays(self.split, "validation")
+        fit_decision(task, model, validation)
         inputs = features.schema.of_role("feature")
         transform = features.transformer()
         fitted = Fitted(
@@ -337,21 +356,40 @@ class Way:
                 "versions": dict(self.versions),
                 METADATA: training_statistics(Schema(inputs), lambda name: self._read([name], "train")[name]),
             },
+            quality=lambda outputs: self._quality(outputs, validation),
         )
         exporter: Exporter = self.registry.build(self.experiment.exporter)
         exported = exporter.export(fitted, self.run.path)
         predictor = Predictor(exported.path)
+        more = {choice.name: self._export_also(choice, fitted) for choice in self.experiment.exports}
         facts: dict[str, Any] = {
             "checks": dict(exported.checks),
             "size_bytes": exported.path.stat().st_size,
             "inputs": predictor.inputs.to_json(),
             "outputs": list(predictor.description.outputs),
             "task": task.state,
+            "exports": more,
         }
         return (
             f"model.onnx, {facts['size_bytes'] / 1024:,.0f} KiB, equal to the model within {max(exported.checks.values()):.1e}",
             facts,
         )
+
+    def _export_also(self, choice: Choice, fitted: Fitted) -> dict[str, Any]:
+        exporter: Exporter = self.registry.build(choice)
+        folder = self.run.path / "exports"
+        folder.mkdir(exist_ok=True)
+        exported = exporter.export(fitted, folder)
+        files = [exported.path, *exported.path.rglob("*")]
+        size = sum(path.stat().st_size for path in files if path.is_file())
+        place = exported.path.relative_to(self.run.path).as_posix()
+        return {"path": place, "checks": dict(exported.checks), "size_bytes": size, **exported.facts}
+
+    def _quality(self, outputs: Mapping[str, np.ndarray], validation: Arrays) -> dict[str, float]:
+        """The task's metrics of outputs for the first validation rows."""
+        rows = slice(0, len(next(iter(outputs.values()))))
+        groups, weight = (None if values is None else values[rows] for values in (validation.groups, validation.weight))
+        return self.task.grouped_by(groups).metrics(dict(outputs), validation.target[rows], weight)
 
     def _evaluate(self) -> tuple[str, dict[str, Any]]:
         predictor = Predictor(self.run.model_path)
@@ -362,6 +400,8 @@ class Way:
         baselines, skipped = self._baselines()
         settings = self.experiment.evaluation
         metrics = evaluate(self.task, parts, settings=settings, predict=predict, baselines=baselines, seed=self.experiment.seed)
+        if metrics["protocol"]:
+            metrics["protocol"] = f"split {self.experiment.split.name}; {metrics['protocol']}"
         target = self._column("target", "test")
         keys = {column.name: readable(test.keys[column.name], column) for column in self.keys}
         answers = {name: pa.array(values) for name, values in predictor.table(test.outputs).items()}
@@ -401,6 +441,12 @@ class Way:
     def _baselines(self) -> tuple[dict[str, dict[str, np.ndarray]], list[str]]:
         """Outputs of other models on the same test rows, each with the features it likes and its own calibration."""
         found, skipped = {}, []
+        if self.earlier is not None:
+            before = Predictor(self.earlier.run.model_path)
+            if why := unlike(before, Predictor(self.run.model_path), self.schema):
+                skipped.append(f"the earlier run {why}")
+            else:
+                found[EARLIER] = before.answer(self._read(before.inputs.names, "test"))
         installed = {entry.component.name for entry in self.registry.components("models")}
         for spec in self.experiment.evaluation.baselines:
             name, component, changed = named_baseline(spec)

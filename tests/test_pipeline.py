@@ -36,6 +36,8 @@ def test_a_run_leaves_what_it_promises(run: Run) -> None:
         "examples.parquet",
         "split.parquet",
         "features.onnx",
+        "vocabularies.json",
+        "weights.npz",
         "model.onnx",
         "predictions.parquet",
         "metrics.json",
@@ -184,7 +186,7 @@ def start(folder: Path, *overrides: str) -> subprocess.Popen[str]:
 
 def stop_in_training(process: subprocess.Popen[str], folder: Path, how: signal.Signals) -> None:
     """Send the signal once a few epochs have left a checkpoint."""
-    checkpoint = folder / "work" / "model" / "checkpoint.pt"
+    checkpoint = folder / "work" / "model" / "checkpoint.npz"
     deadline = time.monotonic() + 120
     while not checkpoint.exists():
         assert process.poll() is None, process.communicate()

@@ -65,3 +65,9 @@ def test_a_taken_name_gets_a_number(tmp_path: Path) -> None:
     (tmp_path / "now").mkdir()
     (tmp_path / "now-2").mkdir()
     assert provenance.final_path(partial) == tmp_path / "now-3"
+
+
+def test_a_run_of_a_newer_format_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    write_json(tmp_path / "manifest.json", {"format_version": 99, "files": {}})
+    with pytest.raises(RunError, match=r"is a run of format 99, this shopkit reads up to format 1\. Install a newer shopkit"):
+        Run.open(tmp_path)

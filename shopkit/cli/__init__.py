@@ -14,6 +14,9 @@ VERBS: dict[str, str] = {
     "predict": "Score a CSV or Parquet file of any size with an exported file",
     "report": "Write the report of a run again",
     "compare": "Set runs side by side: metrics with intervals, and what differs",
+    "reproduce": "Run a run again from its folder, and say what differs",
+    "clean": "List old runs, and remove them by rule; never the newest or a pinned one",
+    "pin": "Keep a run from being removed",
     "init": "Look at a table of your own, and write the experiment file for it",
     "new": "Make the package of a plugin: shopkit new plugin NAME --family models",
     "plugins": "Show the plugins that are installed, check one, say what is wrong: list, check, doctor",
@@ -49,6 +52,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader of a pipe has gone (`shopkit list | head`); closing stderr keeps Python from complaining at exit.
         sys.stderr.close()
         return 0
+    except Exception:
+        # What nobody foresaw is shown whole, for the report of a bug; a driver's message may hold the URL it was given.
+        import traceback
+
+        from shopkit.secrecy import without_secrets
+
+        print(without_secrets(traceback.format_exc()), end="", file=sys.stderr)
+        return 1
 
 
 def _dispatch(given: Sequence[str]) -> int:

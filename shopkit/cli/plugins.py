@@ -12,7 +12,8 @@ from shopkit.cli.console import Parser, print_table
 from shopkit.cli.list import print_failures
 from shopkit.component import FAMILIES
 from shopkit.errors import ConfigError, PluginError, nearest
-from shopkit.registry import ENTRY_POINT_GROUP, Failure, Origin, Registry, load_registry
+from shopkit.pins import ENTRY_POINT_GROUP, plugin_hash
+from shopkit.registry import Failure, Origin, Registry, load_registry
 
 if TYPE_CHECKING:
     from shopkit.testing import Result
@@ -22,7 +23,7 @@ LIFE_CYCLE = ("shopkit_run_started", "shopkit_run_finished")
 _DESCRIPTION = """\
 Show the plugins that are installed, check one, say what is wrong.
 
-  shopkit plugins list            every plugin: package, version, what it offers, why it failed
+  shopkit plugins list [--hashes] every plugin: package, version, what it offers, why it failed
   shopkit plugins check NAME      the conformance suite on one plugin; exit code 1 if it breaks a law
   shopkit plugins doctor [NAME]   what is wrong with any of them: tracebacks, targets that do not import, missing packages
 """
@@ -32,7 +33,10 @@ def main(arguments: Sequence[str]) -> int:
     parser = Parser("plugins", _DESCRIPTION)
     parser.add_argument("action", nargs="?", default="list", metavar="list|check|doctor", help="list if not given")
     parser.add_argument("name", nargs="?", metavar="NAME", help="a package such as shopkit-gbdt, or its entry point")
+    parser.add_argument("--hashes", action="store_true", help="list: show the hash of each, to pin it in a configuration")
     parsed = parser.parse(arguments)
+    if parsed.hashes:
+        return _hashes(load_registry(), parsed.name)
     actions = {"list": _list, "check": _check, "doctor": _doctor}
     if parsed.action not in actions:
         raise ConfigError(
@@ -50,6 +54,17 @@ def _list(registry: Registry, name: str | None) -> int:
     rows += [(failure.plugin, failure.distribution, failure.version, "nothing: it failed to load") for failure in failures]
     print_table(("Plugin", "Package", "Version", "Offers"), rows)
     print_failures(registry)
+    return 0
+
+
+def _hashes(registry: Registry, name: str | None) -> int:
+    """The lines that pin every plugin, ready for a configuration."""
+    origins, failures = _named(registry, name)
+    names = {origin.distribution for origin in origins} | {failure.distribution for failure in failures}
+    found = sorted(names - {"shopkit", "unknown"})
+    print("plugins:" if found else "plugins: {}")
+    for distribution in found:
+        print(f"  {distribution}: {plugin_hash(importlib.metadata.distribution(distribution))}")
     return 0
 
 

@@ -7,8 +7,9 @@ import gc
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,8 @@ from shopkit.config.folders import summary
 from shopkit.config.screen import component_groups
 from shopkit.errors import ConfigError, RunError, ShopkitError, nearest
 from shopkit.registry import load_registry
+from shopkit.runs import replacing
+from shopkit.secrecy import blotted, without_secrets
 
 if TYPE_CHECKING:
     from shopkit.crossvalidation import CrossValidation
@@ -94,7 +97,13 @@ def _main(composer: Composer, arguments: Sequence[str]) -> int:
     elif not parsed.info and not parsed.hydra_help:
         composer.compose(parsed.overrides)
     flags = [argument for argument in arguments if argument not in parsed.overrides]
-    return _hydra(composer, [*_without_folders(flags), *(override.rewritten for override in overrides)])
+    given = [*_without_folders(flags), *(override.rewritten for override in overrides)]
+    if not parsed.cfg and not parsed.info:
+        return _hydra(composer, given)
+    with redirect_stdout(StringIO()) as shown:
+        code = _hydra(composer, given)
+    print(without_secrets(shown.getvalue()), end="")
+    return code
 
 
 def _search(composer: Composer, parsed: argparse.Namespace) -> int:
@@ -175,13 +184,14 @@ def _run(config: Any, composer: Composer) -> None:
     from hydra.core.hydra_config import HydraConfig
 
     node = HydraConfig.get()
+    _blot_notes(Path(node.runtime.output_dir) / str(node.output_subdir), Path(node.sweep.dir))
     experiment = from_hydra(config, list(node.overrides.task), composer)
 
     from shopkit.pipeline import execute
 
     gc.enable()
     if _is_sweep():
-        print(f"Run {node.job.num}: {' '.join(node.overrides.task).replace('++', '')}")
+        print(f"Run {node.job.num}: {' '.join(blotted(list(node.overrides.task))).replace('++', '')}")
     folder = Path(node.runtime.output_dir)
     if experiment.cv:
         from shopkit.crossvalidation import execute_folds
@@ -192,6 +202,17 @@ def _run(config: Any, composer: Composer) -> None:
     if _is_sweep():
         sweep.note(run=str(run.path.absolute()))
     _show(run)
+
+
+def _blot_notes(*folders: Path) -> None:
+    """Take passwords out of what Hydra itself wrote down: the overrides as typed, and the configuration as composed."""
+    from omegaconf import OmegaConf
+
+    for path in (path for folder in folders for path in folder.glob("*.yaml")):
+        data = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+        if (clean := blotted(data)) != data:
+            with replacing(path) as temporary:
+                temporary.write_text(OmegaConf.to_yaml(OmegaConf.create(clean)), encoding="utf-8")
 
 
 def _is_sweep() -> bool:

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from shopkit.config.bridge import composing
+from shopkit.config.code import NO_TARGET, refuse_code, refuse_modules
 from shopkit.config.experiment import FIELDS, SECTIONS, Choice, Experiment, General
 from shopkit.config.folders import Folders, find_folders
 from shopkit.config.light import compose_light
-from shopkit.config.overrides import Override, expand, refuse_targets, rewrite, typed_as
+from shopkit.config.overrides import Override, expand, rewrite, typed_as
 from shopkit.config.places import Place, Places
 from shopkit.config.screen import component_groups, screen, unknown_key, unknown_option
 from shopkit.errors import ConfigError, nearest
@@ -68,9 +69,10 @@ class Composer:
             ConfigError: something that is not an override, or would reach code by its `_target_`.
         """
         given = [*typed]
+        refuse_modules(given, self.folders.file(self.config_name))
         for text in given:
             if "_target_" in text:
-                raise ConfigError(f"command line: {text}: {_NO_TARGET}")
+                raise ConfigError(f"command line: {text}: {NO_TARGET}")
         return rewrite(given, {*self.groups, *SECTIONS, "experiment"}, self.folders.groups)
 
     def screen(self, typed: Sequence[str]) -> None:
@@ -91,6 +93,22 @@ class Composer:
         overrides = self.rewritten(typed)
         return self._composed(overrides, [override.rewritten for override in overrides])
 
+    def recompose(self, file: Path, typed: Sequence[str] = ()) -> Experiment:
+        """The experiment of a whole configuration, as a run has it in `config.yaml`, with overrides of values.
+
+        Raises:
+            ConfigError: as `compose` does.
+        """
+        import yaml  # type: ignore[import-untyped]
+        from omegaconf import OmegaConf
+
+        overrides = self.rewritten(typed)
+        with self._in_our_words(overrides):
+            config = OmegaConf.load(file)
+            for override in overrides:
+                OmegaConf.update(config, override.key, yaml.safe_load(override.rewritten.partition("=")[2]))
+        return self.check(config, overrides)
+
     def compose_sweep(self, typed: Sequence[str]) -> None:
         """Check every value of a sweep before its first job starts; raises `ConfigError`."""
         overrides = self.rewritten(typed)
@@ -104,9 +122,6 @@ class Composer:
 
         with composing(self.registry, self.folders), self._in_our_words(overrides):
             config = hydra_compose(self.config_name, texts, return_hydra_config=True)
-            callbacks = _plain_data(config.hydra.callbacks, resolve=False)
-        if path := refuse_targets(callbacks, "hydra.callbacks"):
-            raise ConfigError(f"{path}: {_NO_TARGET}")
         return self.check(config, overrides)
 
     # -- the check ----------------------------------------------------------------------------------------------
@@ -120,7 +135,13 @@ class Composer:
         Raises:
             ConfigError: the first thing that does not fit, with the place where it was set.
         """
+        from omegaconf import OmegaConf
+
         places = Places(overrides, self.folders, lambda: self._sources(overrides))
+        # Nothing is resolved before it was looked at.
+        if found := refuse_code(OmegaConf.to_container(config, resolve=False)):
+            path, why = found
+            raise ConfigError(_placed(places.of(path), f"{path}: {why}"))
         return self._placed_check(lambda: _plain_data(config, without="hydra"), places)
 
     def _placed_check(self, data: Callable[[], dict[str, Any]], places: Places) -> Experiment:
@@ -132,8 +153,8 @@ class Composer:
             raise ConfigError(_placed(place, error.problem if named else str(error))) from None
 
     def _checked(self, data: dict[str, Any], places: Places) -> Experiment:
-        if path := refuse_targets(data):
-            raise SettingError(path, _NO_TARGET)
+        if found := refuse_code(data):
+            raise SettingError(*found)
         for key in data:
             if key not in FIELDS:
                 raise SettingError(key, unknown_key(key))
@@ -141,12 +162,17 @@ class Composer:
         chosen = {group: self._choice(group, data.get(group), places) for group in self.groups}
         sections = {group: _section(group, data.get(group, {})) for group in SECTIONS}
         self._check_plan(sections["features"])
+        exports = tuple(self.registry.choice("exporters", spec, f"exports[{i}]") for i, spec in enumerate(top.exports))
+        names = [choice.name for choice in exports]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise SettingError("exports", f"names {twice[0]} twice; each has one folder.")
         raw = {
             **plain(top),
+            "exports": [{"name": choice.name, **plain(choice.settings)} for choice in exports],
             **{group: {"name": choice.name, **plain(choice.settings)} for group, choice in chosen.items()},
             **{group: plain(settings) for group, settings in sections.items()},
         }
-        return Experiment(**{**vars(top), **chosen, **sections}, raw=raw)
+        return Experiment(**{**vars(top), "exports": exports, **chosen, **sections}, raw=raw)
 
     def _choice(self, group: str, section: Any, places: Places) -> Choice:
         family = self.groups[group]
@@ -204,7 +230,7 @@ class Composer:
 
     @contextmanager
     def _in_our_words(self, overrides: list[Override]) -> Iterator[None]:
-        import yaml  # type: ignore[import-untyped]
+        import yaml
         from hydra.errors import HydraException, MissingConfigException, OverrideParseException
         from omegaconf.errors import OmegaConfBaseException
 
@@ -227,9 +253,6 @@ class Composer:
             return ConfigError(_placed(place, unknown_option(group, option, self.registry, self.folders)))
         shown = ", ".join(error.options)
         return ConfigError(_placed(place, f"There is no {group} '{option}'.{nearest(option, error.options)} There are: {shown}."))
-
-
-_NO_TARGET = "`_target_` is refused: a configuration chooses among installed components (`shopkit list`), never code."
 
 
 def _section(group: str, value: Any) -> Any:

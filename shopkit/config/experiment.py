@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from shopkit.contract.settings import ContractSettings
@@ -12,6 +12,7 @@ from shopkit.errors import ConfigError
 from shopkit.evaluation.settings import EvaluationSettings
 from shopkit.features.settings import FeaturePlan
 from shopkit.registry import Choice
+from shopkit.sources.settings import PrivacySettings
 from shopkit.training.settings import LoggerSettings, TrainerSettings
 
 __all__ = ["FIELDS", "SECTIONS", "Choice", "Experiment", "General"]
@@ -22,6 +23,7 @@ SECTIONS: dict[str, tuple[str, type]] = {
     "trainer": ("default", TrainerSettings),
     "logger": ("default", LoggerSettings),
     "evaluation": ("default", EvaluationSettings),
+    "privacy": ("default", PrivacySettings),
 }
 """Config group of plain settings → the option made from the dataclass's defaults, and the dataclass."""
 
@@ -36,8 +38,13 @@ class General:
     """Seed of every random choice."""
     resume: bool = False
     """Go on with the unfinished run of the same configuration and data, if there is one."""
+    exports: list[Any] = field(default_factory=list)
+    """More exporters of the same run, each by its name or as `{name: …, <settings>}`; their files stand in `exports/`."""
     cv: int = 0
     """Folds of a cross-validation, made as `split` says: by rows, by groups, or forward in time. 0 makes one run."""
+    plugins: dict[str, str] = field(default_factory=dict)
+    """Package of a plugin → `sha256:…` of its files, as `shopkit plugins list --hashes` shows it. One that was changed since
+    is not run."""
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[\w][\w.-]*", self.name):
@@ -56,6 +63,7 @@ class Experiment:
     seed: int
     resume: bool
     cv: int
+    plugins: dict[str, str]
     source: Choice
     view: Choice
     contract: ContractSettings
@@ -64,12 +72,14 @@ class Experiment:
     model: Choice
     task: Choice
     exporter: Choice
+    exports: tuple[Choice, ...]
     trainer: TrainerSettings
     logger: LoggerSettings
     evaluation: EvaluationSettings
+    privacy: PrivacySettings
     raw: Mapping[str, Any]
     """The same as plain data, as it is written into the run."""
 
 
-FIELDS = [field.name for field in fields(Experiment) if field.name != "raw"]
+FIELDS = [each.name for each in fields(Experiment) if each.name != "raw"]
 """The keys at the top of a configuration, in order."""

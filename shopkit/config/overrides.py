@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from shopkit.errors import ConfigError
+from shopkit.secrecy import blotted
 
 _OVERRIDE = re.compile(r"(?P<sign>\+\+|\+|~)?(?P<key>[^=+~\s][^=\s]*)(?P<value>=.*)?", re.DOTALL)
 
@@ -77,7 +77,7 @@ def _rewrite(text: str, groups: Collection[str], further_groups: Collection[str]
         rewritten = f"+{key}{value}"
     else:
         rewritten = f"++{key}{value}"
-    return Override(text, sign, key, value.removeprefix("="), rewritten)
+    return Override(blotted(text), sign, key, value.removeprefix("="), rewritten)
 
 
 def _partial(value: str) -> str:
@@ -119,18 +119,3 @@ def expand(overrides: list[Override]) -> list[list[str]]:
         after = [value[0] for value in options[index + 1 :] if value]
         runs += [[*before, value, *after] for value in values[1:]]
     return runs
-
-
-def refuse_targets(data: Any, path: str = "") -> str | None:
-    """The path of the first `_target_` in plain data, or None. A config chooses among installed components, never code."""
-    if isinstance(data, Mapping):
-        for key, value in data.items():
-            inner = f"{path}.{key}" if path else str(key)
-            found = inner if key == "_target_" else refuse_targets(value, inner)
-            if found:
-                return found
-    if isinstance(data, (list, tuple)):
-        for index, value in enumerate(data):
-            if found := refuse_targets(value, f"{path}[{index}]"):
-                return found
-    return None

@@ -79,7 +79,7 @@ def explained_cases(
     chosen = test.take(rows)
     arrays = transform(chosen.columns)
     found = explain(arrays, blank(arrays, spec), direction(labels, task.n_outputs))
-    if found is None:
+    if found is None or not found.places:
         return None
     looks = look(arrays)
     analyzers = _analyzers(spec, features.description)

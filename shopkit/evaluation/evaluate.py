@@ -31,6 +31,11 @@ gives that apart. Keys that depend on the task are marked; a key whose inputs ar
           "difference": {"auroc": {"value": 0.412, "low": 0.401, "high": 0.422, "verdict": "better"}, ...},
         },                                    # model minus baseline, paired on the same resamples;
       },                                      # verdict of the model: "better" | "worse" | "equal" (interval holds 0), or None
+      "protocol": "",                         # how it was measured, where there is more than one way; else ""
+      "primary": "auroc",                     # the metric that training watched, or None where the file is not measured by it
+      "details": [                            # what only the task knows to show, of the test part
+        {"title": "...", "reading": "...", "columns": ["k", "coverage"], "rows": [[1, 0.2], ...], "curve": True},
+      ],
       "curves": {                             # of the test part; every curve at most 500 points
         # binary
         "roc": {"false_positive_rate": [0.0, ...], "true_positive_rate": [0.0, ...], "area": 0.912},
@@ -76,6 +81,7 @@ gives that apart. Keys that depend on the task are marked; a key whose inputs ar
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from statistics import NormalDist
 from typing import Any
 
@@ -89,7 +95,7 @@ from shopkit.evaluation.importance import permutation_importance
 from shopkit.evaluation.part import Outputs, Part, Predict
 from shopkit.evaluation.segments import measured, segment_metrics
 from shopkit.evaluation.settings import EvaluationSettings
-from shopkit.tasks.base import Metric, Task
+from shopkit.tasks.base import Detail, Metric, Task
 
 
 def evaluate(
@@ -136,12 +142,19 @@ def evaluate(
         "about": {name: _about(task, name) for name in metrics["test"]},
         "metrics": metrics,
         "baselines": compared,
+        "protocol": task.protocol(test.columns, test.outputs),
+        "primary": task.monitor.name if task.monitor.name in metrics["test"] else None,
+        "details": [_plain(detail) for detail in task.details(test.columns, test.outputs, test.target)],
         "curves": _curves(task, kind, test, settings, seed),
         "segments": segment_metrics(task, test, settings, seed, order),
         "importance": importance,
         "drift": drift(parts["train"].raw, test.raw) if "train" in parts else [],
         "audit": audit(parts, settings, n_classes=len(task.state.get("classes", ())), seed=seed) if "train" in parts else [],
     }
+
+
+def _plain(detail: Detail) -> dict[str, Any]:
+    return {**asdict(detail), "columns": list(detail.columns), "rows": [list(row) for row in detail.rows]}
 
 
 def kind_of(task: Task) -> str:

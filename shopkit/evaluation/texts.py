@@ -41,7 +41,7 @@ def mark_terms(text: str, terms: Sequence[tuple[str, float]], whole_words: bool)
     plain, origin = _plain(text)
     by_character, rest = np.zeros(len(text)), 0.0
     for term, value in terms:
-        found = list(_pattern(term, whole_words).finditer(plain)) if term else []
+        found = [match for match in _pattern(term, whole_words).finditer(plain) if match.group()]
         if not found:
             rest += value
         for match in found:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import ndonnx as ndx
 import numpy as np
 import onnx
 
@@ -36,6 +37,8 @@ class Fitted:
     """Raw rows of the validation part, for the parity gate."""
     metadata: Mapping[str, Any]
     """Plain data to store: experiment, versions, fingerprint, currency, …"""
+    quality: Callable[[Mapping[str, np.ndarray]], dict[str, float]] | None = None
+    """Named outputs for the first held-out rows, however many → the task's metrics; None if the target is not known."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,13 @@ class Exported:
     path: Path
     checks: Mapping[str, float]
     """Check → largest absolute difference found."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """What else the report may say of it, plain data."""
+
+
+def decided(task: Task, scores: np.ndarray) -> dict[str, np.ndarray]:
+    """The named outputs for scores (N, n_outputs), by the task's own piece of graph."""
+    return {name: array.unwrap_numpy() for name, array in task.decide(ndx.asarray(scores.astype(np.float32))).items()}
 
 
 class Exporter(ABC):

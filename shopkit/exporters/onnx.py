@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import ndonnx as ndx
 import numpy as np
 
 from shopkit.errors import ExportError
-from shopkit.exporters.base import Exported, Exporter, Fitted, Raw
+from shopkit.exporters.base import Exported, Exporter, Fitted, Raw, decided
 from shopkit.exporters.graph import compose
 from shopkit.exporters.settings import OnnxSettings
 from shopkit.runs import replacing
@@ -58,7 +57,7 @@ class OnnxExporter(Exporter):
         return {"one row": singles, **checks}
 
     def _compare(self, situation: str, task: Task, got: dict[str, np.ndarray], scores: np.ndarray) -> float:
-        expected = _decide(task, scores)
+        expected = decided(task, scores)
         margin = np.float32(self.settings.absolute_tolerance) + np.float32(self.settings.relative_tolerance) * np.abs(scores)
         certain = task.certain(scores, margin)
         largest = 0.0
@@ -84,10 +83,6 @@ class OnnxExporter(Exporter):
                     f"Row {row}: the file says {answer[row]!r}, the model {truth[row]!r}. The file was not kept."
                 )
         return largest
-
-
-def _decide(task: Task, scores: np.ndarray) -> dict[str, np.ndarray]:
-    return {name: array.unwrap_numpy() for name, array in task.decide(ndx.asarray(scores.astype(np.float32))).items()}
 
 
 def _rows(raw: Raw, rows: slice) -> dict[str, np.ndarray]:

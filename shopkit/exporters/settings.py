@@ -24,3 +24,89 @@ class OnnxSettings:
                 raise ConfigError(f"exporter.{name} must lie between 0 and 0.1, got {getattr(self, name)}.")
         if self.check_rows < 1:
             raise ConfigError(f"exporter.check_rows must be at least 1, got {self.check_rows}.")
+
+
+@dataclass(frozen=True)
+class Int8Settings:
+    """The model in 8-bit integers, for CPUs: smaller, and faster where matrix products take the time (BERT)."""
+
+    mode: str = "dynamic"
+    """`dynamic` measures activations as it goes; `static` fixes their range on validation rows, which suits convolutions."""
+    per_channel: bool = True
+    """A scale for each output channel of a weight instead of one for all."""
+    calibration_rows: int = 512
+    """Held-out rows that `static` looks at."""
+    check_rows: int = 2048
+    """Held-out rows that differences and quality are measured on."""
+    max_loss: float = 0.005
+    """Most that a metric may lose; of losses and errors, relative to themselves. Above it the file is refused."""
+
+    def __post_init__(self) -> None:
+        if self.mode not in ("dynamic", "static"):
+            raise ConfigError(f"exporter.mode is '{self.mode}'; it must be dynamic or static.")
+        _require_rows(self, "calibration_rows", "check_rows")
+        _require_loss(self.max_loss)
+
+
+@dataclass(frozen=True)
+class Fp16Settings:
+    """The model in 16-bit floats, for GPUs."""
+
+    check_rows: int = 2048
+    """Held-out rows that differences and quality are measured on."""
+    max_loss: float = 0.002
+    """Most that a metric may lose; of losses and errors, relative to themselves. Above it the file is refused."""
+
+    def __post_init__(self) -> None:
+        _require_rows(self, "check_rows")
+        _require_loss(self.max_loss)
+
+
+@dataclass(frozen=True)
+class TritonSettings:
+    """A model repository folder for NVIDIA Triton and other servers of the KServe protocol."""
+
+    model_name: str = ""
+    """Name of the model on the server; the experiment's if empty."""
+    max_batch_size: int = 0
+    """Most rows that the server may join into one batch; 0 leaves batches to the callers. Needs columns of one value a row."""
+
+    def __post_init__(self) -> None:
+        if self.max_batch_size < 0:
+            raise ConfigError(f"exporter.max_batch_size must be at least 0, got {self.max_batch_size}.")
+
+
+@dataclass(frozen=True)
+class OpenVINOSettings:
+    """The model as OpenVINO reads it, with features and decision beside it as ONNX: OpenVINO has no operators for text."""
+
+    check_rows: int = 2048
+    """Held-out rows that it is compared on."""
+    absolute_tolerance: float = 1e-4
+    """Largest absolute difference that counts as equal, in full precision."""
+    relative_tolerance: float = 1e-3
+    """The same, relative to the fitted model's answer."""
+
+    def __post_init__(self) -> None:
+        _require_rows(self, "check_rows")
+
+
+@dataclass(frozen=True)
+class WebSettings:
+    """A folder with the file and a page that answers in the browser, without a server."""
+
+    title: str = ""
+    """Title of the page; the experiment's name if empty."""
+    runtime: str = ""
+    """Folder of an unpacked `onnxruntime-web` package (its `dist`); if empty, the pinned version is fetched once and cached."""
+
+
+def _require_rows(settings: object, *names: str) -> None:
+    for name in names:
+        if getattr(settings, name) < 1:
+            raise ConfigError(f"exporter.{name} must be at least 1, got {getattr(settings, name)}.")
+
+
+def _require_loss(value: float) -> None:
+    if not 0 <= value < 1:
+        raise ConfigError(f"exporter.max_loss must lie between 0 and 1, got {value}.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar, get_args
 
 import ibis.expr.types as ir
@@ -145,6 +145,8 @@ class FitContext:
     seed: int = 0
     row: str = "shopkit_row"
     """The table's column that numbers the training rows 0, 1, … in order."""
+    vocabularies: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Column → categories of an earlier run, which keep their ids; those that are new come after them."""
     classes: tuple[str, ...] = ()
     """The names of a multiclass target's classes, in order, for extractors that share its ids."""
 

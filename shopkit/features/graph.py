@@ -22,6 +22,8 @@ from shopkit.features.tensors import ARRAYS, FIXED, Tensor
 from shopkit.onnx_format import check, hoist_constants, pin_versions
 from shopkit.schema import INPUT_PREFIX, LENGTHS, LENGTHS_INPUT, Column
 
+GROWING = ("vocabulary", "one_hot")
+"""Extractors whose categories an earlier run can be added to."""
 _DTYPES = {"number": ndx.float32, "string": ndx.utf8, "time": ndx.int64, "image": ndx.uint8}
 
 
@@ -38,6 +40,8 @@ class FittedFeatures:
     out-of-fold target rates."""
     description: list[dict[str, Any]]
     """Plain data for the report: `column, kind, extractor, <settings>, why`."""
+    vocabularies: dict[str, list[str]]
+    """Column → its categories in the order of their ids, from id 2 on."""
     assets: dict[str, str]
     """Name → text of files that stand beside the exported one."""
 
@@ -82,8 +86,14 @@ def fit(plan: ResolvedPlan, context: FitContext) -> FittedFeatures:
             rows = group.extractor.fit_transform_rows(column, context, state)
             if rows is not None:
                 overrides[starts[column]] = rows
+    vocabularies = {
+        assignment.column.name: [str(category) for category in state["categories"]]
+        for group in groups
+        for assignment, state in zip(group.assignments, group.states, strict=True)
+        if assignment.name in GROWING
+    }
     assets = {name: text for group in groups for name, text in group.extractor.assets(group.states).items()}
-    return FittedFeatures(model, spec, overrides, plan.to_json(), assets)
+    return FittedFeatures(model, spec, overrides, plan.to_json(), vocabularies, assets)
 
 
 def grouped(assignments: Sequence[Assignment]) -> list[list[Assignment]]:

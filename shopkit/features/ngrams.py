@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import pyarrow as pa
 import spox
 import spox.opset.ai.onnx.ml.v4 as ml
 import spox.opset.ai.onnx.v21 as op
@@ -201,9 +202,9 @@ class Counter:
     def add(self, tokens: np.ndarray, rows: np.ndarray, groups: np.ndarray, n_texts: int) -> None:
         """A batch of tokens, as `text.token_batches` gives them."""
         self.n_texts += n_texts
-        distinct, codes = np.unique(tokens.astype(np.str_), return_inverse=True) if len(tokens) else (tokens, rows)
-        numbers = np.array([self.symbols.setdefault(str(token), len(self.symbols)) for token in distinct], np.int64)
-        symbols = numbers[codes] if len(tokens) else rows
+        encoded = pa.array(tokens, pa.string()).dictionary_encode()
+        known = [self.symbols.setdefault(token, len(self.symbols)) for token in encoded.dictionary.to_pylist()]
+        symbols = np.array(known, np.int64)[encoded.indices.to_numpy()]
         ends = np.flatnonzero(np.diff(groups, append=-1))
         sizes = np.diff(ends, prepend=-1)
         left = np.repeat(ends, sizes) - np.arange(len(groups))  # tokens that follow in the group

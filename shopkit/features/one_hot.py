@@ -25,8 +25,10 @@ class OneHot(Extractor):
 
     def fit(self, column: str, context: FitContext) -> State:
         categories, _ = counts(column, context, self.settings.min_count, self.settings.max_size)
+        known = context.vocabularies.get(column, ())
+        every = np.array([*known, *(category for category in categories if category not in set(known))], object)
         # A column without a category that is frequent enough still needs a position.
-        return {"categories": categories if len(categories) else np.array([""], object)}
+        return {"categories": every if len(every) else np.array([""], object)}
 
     def blocks(self, column: str, state: State) -> tuple[FeatureBlock, ...]:
         names = tuple(f"{column}={category}" if category else f"{column} is missing" for category in state["categories"])

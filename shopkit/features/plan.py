@@ -267,7 +267,7 @@ def _assign(column: Column, name: str, settings: Mapping[str, Any], why: str, wh
         )
     if column.sequence and extractor.gives is not None:
         raise ConfigError(
-            f"{where}: {name} gives {extractor.gives}, one for each row, and the steps of the sequence '{column.name}' each are a "
-            "value. Choose another extractor, e.g. vocabulary."
+            f"{where}: {name} gives {extractor.gives}, one for each row, and the steps of the sequence '{column.name}' are "
+            "a value each. Choose another extractor, e.g. vocabulary."
         )
     return Assignment(column, name, plain(choice.settings), extractor, why)

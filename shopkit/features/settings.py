@@ -234,7 +234,8 @@ class TextSettings:
     lowercase: bool = True
     """Lower-case first, character by character."""
     max_characters: int = 10_000
-    """Characters of a text that are read, in training as in the file, rounded up to a multiple of 250; 0 reads all."""
+    """Characters of a text that are read, in training as in the file, by pieces of 100; where words are read, a piece ends with
+    one and is shorter. 0 reads all."""
 
     def __post_init__(self) -> None:
         _at_least("features", "max_characters", self.max_characters, 0)

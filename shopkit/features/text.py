@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import ndonnx as ndx
 import numpy as np
@@ -26,13 +27,19 @@ from shopkit.runtime.artifact import open_session
 
 LOCALE = "C.UTF-8"
 """Lower-cases alike in every runtime, and exists where no language pack is installed."""
-WORD = r"[\p{L}\p{N}_]{2,}"
-r"""In RE2, where `\w` is ASCII only: what `\b\w\w+\b` is in Python."""
+LETTER = r"\p{L}\p{N}_"
+r"""In RE2, where `\w` is ASCII only: what `\w` is in Python."""
 SPACES = "\t\n\v\f\r\x1c\x1d\x1e\x1f \x85\xa0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"
 r"""All that `\s` is in Python."""
-PIECE = 250
-"""Characters of the pieces that a text is cut into; RE2 is slow from 500 on."""
-_PIECES = f"(?s:.{{1,{PIECE}}})"
+PIECE = 100
+"""Characters of the pieces that a text is cut into before they are split further, so that one long text, whose tokens stand in a
+row, does not lengthen all others by as many. RE2 is slow with much longer ones."""
+PIECES = {
+    "char": f"(?s:.{{1,{PIECE}}})",
+    # The longest match: up to the last character that is no letter, or a whole word.
+    "word": f"(?s:.{{0,{PIECE - 1}}}[^{LETTER}])|[{LETTER}]+",
+}
+TOKENS = {"char": None, "word": f"[{LETTER}]{{2,}}"}
 BATCH_ROWS = 8192
 BUDGET = 1 << 20
 """Characters that go through the graph at once in fitting, padding included."""
@@ -56,34 +63,26 @@ def tokens(column: ndx.Array, settings: TextSettings) -> Tokens:
     texts = op.concat([column.unwrap_spox(), op.const(np.array([""]))], axis=0)
     if settings.lowercase:
         texts = op.string_normalizer(texts, case_change_action="LOWER", locale=LOCALE)
-    n_pieces = -(-settings.max_characters // PIECE)
-    if settings.analyzer == "word":
-        found, rows = _flat(tokenize(_cut(texts, n_pieces) if n_pieces else texts, WORD))
-        return Tokens(found, rows, rows)
-    pieces = tokenize(texts, _PIECES)
-    pieces, rows = _flat(part(pieces, 0, n_pieces, axis=1) if n_pieces else pieces)
+    unit = "word" if settings.analyzer == "word" else "char"
+    pieces = tokenize(texts, PIECES[unit])
+    pieces, rows = _flat(part(pieces, 0, n_pieces(settings), axis=1) if settings.max_characters else pieces)
     # Again a last one, as all texts may be empty.
-    characters, piece = _flat(tokenize(op.concat([pieces, op.const(np.array([""]))], axis=0)))
-    found = ml.label_encoder(characters, keys_strings=list(SPACES), values_int64s=[1] * len(SPACES), default_int64=0)
-    return (_in_words if settings.analyzer == "char_wb" else _in_texts)(characters, op.gather(rows, piece), found)
+    found, piece = _flat(tokenize(op.concat([pieces, op.const(np.array([""]))], axis=0), TOKENS[unit]))
+    rows = op.gather(rows, piece)
+    if unit == "word":
+        return Tokens(found, rows, rows)
+    spaces = ml.label_encoder(found, keys_strings=list(SPACES), values_int64s=[1] * len(SPACES), default_int64=0)
+    return (_in_words if settings.analyzer == "char_wb" else _in_texts)(found, rows, spaces)
+
+
+def n_pieces(settings: TextSettings) -> int:
+    return -(-settings.max_characters // PIECE)
 
 
 def _flat(found: spox.Var) -> tuple[spox.Var, spox.Var]:
     """Strings (M, T) padded with "" → those that are not "" (total,), and the row of each."""
     there = op.not_(op.equal(found, op.const(np.array(""))))
     return op.compress(flatten(found), flatten(there), axis=0), op.gather(op.non_zero(there), op.const(np.int64(0)), axis=0)
-
-
-def _cut(texts: spox.Var, n_pieces: int) -> spox.Var:
-    """The first so many pieces of each text, joined again: (M,) → (M,)."""
-    width = 1 << (n_pieces - 1).bit_length()
-    padding = op.expand(op.const(np.full(width, "")), op.concat([op.shape(texts), op.const(np.array([width]))], axis=0))
-    pieces = op.concat([part(tokenize(texts, _PIECES), 0, n_pieces, axis=1), padding], axis=1)
-    pieces = part(pieces, 0, width, axis=1)
-    while width > 1:  # neighbours in pairs, which takes few nodes
-        pieces = op.string_concat(part(pieces, 0, width, axis=1, step=2), part(pieces, 1, width, axis=1, step=2))
-        width //= 2
-    return flatten(pieces)
 
 
 def _in_texts(characters: spox.Var, rows: spox.Var, spaces: spox.Var) -> Tokens:
@@ -124,12 +123,22 @@ def token_groups(text: str, settings: TextSettings) -> list[list[str]]:
     if settings.lowercase:
         text = "".join(_LOWER.get(character, character.lower()) for character in text)
     if settings.max_characters:
-        text = text[: -(-settings.max_characters // PIECE) * PIECE]
+        text = "".join(islice(_pieces(text, settings.analyzer == "word"), n_pieces(settings)))
     if settings.analyzer == "word":
         return [re.findall(r"\w\w+", text)]
     if settings.analyzer == "char":
         return [list(re.sub(r"\s\s+", " ", text))]
     return [list(f" {word} ") for word in text.split()]
+
+
+def _pieces(text: str, whole_words: bool) -> Iterator[str]:
+    while text:
+        size = PIECE
+        if whole_words:
+            ends = [at for at, character in enumerate(text[:PIECE], 1) if not re.match(r"\w", character)]
+            size = max([*ends, *(len(word) for word in re.findall(r"^\w+", text))])
+        yield text[:size]
+        text = text[size:]
 
 
 _LOWER = {"İ": "i"}

@@ -22,7 +22,10 @@ class Vocabulary(Extractor):
     def fit(self, column: str, context: FitContext) -> State:
         # One more than asked for, as "" is counted too and has its own id anyway.
         categories, _ = counts(column, context, self.settings.min_count, self.settings.max_size + 1)
-        return {"categories": categories[categories != ""][: self.settings.max_size]}
+        found = categories[categories != ""][: self.settings.max_size]
+        known = context.vocabularies.get(column, ())
+        more = [category for category in found if category not in set(known)]
+        return {"categories": np.array([*known, *more], object)}
 
     def blocks(self, column: str, state: State) -> tuple[FeatureBlock, ...]:
         n_ids = traced.FIRST_ID + len(state["categories"])

@@ -41,11 +41,14 @@ class Wordpiece(Extractor):
                 pieces = read(encoder_folder(settings.vocabulary))
         except ImportError as error:
             raise ConfigError("The extractor wordpiece needs the package tokenizers: pip install 'shopkit[text]'.") from error
-        state = {
+        return tuple(self.state_of(pieces) for _ in columns)
+
+    @staticmethod
+    def state_of(pieces: WordPieces) -> State:
+        return {
             "vocabulary": np.array(pieces.vocabulary, object),
             "normalization": np.array(astuple(pieces.normalization), np.int64),
         }
-        return tuple(state for _ in columns)
 
     def blocks(self, column: str, state: State) -> tuple[FeatureBlock, ...]:
         vocabulary = state["vocabulary"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,17 @@ Rows are padded on the right with 0, to any length: padding changes no score.
 """
 
 
+@dataclass(frozen=True)
+class Axis:
+    """What the places along one dimension of a parameter stand for, so that they can be found again in another model."""
+
+    labels: list[str]
+    """One for each place, all different; none where the places cannot be told apart, and so cannot be taken over."""
+    dim: int = 0
+    padded: int = -1
+    """A dimension that is as wide as the widest place needs; the rest is not read."""
+
+
 class Model(nn.Module, ABC):
     """Built as `Class(settings, features, n_outputs)`."""
 
@@ -50,6 +62,14 @@ class Model(nn.Module, ABC):
 
     def start_from(self, bias: Tensor) -> None:
         """Set the output bias to `bias` (n_outputs,), the scores of the best constant prediction; called before training."""
+
+    def axes(self, vocabularies: Mapping[str, Sequence[str]]) -> dict[str, Axis]:
+        """Parameters whose places stand for columns or categories, for a warm start (`init_from`); the others are taken whole.
+
+        Args:
+            vocabularies: column → its categories, from id 2 on.
+        """
+        return {}
 
     def for_export(self) -> nn.Module:
         """The module that `to_onnx` traces, in eval mode: override to fold what need not be computed for each row."""

@@ -88,7 +88,9 @@ class Bert(Model):
     def _read(self, tokens: Tensor, inside: Tensor, **options: Any) -> Any:
         # Padding may reach beyond the last position that the encoder knows.
         places = torch.arange(tokens.shape[1], device=tokens.device).clamp(max=self.encoder.config.max_position_embeddings - 1)
-        return self.encoder(input_ids=tokens, attention_mask=_mask(inside), position_ids=places.unsqueeze(0), **options)
+        # A row without tokens looks at its first place, whatever padding it has.
+        seen = inside | (places == 0)
+        return self.encoder(input_ids=tokens, attention_mask=_mask(seen), position_ids=places.unsqueeze(0), **options)
 
     def train(self, mode: bool = True) -> Bert:
         super().train(mode)

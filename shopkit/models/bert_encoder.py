@@ -109,7 +109,7 @@ def _with_adapters(settings: BertSettings, made: nn.Module) -> nn.Module:
     except ValueError as error:
         names = sorted({name.rsplit(".", 1)[-1] for name, module in made.named_modules() if isinstance(module, nn.Linear)})
         raise ConfigError(
-            f"model.lora_targets is {list(settings.lora_targets)!r}, but the encoder has no such layer. It has {', '.join(names)}."
+            f"model.lora_targets is {settings.lora_targets!r}, but the encoder has no such layer. It has {', '.join(names)}."
         ) from error
 
 

@@ -94,7 +94,7 @@ class Linear(Estimator):
         target = torch.from_numpy(train.target.copy())
         sample_weight = None if train.weight is None else torch.from_numpy(train.weight.copy())
         factor, table_scale = moments.factor(penalty), scale(moments.frequency, penalty)
-        term_scale, by_term = scale(moments.mean_square, penalty), None if bags is None else bags.transposed()
+        term_scale, by_term = scale(moments.mean_square, penalty), None if bags is None else bags.transposed
         weight, table, terms, bias = start
         # weight = factorᵀ⁻¹ · round_weight / spread, table = round_table · table_scale, terms = round_terms · term_scale.
         point = [factor.t() @ (weight * moments.spread), table / table_scale, terms / term_scale, bias.clone()]

@@ -8,6 +8,7 @@ networks for document classification (2016) for the pooling.
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -17,8 +18,8 @@ from torch import Tensor, nn
 from shopkit.errors import ConfigError
 from shopkit.features.base import FeatureSpec
 from shopkit.models.bag import Bag
-from shopkit.models.base import Batch, Model
-from shopkit.models.mlp import MLP
+from shopkit.models.base import Axis, Batch, Model
+from shopkit.models.mlp import MLP, block_labels, id_labels
 from shopkit.models.recurrent import Recurrent
 from shopkit.models.settings import LSTMSettings
 
@@ -135,6 +136,20 @@ class LSTM(Model):
             # The head is an ensemble while it is trained.
             scores = scores + (of_terms.unsqueeze(1) if scores.ndim == 3 else of_terms)
         return scores
+
+    def axes(self, vocabularies: Mapping[str, Sequence[str]]) -> dict[str, Axis]:
+        axes = {f"head.{name}": axis for name, axis in self.head.axes(vocabularies).items()}
+        ids, steps = ([b for b in self.features.blocks if b.tensor == f"sequence_{kind}"] for kind in ("ids", "dense"))
+        places = [f"{label}/{b.width}/{at}" for label, b in zip(block_labels(steps), steps, strict=True) for at in range(b.width)]
+        places += [f"{label}/{at}" for label in block_labels(ids) for at in range(self.settings.category_dim)]
+        for name, _ in self.named_parameters():
+            if name.startswith("steps.recurrent.") and "weight_ih_l0" in name:
+                axes[name] = Axis(places, dim=1)
+            elif name.startswith(("bag.", "embedding.")):
+                axes[name] = Axis([])
+        if ids:
+            axes["categories.table"] = Axis(id_labels(ids, vocabularies))
+        return axes
 
     def start_from(self, bias: Tensor) -> None:
         self.head.start_from(bias)

@@ -8,24 +8,42 @@ all members read the features once and the exported file is three matrix product
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from shopkit.features.base import FeatureSpec
-from shopkit.models.base import Batch, Model
+from shopkit.features.base import FeatureBlock, FeatureSpec
+from shopkit.models.base import Axis, Batch, Model
 from shopkit.models.mlp_folded import FoldedMLP, bag_sum
 from shopkit.models.settings import MLPSettings
 
+RESERVED_IDS = ("missing", "unknown")
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": F.relu, "silu": F.silu, "gelu": F.gelu}
 
 
 def uniform(*shape: int, fan_in: int) -> nn.Parameter:
     """Uniform within ±1/√fan_in, as `nn.Linear` starts."""
     return nn.Parameter((torch.rand(*shape) * 2 - 1) * fan_in**-0.5)
+
+
+def block_labels(blocks: Sequence[FeatureBlock]) -> list[str]:
+    """A name for each block, all different: a column may have several of one extractor."""
+    names = [f"{block.column}/{block.extractor}" for block in blocks]
+    return [f"{name}/{names[:at].count(name)}" for at, name in enumerate(names)]
+
+
+def id_labels(blocks: Sequence[FeatureBlock], vocabularies: Mapping[str, Sequence[str]]) -> list[str]:
+    """A name for each id of these blocks, one block after another: of its category, or its number where it has none."""
+    labels: list[str] = []
+    for label, block in zip(block_labels(blocks), blocks, strict=True):
+        names = [*RESERVED_IDS, *(f"={category}" for category in vocabularies.get(block.column, ()))]
+        if len(names) != block.cardinality:
+            names = [f"{id_} of {block.cardinality}" for id_ in range(block.cardinality)]
+        labels += [f"{label}/{name}" for name in names]
+    return labels
 
 
 class Norm(nn.Module):
@@ -62,6 +80,7 @@ class InputLayer(nn.Module):
 
     def __init__(self, settings: MLPSettings, features: FeatureSpec, width: int) -> None:
         super().__init__()
+        self.features = features
         dim, n_blocks, n_ids = settings.embedding_dim, len(features.dense), len(features.ids)
         fan_in = max(1, n_blocks * (dim or 1) + n_ids * settings.category_dim)
         self.block_dropout = nn.Dropout(settings.input_dropout)
@@ -95,6 +114,26 @@ class InputLayer(nn.Module):
         if self.embedding is None:
             return self.dense
         return torch.bmm(self.embedding, self.dense).flatten(0, 1).index_select(0, self.rows)
+
+    def axes(self, vocabularies: Mapping[str, Sequence[str]]) -> dict[str, Axis]:
+        """As of `Model.axes`."""
+        axes = {}
+        # A vocabulary grows at its end: its first positions stay what they were. Other blocks of another width are others.
+        dense = self.features.dense
+        widths = ["" if block.column in vocabularies else block.width for block in dense]
+        blocks = [f"{label}/{width}" for label, width in zip(block_labels(dense), widths, strict=True)]
+        if self.embedding is not None:
+            axes["embedding"] = Axis(blocks, padded=1)
+            axes["dense"] = Axis(blocks)
+        elif blocks:
+            places = zip(blocks, dense, strict=True)
+            axes["dense"] = Axis([f"{label}/{at}" for label, block in places for at in range(block.width)])
+        if self.features.ids:
+            axes["table"] = Axis(id_labels(self.features.ids, vocabularies))
+            axes["category"] = Axis(block_labels(self.features.ids))
+        if self.features.n_bag:
+            axes["terms"] = Axis([])
+        return axes
 
     def forward(self, batch: Batch) -> Tensor:
         z: Tensor = self.bias
@@ -159,6 +198,9 @@ class MLP(Model):
             x = x + y if self.settings.residual and x.shape[-1] == y.shape[-1] else y
         scores: Tensor = (x @ self.head + self.head_bias).transpose(0, 1)  # (batch, members, n_outputs)
         return scores if self.training else scores.mean(1)
+
+    def axes(self, vocabularies: Mapping[str, Sequence[str]]) -> dict[str, Axis]:
+        return {f"input.{name}": axis for name, axis in self.input.axes(vocabularies).items()}
 
     def start_from(self, bias: Tensor) -> None:
         with torch.no_grad():

@@ -59,6 +59,8 @@ class MLPSettings:
     """Share of hidden units dropped while training."""
     input_dropout: float = 0.0
     """Share of feature blocks and categories dropped, whole, while training."""
+    init_from: str = ""
+    """Folder of an earlier run of this model, whose weights training starts from; its vocabularies are added to."""
 
     def __post_init__(self) -> None:
         if not self.hidden:
@@ -97,8 +99,12 @@ class LSTMSettings:
     """Join the plain columns; without, the model reads the sequences alone."""
     head: MLPSettings = field(default_factory=MLPSettings)
     """The perceptron that reads the plain columns, and what is kept of the steps, in its first layer; as of `model=mlp`."""
+    init_from: str = ""
+    """Folder of an earlier run of this model, whose weights training starts from; its vocabularies are added to."""
 
     def __post_init__(self) -> None:
+        if self.head.init_from:
+            raise ConfigError("model.head.init_from is part of its model: give model.init_from.")
         for name in ("hidden_dim", "layers", "category_dim", "token_dim"):
             _at_least(name, getattr(self, name), 1)
         if not 0 <= self.dropout < 1:

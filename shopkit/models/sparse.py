@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -35,6 +36,7 @@ class SparseRows:
         product: Tensor = self._rows @ table.float()
         return product
 
+    @cached_property
     def transposed(self) -> Tensor:
         """(n_terms, N), so that the product with a gradient is as fast as the product with a table."""
         order = np.argsort(self.ids, kind="stable")

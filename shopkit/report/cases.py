@@ -34,11 +34,12 @@ def method(cases: Plain) -> str:
 def _card(case: Plain) -> Row:
     texts, columns, steps = case.get("texts") or [], case.get("columns") or [], case.get("steps") or {}
     strongest = max((abs(share) for share in _shares(texts, columns, steps)), default=0.0) or 1.0
+    most = max((weight for text in texts for _, weight in text.get("attention") or ()), default=0.0) or 1.0
     return {
         **case,
         "row": ", ".join(f"{name} {value}" for name, value in case["row"].items()),
         "way": case["score"] - case["reference"],
-        "texts": [_text(text, strongest) for text in texts],
+        "texts": [_text(text, strongest, most) for text in texts],
         "columns": [{**column, "value": _written(column["value"]), **_bar(column["share"], strongest)} for column in columns],
         "steps": [
             {"place": place, "values": [_written(value) for value in step["values"]], **_bar(step["share"], strongest)}
@@ -56,10 +57,8 @@ def _shares(texts: Iterable[Plain], columns: Iterable[Plain], steps: Plain) -> I
     yield from (step["share"] for step in steps.get("rows") or [])
 
 
-def _text(text: Plain, strongest: float) -> Row:
-    looks = text.get("attention") or []
-    most = max((weight for _, weight in looks), default=0.0) or 1.0
-    return {**text, "pieces": _joined(text["pieces"], strongest), "attention": _joined(looks, most)}
+def _text(text: Plain, strongest: float, most: float) -> Row:
+    return {**text, "pieces": _joined(text["pieces"], strongest), "attention": _joined(text.get("attention") or [], most)}
 
 
 def _joined(pieces: Sequence[Sequence[Any]], strongest: float) -> list[tuple[str, float]]:

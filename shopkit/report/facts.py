@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,14 +14,12 @@ from shopkit.report.formats import duration
 from shopkit.runs import Run, read_json
 from shopkit.runtime.artifact import Description, describe, open_session
 from shopkit.schema import Column, Schema
+from shopkit.secrecy import blotted
 
 Plain = Mapping[str, Any]
 
 MEASURED_STAGES = ("examples", "split", "features", "train", "export", "evaluate")
 """The stages before the report, in order."""
-
-_SECRET_KEY = re.compile(r"password|secret|token|api_?key", re.IGNORECASE)
-_CREDENTIALS = re.compile(rf"(?<=://)[^/@\s]+(?=@)|(?<=[?&;])(?:{_SECRET_KEY.pattern})=[^&;\s]+", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -119,12 +116,14 @@ class Facts:
         examples = self.stage("examples")
         took = {name: (self.stage(name).get("stage_seconds")) for name in MEASURED_STAGES}
         spent = ", ".join(f"{name} {duration(seconds)}" for name, seconds in took.items() if seconds)
+        started = self.stage("train").get("init_from")
         known = {
             "Experiment": self.name,
             "Data": examples.get("origin"),
             "Data fingerprint": examples.get("fingerprint") or source.get("fingerprint"),
             "Seed": self.config.get("seed"),
             "Identity": source.get("identity"),
+            "Started from": started and f"{started['run']} ({started['summary']})",
             "Time spent": spent,
         }
         return [(label, str(value)) for label, value in known.items() if value not in (None, "")]
@@ -144,18 +143,7 @@ def _config(path: Path) -> Plain:
     if not path.is_file():
         return {}
     plain = OmegaConf.to_container(OmegaConf.load(path))
-    return _without_secrets(plain) if isinstance(plain, dict) else {}
-
-
-def _without_secrets(value: Any, key: str = "") -> Any:
-    """The same data with passwords in URLs and in settings named so replaced by dots."""
-    if isinstance(value, dict):
-        return {str(name): _without_secrets(item, str(name)) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_without_secrets(item, key) for item in value]
-    if value and _SECRET_KEY.search(key) and isinstance(value, str):
-        return "•••"
-    return _CREDENTIALS.sub("•••", value) if isinstance(value, str) else value
+    return dict(blotted(plain)) if isinstance(plain, dict) else {}
 
 
 def _description(path: Path) -> Description | None:

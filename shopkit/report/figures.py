@@ -97,6 +97,21 @@ def _learning(history: Sequence[Plain], names: Sequence[str], best: Any, titles:
     return figure(title, where + kept, chart, *(keys if len(keys) > 1 else ()))
 
 
+def detail(data: Plain) -> Figure | None:
+    """A curve that a task brings; None where it brings a table."""
+    rows = data.get("rows") or []
+    if not data.get("curve") or len(rows) < 2:
+        return None
+    across, *columns = [[float(row[at]) for row in rows] for at in range(len(data["columns"]))]
+    ticks = [tick for tick in nice_ticks(across[0], across[-1]) if across[0] <= tick <= across[-1]]
+    x = Axis(data["columns"][0], across[0], across[-1], ticks, lambda value: f"{value:g}")
+    chart = Chart(data["title"], x, Axis.over(", ".join(data["columns"][1:]), [0.0, *(v for column in columns for v in column)]))
+    keys = [Key(series, name) for series, name in enumerate(data["columns"][1:])]
+    for column, key in zip(columns, keys, strict=True):
+        chart.line(_points(across, column), key.series)
+    return figure(data["title"], data["reading"], chart, *(keys if len(keys) > 1 else ()))
+
+
 # -- binary ---------------------------------------------------------------------------------------------------------
 
 

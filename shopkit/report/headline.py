@@ -79,7 +79,7 @@ def baselines_of(metrics: Plain) -> dict[str, Plain]:
 def primary_metric(metrics: Plain) -> str:
     """The key of the metric the run is judged by."""
     measured = measured_on("test", metrics)
-    wanted = [*PRIMARY.get(str(metrics.get("kind")), ()), *measured]
+    wanted = [*PRIMARY.get(str(metrics.get("kind")), ()), str(metrics.get("primary")), *measured]
     return next((name for name in wanted if is_number((measured.get(name) or {}).get("value"))), "")
 
 

@@ -82,6 +82,8 @@ def _context(facts: Facts, summaries: Mapping[str, Summary]) -> dict[str, Any]:
         "deciles": (metrics.get("curves") or {}).get("deciles") or [],
         "by_class": (metrics.get("curves") or {}).get("by_class") or [],
         "absolute_error": (metrics.get("curves") or {}).get("absolute_error") or {},
+        "protocol": metrics.get("protocol"),
+        "details": [(detail, figures.detail(detail)) for detail in metrics.get("details") or []],
         "confusion": tables.confusion(metrics),
         "importance": tables.importance(metrics, unit),
         "cases": cases.cards(facts.cases),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,12 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shopkit.errors import ArtifactError
+from shopkit.runtime.safety import MAX_BYTES, check_manifest, check_model
 from shopkit.schema import Schema
 
 if TYPE_CHECKING:
     import onnxruntime as ort
 
 FORMAT_VERSION = 1
+OLDEST_FORMAT = 1
+"""The oldest format that is still read; see docs/compatibility.md."""
 METADATA_KEY = "shopkit"
 """The one metadata property, a JSON object, in which an exported file describes itself."""
 
@@ -43,21 +47,34 @@ class Description:
 
     @classmethod
     def from_json(cls, text: str, path: Path) -> Description:
-        facts = json.loads(text)
-        version = facts.get("format_version")
-        if version != FORMAT_VERSION:
+        """
+        Raises:
+            ArtifactError: not the description of a file, or of a file of a format that is not read.
+        """
+        try:
+            facts = json.loads(text)
+            _check_format(facts.get("format_version"), path)
+            schema = Schema.from_json(facts["schema"])
+            inputs, outputs = dict(facts["inputs"]), tuple(dict(output) for output in facts["outputs"])
+            if missing := {column.name for column in schema.of_role("feature")} - set(inputs):
+                raise ValueError(f"no input is named for {', '.join(sorted(missing))}")
+            if not all(isinstance(output["name"], str) for output in outputs):
+                raise ValueError("an output has no name")
+            options = tuple(dict(option) for option in facts.get("options", ()))
+            return cls(schema, inputs, str(facts.get("lengths", "")), outputs, options, facts)
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise ArtifactError(
-                f"{path} has artifact format {version}, this shopkit reads format {FORMAT_VERSION}. "
-                "Install the shopkit version it was made with, or export it again."
-            )
-        return cls(
-            Schema.from_json(facts["schema"]),
-            dict(facts["inputs"]),
-            facts.get("lengths", ""),
-            tuple(facts["outputs"]),
-            tuple(facts.get("options", ())),
-            facts,
-        )
+                f"{path}: what the file says of itself cannot be read ({type(error).__name__}: {error}). It was damaged or "
+                "changed: copy it again, or export it again."
+            ) from error
+
+
+def _check_format(version: object, path: Path) -> None:
+    if not isinstance(version, int) or not OLDEST_FORMAT <= version <= FORMAT_VERSION:
+        is_newer = isinstance(version, int) and version > FORMAT_VERSION
+        advice = "Install a newer shopkit: pip install -U shopkit." if is_newer else "Export it again with this shopkit."
+        read = f"format {FORMAT_VERSION}" if OLDEST_FORMAT == FORMAT_VERSION else f"formats {OLDEST_FORMAT} to {FORMAT_VERSION}"
+        raise ArtifactError(f"{path} has artifact format {version}, this shopkit reads {read}. {advice}")
 
 
 def runtime_clash() -> str:
@@ -83,44 +100,77 @@ def _warn_of_clash() -> None:
 
 
 def open_session(model: str | Path | bytes, threads: int = 1, providers: Sequence[str] | None = None) -> ort.InferenceSession:
-    """An ONNX Runtime session.
+    """An ONNX Runtime session of a model that was checked first; see `shopkit.runtime.safety`.
 
-    One intra-op thread is the default: small models lose more to hand-overs than they gain.
+    A file is read once: what was checked is what runs. One intra-op thread is the default: small models lose more to hand-overs
+    than they gain.
 
     Raises:
-        ArtifactError: onnxruntime is missing, there is no such file, or it is not a readable ONNX file.
+        ArtifactError: onnxruntime is missing, there is no such file, it is not a readable ONNX file, it is not as the manifest of
+            its run says, or it is refused for what it holds.
     """
     try:
         import onnxruntime as ort
     except ImportError as error:
         raise ArtifactError(f"onnxruntime is not installed, and exported files run on it. {INSTALL_HINT}") from error
     _warn_of_clash()
-    if not isinstance(model, bytes):
-        if not Path(model).is_file():
-            raise ArtifactError(f"There is no file {model}.")
-        model = str(model)
+    name = "The model" if isinstance(model, bytes) else str(model)
+    content = model if isinstance(model, bytes) else _read(Path(model))
+    check_model(content, name)
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # every error is raised as well
     try:
-        return ort.InferenceSession(model, options, providers=list(providers or ["CPUExecutionProvider"]))
+        return ort.InferenceSession(content, options, providers=list(providers or ["CPUExecutionProvider"]))
     except Exception as error:  # onnxruntime's exception classes are private; every one of them means the same here
-        name = "The model" if isinstance(model, bytes) else model
-        reason = str(error).splitlines()[0]
-        raise ArtifactError(
-            f"{name} is not an ONNX file that onnxruntime can load: it may be truncated or damaged ({reason}). "
-            "Copy it again, or export it again."
-        ) from error
+        raise ArtifactError(_refusal(name, str(error), ort.__version__)) from error
+
+
+def _read(path: Path) -> bytes:
+    if not path.is_file():
+        raise ArtifactError(f"There is no file {path}.")
+    if path.stat().st_size > MAX_BYTES:
+        raise ArtifactError(f"{path} has {path.stat().st_size:,} bytes; files of up to {MAX_BYTES:,} are loaded.")
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ArtifactError(f"{path} cannot be read: {error.strerror}.") from error
+    check_manifest(path, content)
+    return content
+
+
+def _refusal(name: str, reason: str, version: str) -> str:
+    """What ONNX Runtime says of a model, in a sentence that says what to do."""
+    if found := re.search(r"No Op registered for (\w+) with domain_version of (\d+)|Fatal error: ([\w.]*):(\w+)\(", reason):
+        operator = f"{found[1]} (operator set {found[2]})" if found[1] else f"{found[4]} of {found[3] or 'ai.onnx'}"
+        return f"{name} uses the operator {operator}, which onnxruntime {version} does not have. Install a newer onnxruntime."
+    if found := re.search(r"Opset (\d+) is under development.*?domain ([\w.]+) is till opset (\d+)", reason, re.DOTALL):
+        return (
+            f"{name} is written in operator set {found[1]} of {found[2]}; onnxruntime {version} reads up to {found[3]}. "
+            "Install a newer onnxruntime."
+        )
+    if found := re.search(r"Unsupported model IR version: (\d+), max supported IR version: (\d+)", reason):
+        return (
+            f"{name} is written in ONNX IR version {found[1]}; onnxruntime {version} reads up to {found[2]}. "
+            "Install a newer onnxruntime."
+        )
+    return (
+        f"{name} is not an ONNX file that onnxruntime can load: it may be truncated or damaged ({reason.splitlines()[0]}). "
+        "Copy it again, or export it again."
+    )
 
 
 def describe(session: ort.InferenceSession, path: Path) -> Description:
     """The self-description of an exported file.
 
     Raises:
-        ArtifactError: an ONNX file of another project, or of another format version.
+        ArtifactError: an ONNX file of another project, of another format version, or a damaged one.
     """
-    text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+    try:
+        text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+    except UnicodeDecodeError as error:
+        raise ArtifactError(f"{path}: its metadata is not text ({error}). It was damaged; copy it again.") from error
     if text is None:
         raise ArtifactError(
             f"{path} is an ONNX file, but not one that shopkit exported (it has no '{METADATA_KEY}' metadata). "

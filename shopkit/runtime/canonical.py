@@ -88,7 +88,7 @@ def canonical_value(value: Any, column: Column) -> np.ndarray:
             if -_LARGEST < number < _LARGEST or number != number:
                 return np.array((number,), np.float64 if column.double else np.float32)
     elif column.kind == "string":
-        if type(value) is str and (not column.integer or value.isdecimal()):
+        if type(value) is str and value.isascii() and (not column.integer or value.isdecimal()):
             return np.array((value,), object)
         if column.integer and isinstance(value, _WHOLE) and type(value) is not bool:
             return np.array((str(int(value)),), object)
@@ -184,7 +184,7 @@ def _strings(array: np.ndarray, column: Column, first_row: int) -> np.ndarray:
     if column.integer:
         return _object_array([_whole(value, column, first_row + i) for i, value in enumerate(array.tolist())])
     if array.dtype.kind == "U":
-        return array.astype(object)
+        array = array.astype(object)
     if array.dtype.kind not in "O":
         if array.dtype.kind == "f" and np.isnan(array).all():
             return _object_array([""] * len(array))
@@ -199,7 +199,24 @@ def _strings(array: np.ndarray, column: Column, first_row: int) -> np.ndarray:
                 result[i] = ""
             else:
                 raise _refuse(column, first_row + i, value, "text; give it as a string, as in training")
+    if not _is_unicode("".join(result)):
+        row = next(i for i, value in enumerate(result) if not _is_unicode(value))
+        raise _refuse(
+            column,
+            first_row + row,
+            result[row],
+            "Unicode: half of a pair (a surrogate) stands alone, as in bytes that "
+            "were read with errors='surrogateescape'; decode them in their own encoding, or with errors='replace'",
+        )
     return result
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _whole(value: Any, column: Column, row: int) -> str:

@@ -70,7 +70,7 @@ def _image(value: Any, column: Column, row: int) -> np.ndarray:
         if len(pixels) != height * width * channels:
             raise _refuse(column, row, f"{len(pixels):,} bytes for {height} × {width} × {channels} pixels", "such an image")
         return _pixels(np.frombuffer(pixels, np.uint8).reshape(height, width, channels), column, row)
-    if value is None or value != value or type(value).__name__ == "NAType":
+    if value is None or type(value).__name__ == "NAType" or value != value:
         return missing_image(column.channels)
     advice = "; read the file into pixels first, e.g. numpy.asarray(PIL.Image.open(path).convert('RGB'))"
     raise _refuse(column, row, type(value).__name__, f"an image{advice}")

@@ -33,10 +33,13 @@ class Predictor:
 
     def __init__(self, path: str | Path, *, threads: int = 1, providers: Sequence[str] | None = None, **options: Any) -> None:
         path = Path(path)
-        self.path = path / "model.onnx" if path.is_dir() else path
-        self.session = open_session(self.path, threads, providers)
-        self.description: Description = describe(self.session, self.path)
-        self.schema: Schema = self.description.schema
+        path = path / "model.onnx" if path.is_dir() else path
+        session = open_session(path, threads, providers)
+        self._ready(path, session, describe(session, path), options)
+
+    def _ready(self, path: Path, session: Any, description: Description, options: Mapping[str, Any]) -> None:
+        self.path, self.session, self.description = path, session, description
+        self.schema: Schema = description.schema
         self._columns = [(column, self.description.inputs[column.name]) for column in self.schema.of_role("feature")]
         self._sequences = {column.name for column, _ in self._columns if column.sequence}
         self._images = {column.name for column, _ in self._columns if column.kind == "image"}

@@ -41,7 +41,7 @@ def _row(value: Any, column: Column, row: int) -> Sequence[Any]:
         return value.tolist()  # type: ignore[no-any-return]
     if isinstance(value, (list, tuple)):
         return value
-    if value is None or value != value or type(value).__name__ == "NAType":
+    if value is None or type(value).__name__ == "NAType" or value != value:
         return ()
     raise DataError(
         f"Column '{column.name}', row {row}: {value!r} ({type(value).__name__}) is not a list. It is a sequence column: give a "

@@ -7,12 +7,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Self, TypeAlias
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shopkit.errors import DataError
+from shopkit.raw import image_structs
 from shopkit.runs import file_hash
+from shopkit.runtime import canonicalise
+from shopkit.schema import Column
 from shopkit.sources.base import Source, Tables
 from shopkit.sources.engine import connect, local_view, read_parquet
 from shopkit.sources.settings import DataFrameSettings
@@ -22,7 +26,8 @@ EXAMPLE = pd.DataFrame({"color": ["red", None, "blue"], "price": [1.5, 2.0, None
 
 
 class DataFrameSource(Source):
-    """One DataFrame as the table `data`, or several by name. The index is not a column; reset it to keep it.
+    """One DataFrame as the table `data`, or several by name. The index is not a column; reset it to keep it. A column
+    of uint8 arrays (height, width, channels) holds images.
 
     Args:
         data: DataFrame, or table name → DataFrame.
@@ -76,8 +81,17 @@ def _arrow(name: str, frame: pd.DataFrame) -> pa.Table:
 
 
 def _array(table: str, column: str, values: pd.Series) -> pa.Array:
+    first = next((value for value in values if isinstance(value, np.ndarray)), None) if values.dtype == object else None
+    if first is not None and first.ndim == 3:
+        return image_structs(canonicalise(values, Column(column, "image", channels=first.shape[2])))
     try:
         return pa.Array.from_pandas(values)
+    except UnicodeEncodeError as error:
+        row = next(i for i, value in enumerate(values) if isinstance(value, str) and error.object == value)
+        raise DataError(
+            f"source dataframe: table '{table}', column '{column}', row {row}: {error.object!r} is not Unicode "
+            "(a surrogate stands alone). Decode the bytes in their own encoding, or with errors='replace'."
+        ) from None
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
         present = values.dropna()
         kinds = present.map(type)

@@ -132,3 +132,20 @@ class ExampleSettings:
                 raise ConfigError(f"source.{name} is {getattr(self, name)}; it must be at least 1.")
         if self.seed < 0:
             raise ConfigError(f"source.seed is {self.seed}; it must be at least 0.")
+
+
+@dataclass
+class PrivacySettings:
+    """What is done to identifiers before anything else sees them."""
+
+    hash_keys: list[str] = field(default_factory=list)
+    """Columns of identifiers, e.g. `[household_id]`: in every table that has one, its values are replaced by a keyed hash
+    (HMAC-SHA256) as the source is opened. Equal identifiers stay equal, so joins still work."""
+    key_env: str = "SHOPKIT_HASH_KEY"
+    """Environment variable that holds the key, at least 16 characters. The key is never written anywhere."""
+    key_file: str = ""
+    """A file that holds the key, instead of the environment."""
+
+    def __post_init__(self) -> None:
+        if len(set(self.hash_keys)) < len(self.hash_keys):
+            raise ConfigError(f"privacy.hash_keys names a column twice: {', '.join(self.hash_keys)}.")

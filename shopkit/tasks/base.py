@@ -59,10 +59,25 @@ class Metric:
     meaning: str
 
 
+@dataclass(frozen=True)
+class Detail:
+    """A table or curve of the report that only this task knows to make; plain JSON data."""
+
+    title: str
+    reading: str
+    """How to read it, in a sentence."""
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+    curve: bool = False
+    """Draw the first column across and the others up, as numbers."""
+
+
 class Task(ABC):
     """Built as `Class(settings)`. `fit_target` and `fit_decision` fill `state`, plain JSON data; nothing else is remembered."""
 
     monitor: Monitor
+    fits_decision: bool = True
+    """Whether `fit_decision` learns anything; if not, it is not called, and scores of the validation part are not made for it."""
     described: Mapping[str, Metric] = {}
     """Name → how to print and read it, for the metrics that `metrics` gives."""
 
@@ -72,7 +87,7 @@ class Task(ABC):
 
     # -- the target ---------------------------------------------------------------------------------------------
 
-    def fit_examples(self, rows: Rows) -> None:
+    def fit_examples(self, rows: Rows) -> None:  # noqa: B027 (most tasks need no more than the target)
         """Look at the columns of the training part, before `fit_target`: override where the target alone does not say all.
 
         Raises:
@@ -145,9 +160,7 @@ class Task(ABC):
         """Output that is no number → where scores that differ by `margin` at most, both (N, n_outputs), cannot tip it: bool, of
         the output's shape. The export check takes only such places for different."""
         arrays = [ndx.asarray(values.astype(np.float32)) for values in (scores - margin, scores, scores + margin)]
-        lower, middle, upper = (
-            {name: array.unwrap_numpy() for name, array in self.decide(array).items()} for array in arrays
-        )
+        lower, middle, upper = ({name: array.unwrap_numpy() for name, array in self.decide(array).items()} for array in arrays)
         names = [output.name for output in self.outputs if output.dtype != "float32"]
         return {name: (lower[name] == middle[name]) & (upper[name] == middle[name]) for name in names}
 
@@ -175,6 +188,17 @@ class Task(ABC):
     def statistics(self, outputs: dict[str, np.ndarray], target: np.ndarray) -> Callable[[np.ndarray], dict[str, float]]:
         """Weights (N,) → `metrics` of the rows so weighted. Called for each bootstrap resample: override to sort only once."""
         return lambda weight: self.metrics(outputs, target, weight)
+
+    def protocol(self, columns: Mapping[str, np.ndarray], outputs: dict[str, np.ndarray]) -> str:
+        """How the test part was measured, where figures of the same name are made in different ways: in a few words, for the
+        report and `metrics.json`. Arguments as of `details`."""
+        return ""
+
+    def details(
+        self, columns: Mapping[str, np.ndarray], outputs: dict[str, np.ndarray], target: np.ndarray
+    ) -> tuple[Detail, ...]:
+        """What else a report should show of the test part: its raw columns, the file's outputs and the encoded target."""
+        return ()
 
     @abstractmethod
     def constant_outputs(self, n_rows: int) -> dict[str, np.ndarray]:

@@ -13,7 +13,8 @@ import numpy as np
 
 from shopkit.component import GROUPS, Component
 from shopkit.errors import ShopkitError
-from shopkit.registry import BUILTINS, ENTRY_POINT_GROUP, Failure, Origin, Registry
+from shopkit.pins import ENTRY_POINT_GROUP
+from shopkit.registry import BUILTINS, Failure, Origin, Registry
 
 
 class ConformanceError(ShopkitError, AssertionError):

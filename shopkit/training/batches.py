@@ -16,6 +16,8 @@ SPREAD = 0.1
 """How far, relative to its length, a row may stray from rows of its own length: batches differ from epoch to epoch."""
 CHUNK_ROWS = 16_384
 """Rows gathered at once. A chunk holds many batches, so that the cost of entering Lightning is shared among them."""
+CHUNK_BYTES = 1 << 28
+"""Of images gathered at once."""
 
 
 def epoch_seed(seed: int, epoch: int, rank: int = 0) -> int:
@@ -47,7 +49,9 @@ class Batches:
         """Take this device's share. Batches are cut so that all devices do equally many steps on equally many rows."""
         self.rank, self.world_size = rank, world_size
         self.rows = max(1, self.batch_size // world_size)
-        self.steps_per_chunk = max(1, CHUNK_ROWS // self.rows)
+        image = self.columns.get("image")
+        most = CHUNK_ROWS if image is None else min(CHUNK_ROWS, CHUNK_BYTES // int(np.prod(image.shape[1:])))
+        self.steps_per_chunk = max(1, most // self.rows)
 
     def __len__(self) -> int:
         return math.ceil(self.steps / self.steps_per_chunk)

@@ -1,24 +1,34 @@
-"""What training has come to at the end of an epoch, in one file that is written whole or not at all."""
+"""What training has come to at the end of an epoch, in one file that is written whole or not at all.
+
+The file is NumPy's `.npz`: plain arrays, and a JSON text that says how they hang together. It holds no pickle, as `torch.save`
+would, and none is read.
+"""
 
 from __future__ import annotations
 
-import pickle
+import json
+import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from shopkit.errors import RunError
 from shopkit.runs import replacing
 
-FILE = "checkpoint.pt"
+FILE = "checkpoint.npz"
+_TREE = "tree"
+_VIEWED = {torch.bfloat16: torch.int16}
+"""Types that NumPy does not have, kept as others of the same width."""
 
 
 @dataclass
 class State:
-    """Tensors and plain data only, so that it loads with `weights_only`."""
+    """Tensors and plain data only."""
 
     epoch: int = 0
     """Epochs finished."""
@@ -42,17 +52,59 @@ def read(folder: Path) -> State:
         RunError: the file cannot be read.
     """
     path = folder / FILE
-    if not path.is_file():
-        return State()
-    try:
-        return State(**torch.load(path, map_location="cpu", weights_only=True))
-    except (RuntimeError, EOFError, OSError, TypeError, pickle.UnpicklingError) as error:
-        raise RunError(f"The checkpoint {path} cannot be read. Delete it to train from the start. ({error})") from error
+    return State(**load(path)) if path.is_file() else State()
 
 
 def write(folder: Path, state: State) -> None:
-    with replacing(folder / FILE) as temporary:
-        try:
-            torch.save(vars(state), temporary)
-        except RuntimeError as error:  # how torch says that the disk is full
-            raise OSError(f"torch could not write all of it ({str(error).splitlines()[0]})") from error
+    save(folder / FILE, vars(state))
+
+
+def save(path: Path, data: Mapping[str, Any]) -> None:
+    """Write tensors, arrays and plain data, nested in dicts, lists and tuples."""
+    arrays: dict[str, np.ndarray] = {}
+    text = json.dumps(_taken_apart(dict(data), arrays))
+    arrays[_TREE] = np.frombuffer(text.encode(), np.uint8)
+    with replacing(path) as temporary, temporary.open("wb") as stream:
+        np.savez(stream, **arrays)  # type: ignore[arg-type]
+
+
+def load(path: Path) -> dict[str, Any]:
+    """What `save` wrote, tensors on the CPU.
+
+    Raises:
+        RunError: the file cannot be read, or holds a pickle.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            tree = json.loads(arrays[_TREE].tobytes())
+            return dict(_put_together(tree, arrays))
+    except (ValueError, KeyError, TypeError, AttributeError, EOFError, OSError, zipfile.BadZipFile) as error:
+        raise RunError(f"The checkpoint {path} cannot be read. Delete it to train from the start. ({error})") from error
+
+
+def _taken_apart(value: Any, arrays: dict[str, np.ndarray]) -> Any:
+    """Plain JSON: every container as `[kind, …]`, every tensor as `["tensor", name, dtype]`."""
+    if isinstance(value, Tensor):
+        name = f"t{len(arrays)}"
+        plain = value.detach().cpu()
+        arrays[name] = plain.view(_VIEWED.get(plain.dtype, plain.dtype)).numpy()
+        return ["tensor", name, str(plain.dtype).removeprefix("torch.")]
+    if isinstance(value, dict):
+        return ["dict", [[_taken_apart(key, arrays), _taken_apart(item, arrays)] for key, item in value.items()]]
+    if isinstance(value, (list, tuple)):
+        return [type(value).__name__, [_taken_apart(item, arrays) for item in value]]
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    raise TypeError(f"A checkpoint holds tensors and plain data, got {type(value).__name__}.")
+
+
+def _put_together(value: Any, arrays: Mapping[str, np.ndarray]) -> Any:
+    if not isinstance(value, list):
+        return value
+    kind, content, *rest = value
+    if kind == "tensor":
+        return torch.from_numpy(arrays[content]).view(getattr(torch, rest[0]))
+    if kind == "dict":
+        return {_put_together(key, arrays): _put_together(item, arrays) for key, item in content}
+    items = [_put_together(item, arrays) for item in content]
+    return tuple(items) if kind == "tuple" else items

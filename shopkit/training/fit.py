@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import logging
+import os
 import signal
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,6 +43,11 @@ class FitResult:
     """What an estimator says of its fit (iterations, loss, …)."""
     seconds: float = 0.0
     """Wall-clock time of this call."""
+    device: str = "cpu"
+    threads: int = 0
+    """CPU threads of torch while training; 0 for an estimator."""
+    deterministic: bool = True
+    """Whether only kernels were used that give the same bits each time."""
 
 
 def fit(
@@ -56,13 +62,15 @@ def fit(
     seed: int,
     resume: bool = False,
     progress: bool = False,
+    initialise: Callable[[Model], None] = lambda model: None,
 ) -> FitResult:
     """Train a model and leave it in eval mode, on the CPU, with the weights of the epoch that validates best.
 
     Args:
-        folder: takes `checkpoint.pt` and `history.csv`.
+        folder: takes `checkpoint.npz` and `history.csv`.
         resume: go on from the checkpoint in the folder, if there is one. The result is that of an undisturbed training.
         progress: show a progress bar on a terminal.
+        initialise: called with the model before its first step, to set weights; not when a checkpoint is gone on from.
 
     Raises:
         RunError: the loss is not finite, the checkpoint cannot be read, or the folder cannot be written.
@@ -74,10 +82,11 @@ def fit(
         (folder / checkpoint.FILE).unlink(missing_ok=True)
     if not (folder / checkpoint.FILE).is_file():
         model.start_from(torch.from_numpy(np.asarray(task.initial_bias(), np.float32)))
+        initialise(model)
     batches = Batches(train, settings.batch_size, seed, settings.max_steps)
     learner = Learner(model, task, batches, validation, settings, seed, folder)
     if not learner.state.finished and learner.state.epoch < settings.max_epochs:
-        with _quiet(), _threads(settings.threads):
+        with _quiet(), _kernels(settings):
             trainer = pl.Trainer(
                 accelerator=settings.accelerator,
                 devices=settings.devices,
@@ -98,7 +107,14 @@ def fit(
     _write_history(folder / HISTORY, state.history)
     model.cpu().load_state_dict(state.best)
     model.eval()
-    return FitResult(state.history, state.best_epoch, seconds=time.perf_counter() - start)
+    return FitResult(
+        state.history,
+        state.best_epoch,
+        seconds=time.perf_counter() - start,
+        device=_device(settings),
+        threads=settings.threads or torch.get_num_threads(),
+        deterministic=settings.deterministic,
+    )
 
 
 def fit_estimator(
@@ -139,14 +155,30 @@ def _write_history(path: Path, history: list[dict[str, float]]) -> None:
         writer.writerows(history)
 
 
+def _device(settings: TrainerSettings) -> str:
+    """`cpu`, or the name of the accelerator that Lightning takes by these settings."""
+    wanted = settings.accelerator
+    if wanted == "cpu" or (wanted == "auto" and not torch.accelerator.is_available()):
+        return "cpu"
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else wanted
+
+
 @contextmanager
-def _threads(n: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(n or before)
+def _kernels(settings: TrainerSettings) -> Iterator[None]:
+    """The number of threads, and whether kernels must repeat themselves; as before afterwards."""
+    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    warn_only, memory = torch.is_deterministic_algorithms_warn_only_enabled(), vars(torch.utils)["deterministic"]
+    filled = memory.fill_uninitialized_memory
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it, cuBLAS has no kernels that repeat themselves
+    memory.fill_uninitialized_memory = False
+    torch.set_num_threads(settings.threads or threads)
+    torch.use_deterministic_algorithms(settings.deterministic, warn_only=True)
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
+        memory.fill_uninitialized_memory = filled
 
 
 @contextmanager

@@ -27,7 +27,7 @@ class Learner(pl.LightningModule):
     """Trains a model for a task: one optimiser step for each batch, while Lightning is entered once for each chunk of batches.
 
     At the end of every epoch it scores the validation part in one pass, remembers the best weights, decides whether to stop,
-    and writes `checkpoint.pt`. As every epoch seeds its own random numbers, a resume needs no more than that file.
+    and writes `checkpoint.npz`. As every epoch seeds its own random numbers, a resume needs no more than that file.
     """
 
     def __init__(

@@ -42,6 +42,8 @@ class TrainerSettings:
     """How several devices work together, as Lightning names it, e.g. `ddp_spawn`."""
     threads: int = 0
     """CPU threads; 0 leaves the choice to torch. Another number of threads may change results in the last bits."""
+    deterministic: bool = True
+    """Only kernels that give the same bits each time, where torch has them; some of a GPU's faster ones do not."""
     max_steps: int = 0
     """Optimiser steps in an epoch at most, for a quick try; 0 is all."""
     checkpoint_seconds: float = 10.0

@@ -4,7 +4,7 @@ import pytest
 
 from shopkit import runs
 from shopkit.config import overrides
-from shopkit.config.overrides import expand, refuse_targets, rewrite
+from shopkit.config.overrides import expand, rewrite
 
 GROUPS = {"model", "experiment"}
 
@@ -73,8 +73,3 @@ def test_a_sweep_tries_every_value_once() -> None:
     assert {text for run in runs_of_sweep for text in run} == {
         "model=mlp", "model=linear", "++seed=1", "++seed=2", "++model.lr=0.1", "++model.lr=0.2", "++model.a=0", "++model.a=1",
     }  # fmt: skip
-
-
-def test_targets_are_found_at_any_depth() -> None:
-    assert refuse_targets({"a": [{"b": {"_target_": "os.system"}}]}) == "a[0].b._target_"
-    assert refuse_targets({"a": [1, "x", {"target": 3}]}) is None

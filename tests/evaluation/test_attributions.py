@@ -91,7 +91,7 @@ def test_what_has_no_entry_stays_as_it_is(batch):
     model.entries = dict  # type: ignore[method-assign]
     found = integrated_gradients(model, batch, nothing(batch), DIRECTION)
     assert set(found.places) == {"dense"}
-    assert found.gap.max() < 0.02
+    assert found.gap.max() < 0.05
 
 
 def test_a_module_that_is_called_twice_is_no_entry(batch):
@@ -140,7 +140,7 @@ def test_steps_of_the_recurrent_network(pooling, static):
     found = explain(arrays, blank, np.ones((3, 1)))
     assert (method, look(arrays)) == ("integrated gradients", None)
     assert found is not None
-    assert found.gap.max() < 0.02
+    assert found.gap.max() < 0.05
     assert found.places["sequence_ids"].shape == (3, 4, 2)
     for name in ("sequence_ids", "sequence_dense"):
         np.testing.assert_array_equal(found.places[name][~inside[..., 0]], 0)
@@ -154,6 +154,6 @@ def test_ids_of_the_perceptron():
     arrays = {"dense": np.array([[2.0], [-1.0]], np.float32), "ids": np.array([[3], [0]])}
     found = explainer(model)[1](arrays, {name: np.zeros_like(values) for name, values in arrays.items()}, DIRECTION.numpy())
     assert found is not None
-    assert found.gap.max() < 0.02
+    assert found.gap.max() < 0.05
     assert found.places["ids"][0, 0] != 0
     assert found.places["ids"][1, 0] == 0

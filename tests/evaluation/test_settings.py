@@ -13,6 +13,7 @@ from shopkit.settings import build
     ("settings", "message"),
     [
         ({"n_bootstrap": -1}, r"evaluation.n_bootstrap is -1; it must be at least 0\."),
+        ({"cases": -1}, r"evaluation.cases is -1; it must be at least 0\."),
         ({"min_segment_rows": 0}, r"evaluation.min_segment_rows is 0; it must be at least 1\."),
         ({"confidence": 95.0}, r"evaluation.confidence is 95; it must lie between 0 and 1\."),
         ({"latency_seconds": 0.0}, r"evaluation.latency_seconds is 0; it must be above 0\."),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shopkit.evaluation.texts import Marked, is_special, mark_terms, mark_tokens
@@ -57,6 +57,7 @@ def test_special_tokens():
     ]
 
 
+@example("", [("\r", 1.0)], True)
 @given(st.text(max_size=40), st.lists(st.tuples(st.text(min_size=1, max_size=4), st.floats(-9, 9)), max_size=6), st.booleans())
 def test_nothing_is_lost(text, parts, whole_words):
     total = sum(value for _, value in parts)

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from shopkit.errors import ConfigError, DataError
@@ -166,3 +168,45 @@ def test_a_column_with_an_extractor_can_be_left_out_but_must_be_a_feature(tmp_pa
         message = r"features\.columns names 'town', which is not a feature column but key \(a name\)"
         with pytest.raises(ConfigError, match=message):
             resolve(FeaturePlan(columns={"town": "vocabulary"}), schema, context, (), REGISTRY)
+
+
+REVIEWS = texts([f"Row {at} says that the fabric number {at * 7} is soft and the colour {at % 9} nice" for at in range(N)])
+CHINESE = texts([f"第{at}件东西很好下次还来买，{at * 7}号颜色漂亮" for at in range(N)])
+CODES = texts([f"{at:036x}" for at in range(N)])
+
+
+@pytest.mark.parametrize(
+    ("values", "tags", "expected"),
+    [
+        (REVIEWS, ["features:bags"], ("tfidf", "word", [1, 2], "a text of 6")),
+        (CHINESE, ["features:bags", "estimator"], ("tfidf", "char", [1, 3], "of a script without blanks")),
+    ],
+    ids=["English", "Chinese"],
+)
+def test_auto_makes_a_bag_of_a_text(values: np.ndarray, tags: list[str], expected: tuple[Any, ...]) -> None:
+    (row,) = fit_table({"review": values}, tags=tags).features.description
+    extractor, analyzer, ngram_range, why = expected
+    assert (row["extractor"], row["analyzer"], row["ngram_range"]) == (extractor, analyzer, ngram_range)
+    assert why in row["why"]
+
+
+def test_names_of_things_are_no_texts() -> None:
+    table = {"color": TABLE["color"], "town": TABLE["town"], "code": CODES, "repeated": REVIEWS[np.arange(N) % 20]}
+    found = chosen(fit_table(table, tags=["features:bags"], target=TARGET))
+    assert not {"tfidf"} & {name for names in found.values() for name in names}
+
+
+def test_a_model_that_reads_no_text_is_not_given_one() -> None:
+    plan = fit_table({"review": REVIEWS, "color": TABLE["color"]}, tags=["features:codes"], target=TARGET).plan
+    assert plan.schema["review"].role == "ignored"
+    assert "which this model does not read" in plan.schema["review"].note
+    given = FeaturePlan(columns={"review": "vocabulary"})
+    assert chosen(fit_table({"review": REVIEWS, "color": TABLE["color"]}, given, ["features:codes"], target=TARGET))["review"]
+
+
+def test_the_steps_of_a_sequence_are_no_bag(tmp_path: Any) -> None:
+    path = tmp_path / "examples.parquet"
+    pq.write_table(pa.table({"past": [["a", "b"], ["c"]] * 5}), path)
+    schema = Schema((Column("past", "string", sequence=True),))
+    with training_part(path, np.ones(10, bool)) as context, pytest.raises(ConfigError, match="tfidf gives bag, one for each row"):
+        resolve(FeaturePlan(columns={"past": "tfidf"}), schema, context, ["features:sequences", "features:bags"], REGISTRY)

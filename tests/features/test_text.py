@@ -43,7 +43,7 @@ def test_the_graph_splits_as_python_does(key, values):
 
 @pytest.mark.parametrize("key", TOKENIZERS, ids=str)
 def test_no_rows_empty_rows_and_long_rows(key):
-    long = "ab中 c" * 300
+    long = "ab中 c" * 300 + "x" * 500 + " ends"
     for values in ([], [""], ["", " "], [*TRAIN], ["", long, "x yz"], [long[:PIECE], long[: PIECE + 1]]):
         require_equal(key, texts(values))
 
@@ -69,9 +69,10 @@ def test_a_text_of_a_megabyte_is_read_up_to_the_limit(analyzer):
     tokenizer = Tokenizer(TextSettings(analyzer=analyzer, max_characters=1000))
     text = "word 中文 " * 125_000
     found, rows, _ = tokenizer(texts(["short text", text, "short text"]))
-    cut, _, _ = tokenizer(texts([text[:1000]]))
     assert len(text) == 1_000_000
-    assert found[rows == 1].tolist() == cut.tolist()
+    read = "".join(found[rows == 1])
+    assert read == "".join(tokenizer(texts([text[:1000]]))[0])[: len(read)]
+    assert 600 < len(read) <= 1300  # without the spaces between words, or with two around each
     assert found[rows == 0].tolist() == found[rows == 2].tolist() != []
 
 

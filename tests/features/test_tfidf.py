@@ -109,10 +109,16 @@ def test_a_text_of_a_megabyte_beside_many_short_ones():
     of = fit_column(PLAIN, {"name": "tfidf", "analyzer": "char", "max_characters": 2000})
     long = "这个东西很好 " * 150_000
     outputs = of.run({"x": texts([long, *["short"] * 500])})
-    alone = of.run({"x": texts([long[:2000]])})
+    alone = of.run({"x": texts([long[:2000]])})  # characters are cut exactly
     np.testing.assert_allclose(
         np.sort(outputs["bag_weights"][0])[::-1][: alone["bag_weights"].shape[1]], np.sort(alone["bag_weights"][0])[::-1]
     )
+
+
+def test_a_word_of_twenty_thousand_letters_is_a_term_like_any_other():
+    of = fit_column(texts(["soft fabric", "x" * 20_000] * 50), {"name": "tfidf"})
+    assert [len(term) for term in of.states["x"]["terms"]] == [6, 4, 11, 20_000]
+    assert of.run({"x": texts(["x" * 20_000])})["bag_weights"].tolist() == [[1.0]]
 
 
 def test_the_graph_has_no_loop_and_nothing_as_wide_as_the_vocabulary():

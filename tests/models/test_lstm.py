@@ -15,10 +15,11 @@ from shopkit.models.recurrent import Recurrent
 from shopkit.models.settings import LSTMSettings, MLPSettings
 from shopkit.models.to_onnx import to_onnx
 from shopkit.runtime.artifact import open_session
-from shopkit.testing.data import feature_spec, steps
+from shopkit.testing.data import bag, feature_spec, steps, tokens
 from shopkit.training.scores import model_scores
 
 SPEC = feature_spec(reads=["features:sequences"])
+SMALL_HEAD = MLPSettings(hidden=[4], members=2, category_dim=2)
 SHAPES = list(itertools.product(("lstm", "gru"), (False, True), (1, 2)))
 
 
@@ -126,9 +127,37 @@ def test_without_sequences_it_says_what_to_do():
         ({"hidden_dim": 0}, r"model.hidden_dim is 0; it must be at least 1"),
         ({"layers": 0}, r"model.layers is 0"),
         ({"category_dim": 0}, r"model.category_dim is 0"),
+        ({"token_dim": 0}, r"model.token_dim is 0"),
         ({"dropout": 1.0}, r"model.dropout is 1; it must be from 0 to below 1"),
     ],
 )
 def test_settings_are_checked(settings, message):
     with pytest.raises(ConfigError, match=message):
         LSTMSettings(**settings)
+
+
+@pytest.mark.parametrize("pooling", ["last", "attention"])
+@pytest.mark.parametrize(
+    "reads", [{"features:tokens"}, {"features:tokens", "features:bags"}, {"features:sequences", "features:tokens"}]
+)
+def test_texts_are_read_beside_or_instead_of_sequences(reads, pooling):
+    spec = feature_spec(reads=reads)
+    model = built(LSTMSettings(hidden_dim=6, token_dim=5, pooling=pooling, bidirectional=True, head=SMALL_HEAD), spec)
+    rng, lengths = np.random.default_rng(2), np.array([4, 0, 7, 1])
+    batch = {**tokens(spec.tokens.cardinality, lengths, rng)}
+    batch["dense"] = rng.normal(size=(4, spec.n_dense)).astype(np.float32)
+    batch["ids"] = np.column_stack([rng.integers(0, size, 4) for size in spec.cardinalities])
+    if spec.has_sequences:
+        batch |= steps(spec, lengths[::-1].copy(), rng)
+    if spec.n_bag:
+        with torch.no_grad():
+            model.bag.table.normal_()
+        batch |= bag(spec.n_bag, lengths, rng)
+    scores = model_scores(model, batch)
+    session = open_session(to_onnx(model, spec).SerializeToString())
+    np.testing.assert_allclose(session.run(["scores"], batch)[0], scores, atol=1e-5)
+    more = {name: np.pad(values, [(0, 0), (0, 3)]) if name == "tokens" else values for name, values in batch.items()}
+    np.testing.assert_allclose(model_scores(model, more), scores, atol=1e-5)
+    other = {**batch, "tokens": np.where(batch["tokens"] > 0, 1, 0)}
+    changed = np.abs(model_scores(model, other) - scores).max(1) > 0
+    np.testing.assert_array_equal(changed, lengths > 0)

@@ -14,7 +14,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from shopkit.evaluation import curves
-from shopkit.runs import Run, write_json
+from shopkit.runs import Run, file_hash, write_json
 from shopkit.runtime.artifact import FORMAT_VERSION, METADATA_KEY
 from shopkit.schema import Column, Schema
 
@@ -262,6 +262,10 @@ def write_run(path: Path, kind: str, name: str, columns: tuple[Column, ...] = CO
     run.finish_stage("evaluate", {"latency": latency, "baselines_left_out": ["gbdt is not installed"]})
     write_json(
         run.manifest_path,
-        {"files": {"model.onnx": "ab" * 32}, "versions": {"python": "3.11", "torch": "2.13.0"}, "identity": "77f0"},
+        {
+            "files": {"model.onnx": file_hash(run.model_path)},
+            "versions": {"python": "3.11", "torch": "2.13.0"},
+            "identity": "77f0",
+        },
     )
     return run

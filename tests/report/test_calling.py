@@ -2,16 +2,19 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from shopkit.report.calling import snippets
-from shopkit.report.columns import summarise
+from shopkit.report.columns import Summary, summarise
 from shopkit.report.facts import Facts
 from shopkit.runs import Run
-from shopkit.schema import Column
+from shopkit.runtime.artifact import Description
+from shopkit.schema import Column, Schema
 
 MakeRun = Callable[..., Run]
 
@@ -50,3 +53,19 @@ def test_without_examples_the_values_are_empty_ones(make_run: MakeRun) -> None:
     run = make_run("binary")
     run.examples_path.unlink()
     assert "'favourite_department': ''" in code_of(run)["Python"]
+
+
+def test_an_image_is_made_of_zeros_of_the_commonest_size() -> None:
+    photo = Column("photo", "image", channels=3)
+    facts = {
+        "schema": Schema((photo,)).to_json(),
+        "inputs": {"photo": "photo"},
+        "outputs": [{"name": "label"}],
+        "format_version": 1,
+    }
+    description = Description.from_json(json.dumps(facts), Path("model.onnx"))
+    _, python, bare, node = snippets(description, {"photo": Summary(photo, 0.0, 5, median=(28, 20))})
+    assert "import numpy as np" in python.code
+    assert "'photo': np.zeros((28, 20, 3), np.uint8)," in python.code
+    assert "'photo': np.array([np.zeros((28, 20, 3), np.uint8)], np.uint8)," in bare.code
+    assert 'new ort.Tensor("uint8", new Uint8Array(1680), [1, 28, 20, 3])' in node.code

@@ -7,6 +7,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from shopkit.raw import image_structs
 from shopkit.report.columns import MIN_COUNT, summarise
 from shopkit.schema import MISSING_TIME, Column
 
@@ -47,3 +48,12 @@ def test_a_column_without_any_value_has_no_typical_one(tmp_path: Path) -> None:
 
 def test_no_file_gives_no_summaries(tmp_path: Path) -> None:
     assert summarise(tmp_path / "none.parquet", [Column("x", "number")]) == {}
+
+
+def test_images_are_summed_up_by_their_size(tmp_path: Path) -> None:
+    sizes = [(28, 20)] * 3 + [(1, 1)] + [(9, 9)] * 2
+    images = [np.full((*size, 3), i % 2, np.uint8) for i, size in enumerate(sizes)]
+    pq.write_table(pa.table({"photo": image_structs(images)}), tmp_path / "examples.parquet")
+    found = summarise(tmp_path / "examples.parquet", [Column("photo", "image", channels=3)])["photo"]
+    assert (found.missing, found.distinct, found.top, found.top_share) == (1 / 6, 5, "28 × 20 pixels", 0.5)
+    assert found.typical == (28, 20)

@@ -158,3 +158,12 @@ def test_one_number_is_what_a_column_of_it_is(value: object) -> None:
 def test_canonical_strings_are_left_as_they_are(values: list[str | None]) -> None:
     once = canonicalise(values, TEXT)
     assert canonicalise(once, TEXT).tolist() == once.tolist()
+
+
+@pytest.mark.parametrize("values", [["fine", "caf\udce9"], np.array(["fine", "caf\udce9"])], ids=["list", "array"])
+def test_text_that_is_no_unicode_is_refused(values: object) -> None:
+    with pytest.raises(DataError, match=r"Column 'text', row 1: 'caf\\udce9' \(str\) is not Unicode: half of a pair"):
+        canonicalise(values, Column("text", "string"))
+    with pytest.raises(DataError, match=r"Column 'text', row 0: 'caf\\udce9' \(str\) is not Unicode"):
+        canonical_value("caf\udce9", Column("text", "string"))
+    assert canonical_value("café 中文", Column("text", "string")).tolist() == ["café 中文"]

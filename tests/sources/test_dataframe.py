@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -33,6 +34,10 @@ def test_the_fingerprint_is_that_of_the_content():
     [
         (pd.DataFrame({"a": [1, None, "x"]}, index=[5, 6, 7]), r"column 'a', row 2: 'x' \(str\) among values of type int"),
         (pd.DataFrame({"a": []}), "table 'data' has no rows"),
+        (
+            pd.DataFrame({"a": pd.Series(["x", None, "caf\udce9"], dtype=object)}),
+            r"table 'data', column 'a', row 2: 'caf\\udce9' is not Unicode \(a surrogate stands alone\)",
+        ),
         (pd.DataFrame([[1, 2]], columns=["a", "a"]), "has more than one column 'a'"),
     ],
 )
@@ -44,3 +49,13 @@ def test_frames_that_cannot_be_used(frame, message):
 def test_no_data():
     with pytest.raises(DataError, match="source dataframe has no data"):
         DataFrameSource(DataFrameSettings()).open()
+
+
+def test_arrays_of_pixels_are_images() -> None:
+    frame = pd.DataFrame({"photo": [np.full((2, 3, 3), 7, np.uint8), None, np.zeros((4, 1, 3), np.uint8)], "n": [1, 2, 3]})
+    rows = DataFrameSource(DataFrameSettings(), frame).open()["data"].order_by("n").to_pyarrow().to_pylist()
+    assert rows[0]["photo"] == {"height": 2, "width": 3, "channels": 3, "pixels": b"\x07" * 18}
+    assert [(row["photo"]["height"], row["photo"]["width"]) for row in rows[1:]] == [(1, 1), (4, 1)]
+    frame.loc[2, "photo"] = "photo.png"
+    with pytest.raises(DataError, match="Column 'photo', row 2: str is not an image; read the file into pixels first"):
+        DataFrameSource(DataFrameSettings(), frame).open()

@@ -19,6 +19,7 @@ from shopkit.errors import RunError
 from shopkit.models.linear import Linear
 from shopkit.models.mlp import MLP
 from shopkit.models.settings import LinearSettings, MLPSettings
+from shopkit.training import checkpoint
 from shopkit.training.fit import FitResult, fit, fit_estimator
 from shopkit.training.scores import model_scores
 from shopkit.training.settings import TrainerSettings
@@ -33,6 +34,19 @@ def train(
     chosen = TrainerSettings(**{"max_epochs": 6, "batch_size": 64, "accelerator": "cpu", "checkpoint_seconds": 0.0, **settings})
     result = fit(model, task, table(1500, 0, weighted), table(500, 1, weighted), chosen, folder=folder, seed=seed, resume=resume)
     return model, result
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_batch_in_parts_trains_as_a_whole_one(features, task, tmp_path, weighted):
+    scores = []
+    for accumulate in (1, 5):
+        torch.manual_seed(0)
+        model = MLP(MLPSettings(hidden=[8], members=1, dropout=0.0), features, 1)
+        chosen = TrainerSettings(max_epochs=2, batch_size=64, ema_decay=0.0, accelerator="cpu", threads=1, accumulate=accumulate)
+        folder = tmp_path / str(accumulate)
+        fit(model, task, table(600, 0, weighted), table(200, 1, weighted), chosen, folder=folder, seed=0)
+        scores.append(model_scores(model, table(200, 2).features))
+    np.testing.assert_allclose(scores[1], scores[0], atol=1e-3)
 
 
 def same_weights(first: MLP, second: MLP) -> bool:
@@ -135,11 +149,11 @@ def wait_for(path: Path, process: subprocess.Popen[bytes]) -> None:
 
 def test_a_training_that_was_killed_and_resumed_ends_as_the_undisturbed_one(features, task, tmp_path):
     process = start_training(tmp_path / "killed", 10_000)
-    wait_for(tmp_path / "killed" / "checkpoint.pt", process)
+    wait_for(tmp_path / "killed" / "checkpoint.npz", process)
     time.sleep(0.1)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
-    done = torch.load(tmp_path / "killed" / "checkpoint.pt", weights_only=True)["epoch"]
+    done = checkpoint.read(tmp_path / "killed").epoch
     assert done > 0
     settings = {"max_epochs": done + 3, "patience": 0, "threads": 1}
     resumed, result = train(features, task, tmp_path / "killed", resume=True, **settings)
@@ -150,10 +164,10 @@ def test_a_training_that_was_killed_and_resumed_ends_as_the_undisturbed_one(feat
 
 def test_ctrl_c_is_an_interrupt_and_keeps_the_checkpoint(tmp_path):
     process = start_training(tmp_path, 10_000)
-    wait_for(tmp_path / "checkpoint.pt", process)
+    wait_for(tmp_path / "checkpoint.npz", process)
     process.send_signal(signal.SIGINT)
     assert process.wait(30) in (-signal.SIGINT, 130)
-    assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["epoch"] > 0
+    assert checkpoint.read(tmp_path).epoch > 0
 
 
 def test_ctrl_c_reaches_the_caller_and_can_be_pressed_again(features, task, tmp_path, monkeypatch):
@@ -172,8 +186,8 @@ def test_a_loss_that_is_not_finite_is_an_error_with_its_place(features, task, tm
 
 
 def test_a_broken_checkpoint_is_an_error_with_its_path(features, task, tmp_path):
-    (tmp_path / "checkpoint.pt").write_bytes(b"PK not a checkpoint")
-    with pytest.raises(RunError, match=r"checkpoint\.pt cannot be read\. Delete it to train from the start"):
+    (tmp_path / "checkpoint.npz").write_bytes(b"PK not a checkpoint")
+    with pytest.raises(RunError, match=r"checkpoint\.npz cannot be read\. Delete it to train from the start"):
         train(features, task, tmp_path, resume=True)
 
 

@@ -14,6 +14,7 @@ from shopkit.training.settings import TrainerSettings
         ({"max_epochs": 0}, r"trainer\.max_epochs is 0; it must be at least 1"),
         ({"patience": -1}, r"trainer\.patience is -1; it must be at least 0"),
         ({"batch_size": 0}, r"trainer\.batch_size is 0; it must be at least 1"),
+        ({"accumulate": 0}, r"trainer\.accumulate is 0; it must be at least 1"),
         ({"lr": 0.0}, r"trainer\.lr is 0; it must be above 0"),
         ({"lr": float("nan")}, r"trainer\.lr is nan; it must be above 0"),
         ({"weight_decay": -0.1}, r"trainer\.weight_decay is -0\.1; it must be at least 0"),

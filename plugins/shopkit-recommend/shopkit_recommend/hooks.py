@@ -7,6 +7,7 @@ from pathlib import Path
 from shopkit import hookimpl
 from shopkit.component import Component
 
+from shopkit_recommend.exporters.settings import ItemIndexSettings
 from shopkit_recommend.features.settings import CatalogueSettings
 from shopkit_recommend.models import network_settings as networks
 from shopkit_recommend.models import settings as models
@@ -90,7 +91,11 @@ def shopkit_models() -> list[Component]:
             _ESTIMATOR,
         ),
         Component(
-            "blend", networks.BlendSettings, f"{_HOME}.models.blend:Blend", "A network and the neighbours of the session", _ESTIMATOR
+            "blend",
+            networks.BlendSettings,
+            f"{_HOME}.models.blend:Blend",
+            "A network and the neighbours of the session",
+            _ESTIMATOR,
         ),
         Component("mf", networks.MFSettings, f"{_HOME}.models.mf:MF", "Matrix factorisation by gradients (BPR)", _NETWORK),
         Component(
@@ -101,7 +106,11 @@ def shopkit_models() -> list[Component]:
             _NETWORK,
         ),
         Component(
-            "gru4rec", networks.GRU4RecSettings, f"{_HOME}.models.gru4rec:GRU4Rec", "A recurrent network over the history", _NETWORK
+            "gru4rec",
+            networks.GRU4RecSettings,
+            f"{_HOME}.models.gru4rec:GRU4Rec",
+            "A recurrent network over the history",
+            _NETWORK,
         ),
         Component(
             "sasrec", networks.SASRecSettings, f"{_HOME}.models.sasrec:SASRec", "A causal transformer over the history", _NETWORK
@@ -117,6 +126,18 @@ def shopkit_tasks() -> list[Component]:
             NextItemSettings,
             f"{_HOME}.tasks.next_item:NextItem",
             "Which item comes next: the best k of the catalogue, by name",
+        )
+    ]
+
+
+@hookimpl
+def shopkit_exporters() -> list[Component]:
+    return [
+        Component(
+            "item_index",
+            ItemIndexSettings,
+            f"{_HOME}.exporters.item_index:ItemIndexExporter",
+            "The file, and vectors of customers and of items with an approximate index",
         )
     ]
 

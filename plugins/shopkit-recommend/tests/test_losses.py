@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from shopkit_recommend.models import losses
 from shopkit_recommend.models.losses import bpr, fast_dtype, full_softmax, gbce, sampled_logits, sampled_softmax
 

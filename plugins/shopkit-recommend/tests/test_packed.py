@@ -1,6 +1,7 @@
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from shopkit_recommend.models.packed import next_steps
 
 histories = st.lists(st.lists(st.integers(0, 5), max_size=6), min_size=1, max_size=5)

@@ -68,7 +68,7 @@ def blended(images: Tensor, other: Tensor, alpha: float) -> tuple[Tensor, Tensor
 def pasted(images: Tensor, other: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
     """CutMix (Yun et al. 2019): a rectangle of each image comes from the one at `other`. → images, the share of their own."""
     side = (1 - _beta(alpha, images.device)).sqrt().view(1, 1)
-    inside = _rectangle(*images.shape[2:], side, side)
+    inside = _rectangle(images.shape[2], images.shape[3], side, side)
     return torch.where(inside, images[other], images), 1 - inside.to(images.dtype).mean()
 
 

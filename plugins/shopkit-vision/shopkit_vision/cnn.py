@@ -157,7 +157,7 @@ class CNN(Model):
         self.head = nn.Linear(self.body.width + self.plain.width, n_outputs)
         nn.init.zeros_(self.head.weight)
         # Convolutions on the CPU are a third faster so.
-        self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch takes it, its types lack it
 
     def forward(self, batch: Batch) -> Tensor:
         return self.scores(self.pixels(batch["image"]), batch)
@@ -195,7 +195,7 @@ class CNN(Model):
 
     def for_export(self) -> nn.Module:
         """Normalisation multiplied into the convolutions, and that of the image into one scale and shift."""
-        exported = copy.deepcopy(self).to(memory_format=torch.contiguous_format)
+        exported: CNN = copy.deepcopy(self).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
         assert isinstance(exported.normalise, Normalise)
         exported.normalise = Levels(exported.normalise.norm)
         for module in list(exported.modules()):

@@ -24,7 +24,7 @@ def weights(n_old: int, n_new: int) -> np.ndarray:
 def resized(image: np.ndarray, height: int, width: int) -> np.ndarray:
     """uint8 (h, w, channels) → float64 (channels, height, width), 0 to 255, not rounded."""
     planes = image.transpose(2, 0, 1).astype(np.float64)
-    return weights(image.shape[0], height) @ planes @ weights(image.shape[1], width).T
+    return np.asarray(weights(image.shape[0], height) @ planes @ weights(image.shape[1], width).T)
 
 
 def traced_resize(images: ndx.Array, height: int, width: int) -> ndx.Array:

@@ -1,7 +1,8 @@
 """Implicit alternating least squares.
 
-Hu, Koren, Volinsky: Collaborative filtering for implicit feedback datasets (2008); Takács, Pilászy, Tikk: Applications of the conjugate
-gradient method for implicit feedback collaborative filtering (2011) for how the least squares are solved, and customers folded in.
+Hu, Koren, Volinsky: Collaborative filtering for implicit feedback datasets (2008); Takács, Pilászy, Tikk: Applications of the
+conjugate gradient method for implicit feedback collaborative filtering (2011) for how the least squares are solved, and customers
+folded in.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ NOTHING = 1e-12
 class ALS(Recommender):
     """Scores (N, n_items): the factors of the customer, found from the history, times those of each item.
 
-    A step of weight w = alpha · recencyᵏ, k steps before the last, adds w y yᵀ to the customer's matrix and (1 + w) y to the right side,
-    y being the item's factors. A customer without history is given the items by how often they occur.
+    A step of weight w = alpha · recencyᵏ, k steps before the last, adds w y yᵀ to the customer's matrix and (1 + w) y to the
+    right side, y being the item's factors. A customer without history is given the items by how often they occur.
     """
 
     settings: ALSSettings
@@ -121,7 +122,9 @@ class ALS(Recommender):
             before, norm = norm, dot(residual, residual)
             p = op.add(residual, op.mul(ratio(norm, before), p))
         new = op.sub(op.const(np.float32(1)), op.cast(op.reduce_max(known, last, keepdims=1), to=np.float32))
-        return op.add(op.matmul(op.cast(customers, to=np.float32), op.const(self.items.T.copy())), op.mul(new, op.const(self.popularity)))
+        return op.add(
+            op.matmul(op.cast(customers, to=np.float32), op.const(self.items.T.copy())), op.mul(new, op.const(self.popularity))
+        )
 
     def state(self) -> dict[str, np.ndarray]:
         return {"items": self.items, "popularity": self.popularity}

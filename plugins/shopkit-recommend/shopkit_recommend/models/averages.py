@@ -22,6 +22,7 @@ class DecayedAverage(nn.Module):
         ago = distance.clamp(min=0).unsqueeze(1).to(x.dtype)
         rate = torch.log1p(self.rate.exp()).view(1, -1, 1, 1)
         weights = torch.exp(-ago * rate) * (distance >= 0).unsqueeze(1).to(x.dtype)  # (batch or 1, heads, steps, length)
-        parts = x.unflatten(2, (len(self.rate), -1)).transpose(1, 2)  # (batch, heads, length, dim / heads)
+        parts = x.view(x.shape[0], x.shape[1], len(self.rate), -1).transpose(1, 2)  # (batch, heads, length, dim / heads)
         averages = weights @ parts / weights.sum(3, keepdim=True).clamp(min=1.0)
-        return averages.transpose(1, 2).flatten(2)
+        joined: Tensor = averages.transpose(1, 2).flatten(2)
+        return joined

@@ -1,11 +1,12 @@
-"""A network and neighbours of the session, together.
+"""A network, neighbours of the session, and what follows what, together.
 
-They err on different sessions: the network knows orders and what items have in common, neighbours remember (Jannach, Ludewig: When
-recurrent neural networks meet the neighborhood for session-based recommendation, 2017).
+They err on different sessions: the network knows orders and what items have in common, the others remember (Jannach, Ludewig:
+When recurrent neural networks meet the neighborhood for session-based recommendation, 2017).
 """
 
 from __future__ import annotations
 
+import itertools
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -27,21 +28,26 @@ from shopkit.training.scores import model_scores
 
 from shopkit_recommend.models.gru4rec import GRU4Rec
 from shopkit_recommend.models.inputs import item_block
+from shopkit_recommend.models.markov import Markov
 from shopkit_recommend.models.network import Network
 from shopkit_recommend.models.network_settings import BlendSettings
 from shopkit_recommend.models.sasrec import SASRec
 from shopkit_recommend.models.seen import mask_seen_graph, mask_seen_rows
 from shopkit_recommend.models.session_knn import SessionKnn
+from shopkit_recommend.models.settings import MarkovSettings
 
-ROWS = 512
+ROWS = 256
 """Rows of the validation part that are scored at once."""
 NOTHING = 1e-12
-"""Keeps nothing by nothing at 0, where no neighbour says anything."""
+"""Keeps nothing by nothing at 0, where nobody says anything."""
+
+Weights = tuple[float, float]
+"""Of the neighbours and of the followers; the network has the rest."""
 
 
 class Blend(Estimator):
-    """Scores (N, n_items): (1 − w) · pᵖ + w · qᵖ of the network's softmax p and the neighbours' shares q, to a power. Of the weights w
-    that are offered, the one that validates best is kept."""
+    """Scores (N, n_items): the weighted sum of each member's probabilities to a power: the network's softmax, and the shares of
+    the scores of the neighbours and of the followers. Of the weights that are offered, those that validate best are kept."""
 
     settings: BlendSettings
 
@@ -49,9 +55,10 @@ class Blend(Estimator):
         super().__init__(settings, features, task)
         self.item_at = item_block(features, task.n_outputs, "blend").start
         # What is seen is masked once, at the end.
-        self.neighbours = SessionKnn(replace(settings.neighbours, exclude_seen=False), features, task)
         self.network = self._new_network()
-        self.weight = settings.weights[0]
+        self.neighbours = SessionKnn(replace(settings.neighbours, exclude_seen=False), features, task)
+        self.followers = Markov(MarkovSettings(exclude_seen=False), features, task)
+        self.weights: Weights = (settings.neighbour_weights[0], settings.follower_weights[0])
 
     def _new_network(self) -> Network:
         if self.settings.network == "sasrec":
@@ -60,72 +67,86 @@ class Blend(Estimator):
 
     def fit(self, train: Arrays, validation: Arrays, seed: int) -> dict[str, Any]:
         neighbours = self.neighbours.fit(train, validation, seed)
+        self.followers.fit(train, validation, seed)
+        # Popularity is the network's to know.
+        self.followers.popularity = np.zeros_like(self.followers.popularity)
         torch.manual_seed(seed)
         self.network = self._new_network()
         with tempfile.TemporaryDirectory() as folder:
             result = fit(self.network, self.task, train, validation, self.settings.trainer, folder=Path(folder), seed=seed)
         facts = {"epochs": len(result.history), "best_epoch": result.best_epoch + 1, "sessions": neighbours["sessions"]}
-        if len(self.settings.weights) > 1 and len(validation):
-            found = self._validated(validation)
+        offered = [
+            pair for pair in itertools.product(self.settings.neighbour_weights, self.settings.follower_weights) if sum(pair) <= 1
+        ]
+        self.weights = offered[0]
+        if len(offered) > 1 and len(validation):
+            found = self._validated(validation, offered)
             name, mode = self.task.monitor.name, self.task.monitor.mode
-            self.weight = (max if mode == "max" else min)(found, key=lambda weight: found[weight][name])
-            facts |= {f"validation_{name}_of_{weight:g}": values[name] for weight, values in found.items()}
-        return facts | {"weight": self.weight}
+            self.weights = (max if mode == "max" else min)(found, key=lambda pair: found[pair][name])
+            facts |= {f"validation_{name}_of_{pair[0]:g}_{pair[1]:g}": values[name] for pair, values in found.items()}
+        return facts | {"neighbour_weight": self.weights[0], "follower_weight": self.weights[1]}
 
-    def _validated(self, validation: Arrays) -> dict[float, dict[str, float]]:
-        summaries: dict[float, list[torch.Tensor]] = {weight: [] for weight in self.settings.weights}
+    def _validated(self, validation: Arrays, offered: list[Weights]) -> dict[Weights, dict[str, float]]:
+        summaries: dict[Weights, list[torch.Tensor]] = {pair: [] for pair in offered}
         for start in range(0, len(validation), ROWS):
             rows = slice(start, start + ROWS)
             batch = take(validation.features, rows)
-            parts, target = self._parts(batch), torch.from_numpy(np.array(validation.target[rows]))
-            for weight, summary in summaries.items():
-                summary.append(self.task.summary(torch.from_numpy(self._joined(*parts, batch, weight)), target))
+            members, target = self._members(batch), torch.from_numpy(np.array(validation.target[rows]))
+            for pair, summary in summaries.items():
+                summary.append(self.task.summary(torch.from_numpy(self._joined(members, batch, pair)), target))
         target = torch.from_numpy(np.array(validation.target))
         weights = None if validation.weight is None else torch.from_numpy(np.array(validation.weight))
         task = self.task.grouped_by(validation.groups)
-        return {weight: task.validation_metrics(torch.cat(summary), target, weights) for weight, summary in summaries.items()}
+        return {pair: task.validation_metrics(torch.cat(summary), target, weights) for pair, summary in summaries.items()}
 
     def scores(self, features: FeatureArrays) -> np.ndarray:
         batch = take(features, slice(None))
-        return self._joined(*self._parts(batch), batch, self.weight)
+        return self._joined(self._members(batch), batch, self.weights)
 
-    def _parts(self, batch: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    def _members(self, batch: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         network = torch.softmax(torch.from_numpy(model_scores(self.network, batch)), 1).numpy()
-        neighbours = self.neighbours.scores(batch)
-        shares = neighbours / (neighbours.sum(1, keepdims=True) + np.float32(NOTHING))
-        power = np.float32(self.settings.power)
-        return network**power, np.maximum(shares, 0) ** power
+        remembered = (member.scores(batch) for member in (self.neighbours, self.followers))
+        shares = (scores / (scores.sum(1, keepdims=True) + np.float32(NOTHING)) for scores in remembered)
+        neighbours, followers = (self._powered(np.maximum(values, 0)) for values in shares)
+        return self._powered(network), neighbours, followers
 
-    def _joined(self, network: np.ndarray, neighbours: np.ndarray, batch: dict[str, np.ndarray], weight: float) -> np.ndarray:
-        scores = np.float32(1 - weight) * network + np.float32(weight) * neighbours
+    def _powered(self, values: np.ndarray) -> np.ndarray:
+        return np.asarray(values ** np.float32(self.settings.power), np.float32)
+
+    def _joined(self, members: tuple[np.ndarray, ...], batch: dict[str, np.ndarray], weights: Weights) -> np.ndarray:
+        parts = zip(members, (1 - sum(weights), *weights), strict=True)
+        scores = np.asarray(sum(np.float32(weight) * member for member, weight in parts))
         return mask_seen_rows(scores, batch["sequence_ids"][:, :, self.item_at]) if self.settings.exclude_seen else scores
 
     def to_onnx(self) -> onnx.ModelProto:
-        widths = self.features.shapes
-        inputs = {name: spox.argument(spox.Tensor(ARRAYS[name].dtype, ("N", *dims))) for name, dims in widths.items()}
-        network, neighbours = to_onnx(self.network, self.features), self.neighbours.to_onnx()
+        shapes = self.features.shapes
+        inputs = {name: spox.argument(spox.Tensor(ARRAYS[name].dtype, ("N", *dims))) for name, dims in shapes.items()}
+        power, last = op.const(np.float32(self.settings.power)), op.const(np.array([1], np.int64))
 
         def scores(model: onnx.ModelProto) -> spox.Var:
             return spox.inline(model)(**{value.name: inputs[value.name] for value in model.graph.input})["scores"]
 
-        power, last = op.const(np.float32(self.settings.power)), op.const(np.array([1], np.int64))
-        p, q = op.softmax(scores(network), axis=1), scores(neighbours)
-        q = op.div(q, op.add(op.reduce_sum(q, last, keepdims=1), op.const(np.float32(NOTHING))))
-        joined = op.add(
-            op.mul(op.pow(p, power), op.const(np.float32(1 - self.weight))),
-            op.mul(op.pow(op.max([q, op.const(np.float32(0))]), power), op.const(np.float32(self.weight))),
-        )
+        members = [op.softmax(scores(to_onnx(self.network, self.features)), axis=1)]
+        for member in (self.neighbours, self.followers):
+            found = scores(member.to_onnx())
+            share = op.div(found, op.add(op.reduce_sum(found, last, keepdims=1), op.const(np.float32(NOTHING))))
+            members.append(op.max([share, op.const(np.float32(0))]))
+        weighed = [
+            op.mul(op.pow(member, power), op.const(np.float32(weight)))
+            for member, weight in zip(members, (1 - sum(self.weights), *self.weights), strict=True)
+        ]
+        joined = op.sum(weighed)
         if self.settings.exclude_seen:
-            ids = op.gather(inputs["sequence_ids"], op.const(np.int64(self.item_at)), axis=2)
-            joined = mask_seen_graph(joined, ids)
+            joined = mask_seen_graph(joined, op.gather(inputs["sequence_ids"], op.const(np.int64(self.item_at)), axis=2))
         model = spox.build(inputs, {"scores": joined})
         pin_versions(model)
         return model
 
     def state(self) -> dict[str, np.ndarray]:
-        network = {f"network.{name}": values.numpy() for name, values in self.network.state_dict().items()}
-        neighbours = {f"neighbours.{name}": values for name, values in self.neighbours.state().items()}
-        return {**network, **neighbours, "weight": np.array(self.weight)}
+        network = {name: values.numpy() for name, values in self.network.state_dict().items()}
+        parts = {"network": network, "neighbours": self.neighbours.state(), "followers": self.followers.state()}
+        state = {f"{part}.{name}": values for part, learnt in parts.items() for name, values in learnt.items()}
+        return {**state, "weights": np.array(self.weights)}
 
     def load_state(self, state: dict[str, np.ndarray]) -> None:
         def of(part: str) -> dict[str, np.ndarray]:
@@ -134,4 +155,6 @@ class Blend(Estimator):
         self.network.load_state_dict({name: torch.from_numpy(values) for name, values in of("network").items()})
         self.network.eval()
         self.neighbours.load_state(of("neighbours"))
-        self.weight = float(state["weight"])
+        self.followers.load_state(of("followers"))
+        neighbours, followers = state["weights"].tolist()
+        self.weights = (neighbours, followers)

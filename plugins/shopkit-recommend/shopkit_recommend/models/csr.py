@@ -21,8 +21,8 @@ def times(places: spox.Var, weights: spox.Var, matrix: sp.csr_matrix) -> spox.Va
         weights: float32 (N, T).
         matrix: (n_rows, n_columns).
 
-    A small matrix is multiplied as it is. Of a large one, the entries of all places are laid end to end: entry e belongs to the place whose entries end after e, which a running count of
-    ends tells.
+    A small matrix is multiplied as it is. Of a large one, the entries of all places are laid end to end: entry e belongs to the
+    place whose entries end after e, which a running count of ends tells.
     """
     n_columns = matrix.shape[1]
     if matrix.shape[0] * n_columns <= SMALL:

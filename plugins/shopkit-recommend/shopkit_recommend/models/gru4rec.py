@@ -1,19 +1,16 @@
 """A recurrent network over the history.
 
-Hidasi, Karatzoglou, Baltrunas, Tikk: Session-based recommendations with recurrent neural networks (2016), trained as the transformer
-is: at every step, against the whole catalogue (Petrov, Macdonald: Effective and efficient training for sequential recommendation,
-2022, for how much that matters).
+Hidasi, Karatzoglou, Baltrunas, Tikk: Session-based recommendations with recurrent neural networks (2016), trained as the
+transformer is: at every step, against the whole catalogue (Petrov, Macdonald: Effective and efficient training for sequential
+recommendation, 2022, for how much that matters).
 """
 
 from __future__ import annotations
 
-import copy
-
-from torch import Tensor, nn
-
 from shopkit.features.base import FeatureSpec
 from shopkit.models.base import Batch
 from shopkit.models.recurrent import OnnxRecurrent, Recurrent
+from torch import Tensor, nn
 
 from shopkit_recommend.models.network import Network
 from shopkit_recommend.models.network_settings import GRU4RecSettings
@@ -36,7 +33,8 @@ class GRU4Rec(Network):
         return states
 
     def for_export(self) -> nn.Module:
-        exported = copy.deepcopy(self)
+        exported = super().for_export()
+        assert isinstance(exported, GRU4Rec)
         assert isinstance(self.recurrent, Recurrent)
         exported.recurrent = self.recurrent.for_export()
         return exported

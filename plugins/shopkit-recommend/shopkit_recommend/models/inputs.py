@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F  # noqa: N812
-from torch import Tensor, nn
-
 from shopkit.errors import ConfigError
 from shopkit.features.base import FeatureBlock, FeatureSpec
 from shopkit.models.base import Batch
+from torch import Tensor, nn
 
 FIRST_ITEM = 2
 """Id of the first item: 0 is missing, 1 is unknown."""
@@ -45,7 +44,8 @@ class Table(nn.Module):
 
 
 class Steps(nn.Module):
-    """The other columns of the steps, and the profile: what is added to the vector of each step's item. (batch, length, dim) or 0.
+    """The other columns of the steps, and the profile: what is added to the vector of each step's item. (batch, length, dim) or
+    0.
 
     Args:
         item: the column of the items, which is left out here, as is the column `unread`.

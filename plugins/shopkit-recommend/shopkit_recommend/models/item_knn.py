@@ -21,8 +21,8 @@ TIE = 1e-6
 
 
 class ItemKnn(Recommender):
-    """Score of item j: the sum over the history's items i of decay^(steps after i) · n_ij / (√n_i √n_j + shrink), n being customers;
-    of an item to itself it is `repeat`."""
+    """Score of item j: the sum over the history's items i of decay^(steps after i) · n_ij / (√n_i √n_j + shrink), n being
+    customers; of an item to itself it is `repeat`."""
 
     settings: ItemKnnSettings
 

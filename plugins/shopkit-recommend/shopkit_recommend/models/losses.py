@@ -31,14 +31,15 @@ def fast_dtype(precision: str, like: Tensor) -> torch.dtype:
 
 def _has_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
 def full_softmax(hidden: Tensor, items: Tensor, target: Tensor, weight: Tensor, dtype: torch.dtype) -> Tensor:
     """Mean weighted cross-entropy of the softmax over all items.
 
-    The gradient is formed along with the loss, chunk by chunk in place of the logits: memory does not grow with positions × items.
+    The gradient is formed along with the loss, chunk by chunk in place of the logits: memory does not grow with positions ×
+    items.
 
     Args:
         hidden: states (positions, dim).
@@ -53,9 +54,7 @@ def full_softmax(hidden: Tensor, items: Tensor, target: Tensor, weight: Tensor, 
 
 class _FullSoftmax(torch.autograd.Function):
     @staticmethod
-    def forward(  # type: ignore[override]
-        ctx: Any, hidden: Tensor, items: Tensor, target: Tensor, weight: Tensor, dtype: torch.dtype
-    ) -> Tensor:
+    def forward(ctx: Any, hidden: Tensor, items: Tensor, target: Tensor, weight: Tensor, dtype: torch.dtype) -> Tensor:
         chunk = max(64, CHUNK_ELEMENTS // len(items))
         states, table = hidden.to(dtype), items.to(dtype)
         share = weight / weight.sum()
@@ -75,7 +74,7 @@ class _FullSoftmax(torch.autograd.Function):
         return loss
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         d_hidden, d_items = ctx.saved_tensors
         return d_hidden * gradient, d_items * gradient, None, None, None
 

@@ -1,7 +1,8 @@
 """Matrix factorisation by gradients.
 
-Rendle et al.: BPR: Bayesian personalized ranking from implicit feedback (2009). A customer's factors are an average of factors of the
-items in the history (Kabbur, Ning, Karypis: FISM, 2013), so that a customer who was not there in training is answered as well.
+Rendle et al.: BPR: Bayesian personalized ranking from implicit feedback (2009). A customer's factors are an average of factors of
+the items in the history (Kabbur, Ning, Karypis: FISM, 2013), so that a customer who was not there in training is answered as
+well.
 """
 
 from __future__ import annotations
@@ -9,10 +10,9 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor
-
 from shopkit.features.base import FeatureSpec
 from shopkit.models.base import Batch
+from torch import Tensor
 
 from shopkit_recommend.models.averages import DecayedAverage
 from shopkit_recommend.models.network import Network

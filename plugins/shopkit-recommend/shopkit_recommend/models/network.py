@@ -1,17 +1,18 @@
-"""What the networks have in common: items as inputs and outputs, training at every step of every history, masking what was seen."""
+"""What the networks have in common: items as inputs and outputs, training at every step of every history, masking what was
+seen."""
 
 from __future__ import annotations
 
+import copy
 from abc import abstractmethod
 from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812
-from torch import Tensor, nn
-
 from shopkit.features.base import FeatureSpec
 from shopkit.models.base import Batch, Model
 from shopkit.tasks.base import Task
+from torch import Tensor, nn
 
 from shopkit_recommend.models.inputs import FIRST_ITEM, Steps, item_block
 from shopkit_recommend.models.losses import bpr, fast_dtype, full_softmax, gbce, sampled_logits, sampled_softmax
@@ -26,10 +27,12 @@ INITIAL = 0.02
 
 
 class Network(Model):
-    """Scores (batch, n_items): the state after the last step times each item's vector. Items are rows of one table, read and scored
-    alike (Press & Wolf 2017)."""
+    """Scores (batch, n_items): the state after the last step times each item's vector. Items are rows of one table, read and
+    scored alike (Press & Wolf 2017)."""
 
     settings: NetworkSettings
+    columns: Tensor | None = None
+    """In an exported network, the items' vectors as they are multiplied, (dim, n_items)."""
 
     def __init__(self, settings: Any, features: FeatureSpec, n_outputs: int, name: str, unread: str = "") -> None:
         super().__init__(settings, features, n_outputs)
@@ -56,7 +59,8 @@ class Network(Model):
     def read(self, batch: Batch) -> Tensor:
         """Items and what is beside them, (batch, length, dim)."""
         x = self._of_unit_length(F.embedding(batch["sequence_ids"][:, :, self.item_at], self.items))
-        return x * self.settings.dim**0.5 + self.steps(batch)
+        read: Tensor = x * self.settings.dim**0.5 + self.steps(batch)
+        return read
 
     def beginner(self, batch: Batch) -> Tensor:
         """The state of the rows before their first step, (batch, dim)."""
@@ -65,10 +69,19 @@ class Network(Model):
 
     def forward(self, batch: Batch) -> Tensor:
         state = torch.where((batch["lengths"] > 0).unsqueeze(1), self.last_state(batch), self.beginner(batch))
-        scores = self.scaled(state) @ self.item_vectors().T
+        scores = self.scaled(state) @ (self.item_vectors().T if self.columns is None else self.columns)
         if self.settings.exclude_seen and not self.training:
             return mask_seen(scores, batch["sequence_ids"][:, :, self.item_at])
         return scores
+
+    def for_export(self) -> nn.Module:
+        """With the items' vectors as a constant of the graph, where they are not rows of the table that is there already."""
+        exported = copy.deepcopy(self)
+        with torch.no_grad():
+            vectors = self.item_vectors()
+            if vectors.data_ptr() != self.items[FIRST_ITEM:].data_ptr():
+                exported.columns = vectors.T.contiguous()
+        return exported
 
     def training_loss(self, batch: Batch, target: Tensor, weight: Tensor | None, task: Task) -> Tensor:
         ids, loss = batch["sequence_ids"][:, :, self.item_at], self.settings.loss

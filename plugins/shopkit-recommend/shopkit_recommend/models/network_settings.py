@@ -16,15 +16,15 @@ class LossSettings:
     """What a network is trained to lower at every step of every history."""
 
     name: Literal["softmax", "sampled_softmax", "gbce", "bpr"] = "softmax"
-    """`softmax` over the whole catalogue; `sampled_softmax` over the right item and sampled ones; `gbce`, binary cross-entropy with
-    sampled items, calibrated (Petrov & Macdonald 2023); `bpr`, the right item above sampled ones (Rendle et al. 2009)."""
+    """`softmax` over the whole catalogue; `sampled_softmax` over the right item and sampled ones; `gbce`, binary cross-entropy
+    with sampled items, calibrated (Petrov & Macdonald 2023); `bpr`, the right item above sampled ones (Rendle et al. 2009)."""
     negatives: int = 1024
     """Sampled items, drawn anew for each batch on its device and shared by its steps. `softmax` needs none."""
     calibration: float = 0.75
     """t of `gbce`: 0 is plain binary cross-entropy, 1 undoes the overconfidence that sampling brings."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """In which `softmax` multiplies states by items while training: `auto` takes bfloat16 where the processor has it natively, some
-    five times faster and as good. Scores are float32 always."""
+    """In which `softmax` multiplies states by items while training: `auto` takes bfloat16 where the processor has it natively,
+    some five times faster and as good. Scores are float32 always."""
     recency_weight: float = 1.0
     """Weight of a step relative to the one after it; the last step of a history has weight 1. Below 1 the end counts more."""
     repeat_weight: float = 1.0
@@ -47,8 +47,8 @@ class NetworkSettings:
     dropout: float = 0.5
     """Share of values dropped while training."""
     cosine_scale: float = 0.0
-    """Above 0, scores are cosines of states and items times this, and items are read at unit length (Gupta et al., NISER, 2019): what is
-    rare is not drowned by what is popular. About 10 to 16. 0 is the plain product."""
+    """Above 0, scores are cosines of states and items times this, and items are read at unit length (Gupta et al., NISER, 2019):
+    what is rare is not drowned by what is popular. About 10 to 16. 0 is the plain product."""
     attributes: bool = True
     """Read the other columns of each step (category, price, days) beside the item itself, where there are any."""
     profile: bool = True
@@ -177,28 +177,39 @@ class ALSSettings:
 
 @dataclass
 class BlendSettings:
-    """A network and the neighbours of the session, their answers averaged."""
+    """A network, the neighbours of the session, and what follows what, their answers averaged."""
 
     network: Literal["sasrec", "gru4rec"] = "sasrec"
     """Which network."""
-    sasrec: SASRecSettings = field(default_factory=lambda: SASRecSettings(dim=96, dropout=0.2, max_length=20, cosine_scale=14.0))
+    sasrec: SASRecSettings = field(default_factory=lambda: SASRecSettings(dim=96, dropout=0.1, max_length=20, cosine_scale=16.0))
     """Settings of the transformer, if it is that."""
-    gru4rec: GRU4RecSettings = field(default_factory=lambda: GRU4RecSettings(dim=96, cosine_scale=14.0))
+    gru4rec: GRU4RecSettings = field(default_factory=lambda: GRU4RecSettings(dim=96, dropout=0.1, cosine_scale=16.0))
     """Settings of the recurrent network, if it is that."""
     neighbours: SessionKnnSettings = field(default_factory=SessionKnnSettings)
     """Settings of the neighbours."""
-    weights: list[float] = field(default_factory=lambda: [0.1, 0.2, 0.3, 0.4, 0.5])
-    """Weights of the neighbours, of which the one is kept that validates best; the network has the rest."""
+    neighbour_weights: list[float] = field(default_factory=lambda: [0.1, 0.2, 0.3, 0.4])
+    """Weights of the neighbours, and …"""
+    follower_weights: list[float] = field(default_factory=lambda: [0.0, 0.1, 0.2, 0.3])
+    """… of what most often followed the last item; the network has the rest. The pair is kept that validates best."""
     power: float = 0.5
     """Probabilities are averaged to this power: below 1, what both find likely goes before what one of them is sure of."""
     trainer: TrainerSettings = field(
-        default_factory=lambda: TrainerSettings(max_epochs=8, patience=0, batch_size=512, lr=3e-3, weight_decay=0.0, schedule="cosine")
+        default_factory=lambda: TrainerSettings(
+            max_epochs=6, patience=0, batch_size=512, lr=4e-3, weight_decay=0.0, schedule="cosine"
+        )
     )
     """How the network is trained; the run's own `trainer` trains nothing here."""
     exclude_seen: bool = False
     """Never recommend what stands in the session. In sessions people come back to items: there, false."""
 
     def __post_init__(self) -> None:
-        if not self.weights or any(not 0 <= weight <= 1 for weight in self.weights):
-            raise ConfigError(f"model.weights is {list(self.weights)}; give one or more, each from 0 to 1.")
+        for name in ("neighbour_weights", "follower_weights"):
+            weights = getattr(self, name)
+            if not weights or any(not 0 <= weight <= 1 for weight in weights):
+                raise ConfigError(f"model.{name} is {list(weights)}; give one or more, each from 0 to 1.")
+        least = min(self.neighbour_weights) + min(self.follower_weights)
+        if least > 1:
+            raise ConfigError(
+                f"model.neighbour_weights and model.follower_weights add up to {least:g} at least; at most 1 is there."
+            )
         within("power", self.power, 0, open_low=True)

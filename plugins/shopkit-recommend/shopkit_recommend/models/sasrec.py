@@ -1,19 +1,18 @@
 """A causal transformer over the history.
 
-Kang, McAuley: Self-attentive sequential recommendation (2018); blocks normalise first (Xiong et al.: On layer normalization in the
-transformer architecture, 2020); relative position as a bias of attention (Raffel et al.: Exploring the limits of transfer learning,
-2020), and time likewise (after Li, Wang, McAuley: Time interval aware self-attention, 2020).
+Kang, McAuley: Self-attentive sequential recommendation (2018); blocks normalise first (Xiong et al.: On layer normalization in
+the transformer architecture, 2020); relative position as a bias of attention (Raffel et al.: Exploring the limits of transfer
+learning, 2020), and time likewise (after Li, Wang, McAuley: Time interval aware self-attention, 2020).
 """
 
 from __future__ import annotations
 
 import torch
 import torch.nn.functional as F  # noqa: N812
-from torch import Tensor, nn
-
 from shopkit.errors import ConfigError
 from shopkit.features.base import FeatureSpec
 from shopkit.models.base import Batch
+from torch import Tensor, nn
 
 from shopkit_recommend.models.network import INITIAL, Network, at
 from shopkit_recommend.models.network_settings import SASRecSettings
@@ -79,7 +78,7 @@ class Block(nn.Module):
         return result
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(2, (self.heads, -1)).transpose(1, 2)  # (batch, heads, length, dim / heads)
+        return x.view(x.shape[0], x.shape[1], self.heads, -1).transpose(1, 2)  # (batch, heads, length, dim / heads)
 
 
 class SASRec(Network):
@@ -130,7 +129,7 @@ def _time_at(column: str, features: FeatureSpec) -> int | None:
     if not found:
         numbers = sorted({b.column for b in features.blocks if b.tensor == "sequence_dense"}) or ["none"]
         raise ConfigError(
-            f"model.time is '{column}'; it must be a column of numbers of the steps (there are: {', '.join(numbers)}) that is read "
-            f"as it is, in days: features.columns.{column}=identity."
+            f"model.time is '{column}'; it must be a column of numbers of the steps (there are: {', '.join(numbers)}) that is "
+            f"read as it is, in days: features.columns.{column}=identity."
         )
     return found[0].start

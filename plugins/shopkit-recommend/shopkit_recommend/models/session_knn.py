@@ -23,9 +23,9 @@ TIE = 1e-6
 class SessionKnn(Recommender):
     """V-SKNN (Ludewig & Jannach 2018, "Evaluation of session-based recommendation algorithms").
 
-    The similarity of a past session is the sum of decay^(steps after it) over the items it shares with this one, over the root of its
-    number of items. The score of an item is the sum of the similarities of the `neighbours` best sessions that have it, times its
-    idf. Of equally similar sessions the latest is asked.
+    The similarity of a past session is the sum of decay^(steps after it) over the items it shares with this one, over the root of
+    its number of items. The score of an item is the sum of the similarities of the `neighbours` best sessions that have it, times
+    its idf. Of equally similar sessions the latest is asked.
     """
 
     settings: SessionKnnSettings
@@ -37,14 +37,14 @@ class SessionKnn(Recommender):
         n_of_item = np.asarray(has.sum(axis=0)).ravel()
         counts = np.bincount(sequences.items, minlength=self.n_items)
         self.sessions = has
+        self.postings = self._postings()
         self.norm = (1 / np.sqrt(np.maximum(np.diff(has.indptr), 1))).astype(np.float32)
         idf = np.log(max(1, has.shape[0]) / np.maximum(n_of_item, 1)) if self.settings.idf else np.ones(self.n_items)
         self.idf = idf.astype(np.float32)
         self.popularity = (TIE * counts / max(1, counts.max(initial=0))).astype(np.float32)
         return {"sessions": int(has.shape[0])}
 
-    @property
-    def postings(self) -> sp.csr_matrix:
+    def _postings(self) -> sp.csr_matrix:
         """Which sessions have an item: (ids, sessions), the latest first."""
         found = sp.csr_matrix(self.sessions.T)
         found.sort_indices()
@@ -57,9 +57,9 @@ class SessionKnn(Recommender):
     def of_ids(self, ids: np.ndarray) -> np.ndarray:
         weights = np.where(_is_latest(ids), recency(ids, self.settings.decay), np.float32(0))
         n_rows, width = ids.shape
-        postings = self.postings
-        asked = sp.csr_matrix((weights.ravel(), ids.ravel(), np.arange(n_rows + 1) * width), (n_rows, postings.shape[0]))
-        similar = sp.csr_matrix(asked @ postings)
+        n_ids = self.n_items + FIRST_ITEM
+        asked = sp.csr_matrix((weights.ravel(), ids.ravel(), np.arange(n_rows + 1) * width), (n_rows, n_ids))
+        similar = sp.csr_matrix(asked @ self.postings)
         similar.data *= self.norm[similar.indices]
         best = [_first(similar, row, self.settings.neighbours) for row in range(n_rows)]
         offsets = np.concatenate([[0], np.cumsum([len(entries) for entries in best])])
@@ -84,6 +84,7 @@ class SessionKnn(Recommender):
 
     def load_state(self, state: dict[str, np.ndarray]) -> None:
         self.sessions = csr_of(state)
+        self.postings = self._postings()
         self.norm, self.idf, self.popularity = state["norm"], state["idf"], state["popularity"]
 
 

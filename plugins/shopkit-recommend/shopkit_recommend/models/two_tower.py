@@ -1,22 +1,21 @@
 """A tower for the customer and one for the item, which meet in a cosine.
 
-Yi et al.: Sampling-bias-corrected neural modeling for large corpus item recommendations (2019); Covington, Adams, Sargin: Deep neural
-networks for YouTube recommendations (2016) for the averaged history; Volkovs, Yu, Poutanen: DropoutNet (2017) for new items.
+Yi et al.: Sampling-bias-corrected neural modeling for large corpus item recommendations (2019); Covington, Adams, Sargin: Deep
+neural networks for YouTube recommendations (2016) for the averaged history; Volkovs, Yu, Poutanen: DropoutNet (2017) for new
+items.
 """
 
 from __future__ import annotations
 
-import copy
 import math
 from itertools import pairwise
 
 import torch
 import torch.nn.functional as F  # noqa: N812
-from torch import Tensor, nn
-
 from shopkit.features.base import FeatureSpec
 from shopkit.models.base import Batch
 from shopkit.tasks.base import Task
+from torch import Tensor, nn
 
 from shopkit_recommend.models.averages import DecayedAverage
 from shopkit_recommend.models.inputs import FIRST_ITEM
@@ -30,14 +29,13 @@ UNKNOWN = 1
 class TwoTower(Network):
     """Scores: the state of the customer times the vector of each item.
 
-    The customer's tower reads an average of the history, its last item, and the profile. The item's tower adds the vector of the item
-    itself and those of its attributes, the other columns of ids of the steps, which it takes from the steps as training goes through
-    them. Where an item is not known, the vector of all unknown ones stands for it, and its attributes tell it apart.
+    The customer's tower reads an average of the history, its last item, and the profile. The item's tower adds the vector of the
+    item itself and those of its attributes, the other columns of ids of the steps, which it takes from the steps as training goes
+    through them. Where an item is not known, the vector of all unknown ones stands for it, and its attributes tell it apart.
     """
 
     settings: TwoTowerSettings
     attributes_of: Tensor
-    exported_items: Tensor | None = None
 
     def __init__(self, settings: TwoTowerSettings, features: FeatureSpec, n_outputs: int) -> None:
         super().__init__(settings, features, n_outputs, "two_tower")
@@ -50,10 +48,8 @@ class TwoTower(Network):
         self.register_buffer("attributes_of", torch.zeros(n_outputs + FIRST_ITEM, self.steps.n_attribute_ids, dtype=torch.long))
 
     def item_vectors(self) -> Tensor:
-        if self.exported_items is not None:
-            return self.exported_items
         known = self.items[FIRST_ITEM:]
-        if self.steps.n_attribute_ids:
+        if self.steps.of_attributes is not None:
             if self.training and self.settings.item_dropout:
                 dropped = torch.rand(len(known), 1, device=known.device) < self.settings.item_dropout
                 known = torch.where(dropped, self.items[UNKNOWN], known)
@@ -63,7 +59,7 @@ class TwoTower(Network):
     def encode_items(self, batch: Batch) -> Tensor:
         """The item's tower on the first step of each row, (batch, dim): vectors as of `item_vectors`, also of new items."""
         own = F.embedding(batch["sequence_ids"][:, 0, self.item_at], self.items)
-        if self.steps.n_attribute_ids:
+        if self.steps.of_attributes is not None:
             own = own + self.steps.of_attributes(self.steps.attribute_ids(batch)[:, 0])
         return self._of_unit_length(own)
 
@@ -80,13 +76,6 @@ class TwoTower(Network):
             ids = batch["sequence_ids"][:, :, self.item_at]
             self.attributes_of[ids] = self.steps.attribute_ids(batch)
         return super().training_loss(batch, target, weight, task)
-
-    def for_export(self) -> nn.Module:
-        """With the item vectors as they are, computed once."""
-        exported = copy.deepcopy(self)
-        with torch.no_grad():
-            exported.exported_items = self.item_vectors().clone()
-        return exported
 
     def _customer(self, average: Tensor, newest: Tensor) -> Tensor:
         state: Tensor = average + newest + self.tower(torch.cat([average, newest], -1))

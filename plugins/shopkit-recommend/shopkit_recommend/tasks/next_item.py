@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import ndonnx as ndx
 import numpy as np
@@ -13,14 +13,17 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from shopkit.errors import DataError
 from shopkit.split.base import Rows
-from shopkit.tasks.base import Input, Monitor, Output, Task
+from shopkit.tasks.base import Detail, Input, Monitor, Output, Task
 from torch import Tensor
 
+from shopkit_recommend.tasks import details
 from shopkit_recommend.tasks.metrics import NOTHING, Lists, Ranks, described
 from shopkit_recommend.tasks.settings import NextItemSettings
 
 OUT_OF_REACH = -1e29
 """A score below this is of an item that must not be recommended."""
+PROBED = 1000
+"""Rows looked at for whether seen items are given."""
 OUTSIDE = -1
 """The encoded target where an item is not in the catalogue: always a miss, and no part of a loss."""
 
@@ -28,14 +31,15 @@ OUTSIDE = -1
 class NextItem(Task):
     """Scores (N, n_items) → `items` string (N, k) and `scores` float32 (N, k), the best first.
 
-    The file has two more inputs: `k`, cut to 1 and to the size of the catalogue, and `candidates`, the items that may be given; none
-    means all. Where fewer than k items may be given, the rest of the list is "" with a score of minus infinity. Equal scores are in
-    order of popularity.
+    The file has two more inputs: `k`, cut to 1 and to the size of the catalogue, and `candidates`, the items that may be given;
+    none means all. Where fewer than k items may be given, the rest of the list is "" with a score of minus infinity. Equal scores
+    are in order of popularity.
 
     State: `classes`, the catalogue by falling number of training interactions, and `counts`, those numbers.
     """
 
     settings: NextItemSettings
+    fits_decision = False
 
     def __init__(self, settings: NextItemSettings) -> None:
         super().__init__(settings)
@@ -167,9 +171,7 @@ class NextItem(Task):
             Input("candidates", "string", "the items that may be given, e.g. those in stock; none means all", [], ("M",)),
         )
 
-    def decide(
-        self, scores: ndx.Array, k: ndx.Array | None = None, candidates: ndx.Array | None = None
-    ) -> dict[str, ndx.Array]:
+    def decide(self, scores: ndx.Array, k: ndx.Array | None = None, candidates: ndx.Array | None = None) -> dict[str, ndx.Array]:
         items, x = self.state["classes"], scores.unwrap_spox()
         n_items, one = np.int64(len(items)), op.const(np.array([1], np.int64))
         if candidates is not None:
@@ -216,10 +218,29 @@ class NextItem(Task):
         return Lists(items, target, np.array(self.state["counts"]), self.settings.cutoffs, groups)
 
     def metrics(self, outputs: dict[str, np.ndarray], target: np.ndarray, weight: np.ndarray | None = None) -> dict[str, float]:
-        """Metrics of the lists. Not by torchmetrics, which takes row by row minutes for what is a matter of the rank; tests compare
-        the two."""
+        """Metrics of the lists. Not by torchmetrics, which goes row by row where the rank says all; tests compare the two."""
         weight = np.ones(len(target)) if weight is None else np.asarray(weight, np.float64)
         return self.statistics(outputs, target)(weight)
+
+    def protocol(self, columns: Mapping[str, np.ndarray], outputs: dict[str, np.ndarray]) -> str:
+        """What was ranked, whether seen items were left out, and what a mean is over."""
+        histories = columns[self.settings.history][:PROBED]
+        repeats = any(set(history) & set(items) - {""} for history, items in zip(histories, outputs["items"], strict=False))
+        seen = "seen items are ranked as well" if repeats else "seen items left out"
+        mean = "customers" if self.settings.baskets else "rows"
+        return f"full ranking of all {self.n_outputs:,} items of the training part, {seen}, means over {mean}"
+
+    def details(
+        self, columns: Mapping[str, np.ndarray], outputs: dict[str, np.ndarray], target: np.ndarray
+    ) -> tuple[Detail, ...]:
+        names, counts, k = self.state["classes"], np.array(self.state["counts"]), self.settings.cutoffs[0]
+        items = _codes(outputs["items"].reshape(-1), names, NOTHING).reshape(outputs["items"].shape)
+        found = (items[:, :k] == target[:, None]).any(axis=1)
+        return (
+            details.by_popularity(found, target, counts, k),
+            details.coverage(items, len(names)),
+            details.examples(columns[self.settings.history], outputs["items"], target, names),
+        )
 
     def constant_outputs(self, n_rows: int) -> dict[str, np.ndarray]:
         """The most popular items, for everyone the same."""

@@ -13,7 +13,8 @@ class NextItemSettings:
     """Which item comes next: the first k of the whole catalogue, best first."""
 
     history: str = "history"
-    """The sequence column of items, as the view names it. The catalogue is every item in the training part's histories and targets."""
+    """The sequence column of items, as the view names it. The catalogue is every item in the training part's histories and
+    targets."""
     k: int = 20
     """Items that the file gives when the caller does not say how many."""
     cutoffs: list[int] = field(default_factory=lambda: [10, 20])
@@ -25,7 +26,8 @@ class NextItemSettings:
     over customers. Otherwise each row is a decision of its own."""
     sampled: int = 0
     """Items drawn at random to rank the right one among, for figures to set beside those of papers that do so. They are
-    validation metrics of their own, `sampled_…`, and say little (Krichene & Rendle 2020). 0 is none: metrics rank the whole catalogue."""
+    validation metrics of their own, `sampled_…`, and say little (Krichene & Rendle 2020). 0 is none: metrics rank the whole
+    catalogue."""
 
     def __post_init__(self) -> None:
         if not self.history:

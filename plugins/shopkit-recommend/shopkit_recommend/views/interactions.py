@@ -61,12 +61,14 @@ class InteractionsView(View):
             kinds=kinds,
             units={"days_before": "days"} if settings.days else {},
             left_out={
-                "line without customer, item or time": lines.filter(lines.customer.isnull() | lines["item"].isnull() | lines["at"].isnull()).count(),
+                "line without customer, item or time": lines.filter(
+                    lines.customer.isnull() | lines["item"].isnull() | lines["at"].isnull()
+                ).count(),
                 "line that repeats an item of its basket or moment": (merged.n_lines - 1).sum().fill_null(0),
                 "interaction outside the k-core": merged.anti_join(core, ["customer", "basket", "item"]).count(),
             },
-            summary=f"Each row is an item ({settings.item}) of a customer's {by} in {tables.origin}; the target is that item, the "
-            f"history what the customer took before that {by}.",
+            summary=f"Each row is an item ({settings.item}) of a customer's {by} in {tables.origin}; the target is that item, "
+            f"the history what the customer took before that {by}.",
         )
 
     def _lines(self, tables: Tables) -> ir.Table:
@@ -87,7 +89,7 @@ class InteractionsView(View):
         item = table["shopkit_item" if settings.items else settings.item]
         moment = self._moment(table)
         at = table[settings.time] if settings.time else ibis.row_number()
-        amount = table[settings.amount].cast("float64") if settings.amount else ibis.literal(0.0)
+        amount = table[settings.amount].cast("float64") if settings.amount else ibis.literal(0).cast("float64")
         basket = {"basket": table[settings.basket]} if settings.basket else {}
         lines = table.select(customer=table[settings.customer], item=item, at=at, moment=moment, amount=amount, **basket)
         return lines if basket else lines.mutate(basket=lines["at"])
@@ -103,8 +105,8 @@ class InteractionsView(View):
         if time.type().is_integer():
             return time.cast("int64")
         raise DataError(
-            f"view {NAME}: view.time column '{self.settings.time}' is {time.type()}, expected a timestamp, a date or whole seconds. "
-            "Declare it in source.types, or cast it in the source."
+            f"view {NAME}: view.time column '{self.settings.time}' is {time.type()}, expected a timestamp, a date or whole "
+            "seconds. Declare it in source.types, or cast it in the source."
         )
 
     def _decisions(self, events: ir.Table) -> ir.Table:

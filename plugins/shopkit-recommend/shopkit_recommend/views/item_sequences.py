@@ -21,8 +21,8 @@ NAME = "item_sequences"
 
 
 class ItemSequencesView(View):
-    """Of a sequence of n items three decisions: its last item, the one before, and the one before that, which trains on all that is
-    left. A sequence of one or two items gives its last one, to train on; one without items is left out."""
+    """Of a sequence three decisions: its last item, the one before, and the one before that, which trains on all that is left. A
+    sequence of one or two items gives its last one, to train on; one without items is left out."""
 
     settings: ItemSequencesSettings
 

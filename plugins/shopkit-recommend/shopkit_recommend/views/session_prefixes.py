@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NAME = "session_prefixes"
+MILLION = 1_000_000
 
 
 class SessionPrefixesView(View):
@@ -35,8 +36,9 @@ class SessionPrefixesView(View):
         every = tables[settings.train].select(number=number, items=items)
         order = ibis.window(order_by=every.number)
         placed = every.mutate(session=ibis.row_number().over(order).cast("int64"), n=every["items"].length().cast("int64"))
-        n_sessions = every.count()
-        placed = placed.mutate(validates=placed.session >= (n_sessions * (1 - settings.validation_fraction)).cast("int64"))
+        # In whole numbers, so that every engine draws the line at the same session.
+        millionths = round((1 - settings.validation_fraction) * MILLION)
+        placed = placed.mutate(validates=placed.session * MILLION >= every.count() * millionths)
         sessions = placed.filter(placed.n > 0)
         trained = sessions if settings.train_on_validation else sessions.filter(~sessions.validates)
         train = self._rows(trained, "train", trained.n - 1)
@@ -60,8 +62,8 @@ class SessionPrefixesView(View):
             roles={"row": "key", "session": "group", "part": "ignored", TARGET: "target"},
             kinds={HISTORY: "string", TARGET: "string"},
             left_out={"session without items": placed.filter(placed.n == 0).count()},
-            summary=f"Each row is a place in a session of {settings.train}, or a beginning of {settings.test}; the target is the item "
-            "there, the history what came before it.",
+            summary=f"Each row is a place in a session of {settings.train}, or a beginning of {settings.test}; the target is the "
+            "item there, the history what came before it.",
         )
 
     def _rows(self, sessions: ir.Table, part: str, end: ir.IntegerValue) -> ir.Table:

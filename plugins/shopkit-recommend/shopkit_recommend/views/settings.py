@@ -71,7 +71,9 @@ class InteractionsSettings:
             except ValueError:
                 raise ConfigError(f"view.{name}: {getattr(self, name)!r} is not a date; write it as 2017-10-01.") from None
         if days and days[0] >= days[1]:
-            raise ConfigError(f"view.validation_from is {self.validation_from}, which is not before view.test_from, {self.test_from}.")
+            raise ConfigError(
+                f"view.validation_from is {self.validation_from}, which is not before view.test_from, {self.test_from}."
+            )
 
 
 @dataclass

@@ -1,0 +1,155 @@
+"""One customer's history to the 20 best of 12,101 items: the exported file beside the same network in eager torch.
+
+    python benchmarks/sasrec.py [--seconds 5] [--rectools FOLDER] [--json FILE]
+
+Both take the shop's own item ids (text) and give them: the file as it is, in bare onnxruntime; eager torch with a dict from id to
+number before it and a list from number to id after it. Contestants take turns; medians of single calls by the wall clock, one
+thread. Eager torch is measured twice: as this network is written (it computes the last state only), and with the states of all
+50 padded steps and their scores against all items, as training code computes them. With the environment that
+benchmarks/peers/rectools.sh makes, RecTools' SASRec of the same size answers one user after another as well. Weights are
+untrained, which changes no time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+import pyarrow.parquet as pq
+import torch
+from made_sequences import write
+from shopkit_recommend.models.inputs import FIRST_ITEM
+from shopkit_recommend.models.seen import mask_seen
+
+import shopkit
+from shopkit import fitting
+
+N_ITEMS, N_CUSTOMERS, LENGTH, K = 12_101, 4_000, 50, 20
+
+
+def exported(folder: Path) -> tuple[Any, Path, list[str]]:
+    """The network as it was trained for a step, its file, and the catalogue."""
+    write(folder / "made.parquet", N_CUSTOMERS, N_ITEMS)
+    kept: list[Any] = []
+    fit = fitting.training.fit
+
+    def keeping(model: Any, task: Any, *args: Any, **kwargs: Any) -> Any:
+        kept.extend([model, task])
+        return fit(model, task, *args, **kwargs)
+
+    fitting.training.fit = keeping  # type: ignore[assignment]
+    quick = ["trainer.max_epochs=1", "trainer.max_steps=1", "evaluation.baselines=[]", "evaluation.n_bootstrap=2"]
+    changes = [f"source.path={folder / 'made.parquet'}", f"task.k={K}", f"task.cutoffs=[{K}]", "trainer.threads=1", *quick]
+    run = shopkit.run("next_item_sequences", changes, folder=folder / "run")
+    fitting.training.fit = fit  # type: ignore[assignment]
+    model, task = kept[:2]
+    return model.eval(), run.model_path, task.state["classes"]
+
+
+def eager(model: Any, items: list[str], whole: bool) -> Callable[[list[str]], list[str]]:
+    number = {item: at + FIRST_ITEM for at, item in enumerate(items)}
+
+    @torch.inference_mode()
+    def answer(history: list[str]) -> list[str]:
+        ids = [number.get(item, 1) for item in history[-LENGTH:]]
+        n = len(ids)
+        if whole:
+            ids += [0] * (LENGTH - n)
+        batch = {"sequence_ids": torch.tensor(ids).view(1, -1, 1), "lengths": torch.tensor([n])}
+        if whole:
+            scores = (model.states(batch) @ model.item_vectors().T)[:, n - 1]
+            scores = mask_seen(scores, batch["sequence_ids"][:, :, 0])
+        else:
+            scores = model(batch)
+        return [items[place] for place in torch.topk(scores[0], K).indices.tolist()]
+
+    return answer
+
+
+def from_file(path: Path) -> Callable[[list[str]], list[str]]:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    names = {value.name for value in session.get_inputs()}
+    given = {"k": np.array(K), "candidates": np.array([], object)}
+    fixed = {name: value for name, value in given.items() if name in names}
+
+    def answer(history: list[str]) -> list[str]:
+        feed = {"history": np.array([history], object), "lengths": np.array([len(history)]), **fixed}
+        found: list[str] = session.run(["items"], feed)[0][0].tolist()
+        return found
+
+    return answer
+
+
+def of_rectools(environment: Path, folder: Path) -> float:
+    """Milliseconds in which RecTools' SASRec gives one user's 20 best, trained on the same histories for an epoch."""
+    lists = pq.read_table(folder / "made.parquet")["items"].to_pylist()
+    days = np.datetime_as_string(np.datetime64("2000-01-01") + np.arange(max(map(len, lists))))
+    rows = [f"{user},{item},{day}\n" for user, items in enumerate(lists) for item, day in zip(items, days, strict=False)]
+    (folder / "made.csv").write_text("user_id,item_id,datetime\n" + "".join(rows))
+    script = Path(__file__).parent / "peers" / "rectools_sasrec.py"
+    command = [environment / "bin" / "python", script, folder / "made.csv", "--loss", "sampled_softmax", "--single", "200"]
+    done = subprocess.run(
+        [str(part) for part in command], capture_output=True, text=True, check=True, env={"OMP_NUM_THREADS": "1"}
+    )
+    return float(json.loads(done.stdout.strip().splitlines()[-1])["one_user_milliseconds"])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=5.0, help="for each length of history")
+    parser.add_argument("--rectools", type=Path, metavar="FOLDER")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    rng = np.random.default_rng(1)
+    results: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        model, path, items = exported(Path(scratch))
+        file = from_file(path)
+        answers = {"file": file, "eager": eager(model, items, False), "eager, all steps": eager(model, items, True)}
+        for length in (5, 9, 50):
+            histories = [rng.choice(items, length, replace=False).tolist() for _ in range(64)]
+            same = all(len({tuple(answer(history)) for answer in answers.values()}) == 1 for history in histories[:16])
+            times: dict[str, list[float]] = {name: [] for name in answers}
+            end, turn = time.perf_counter() + asked.seconds, 0
+            while time.perf_counter() < end:
+                history = histories[turn % len(histories)]
+                for name, answer in answers.items():
+                    start = time.perf_counter()
+                    answer(history)
+                    times[name].append(time.perf_counter() - start)
+                turn += 1
+            medians = {name: float(np.median(values) * 1e6) for name, values in times.items()}
+            ratios = {name: value / medians["file"] for name, value in medians.items() if name != "file"}
+            results[f"history of {length}"] = {
+                "microseconds": medians,
+                "times the file": ratios,
+                "same answers": same,
+                "turns": turn,
+            }
+            shown = ", ".join(f"{name} {value:.0f} µs" for name, value in medians.items())
+            print(f"history of {length}: {shown}; same answers: {same}")
+        if asked.rectools:
+            milliseconds = of_rectools(asked.rectools, Path(scratch))
+            ratio = milliseconds * 1e3 / results["history of 9"]["microseconds"]["file"]
+            results["rectools"] = {"one_user_milliseconds": milliseconds, "times the file": ratio}
+            print(f"RecTools, one user: {milliseconds:.2f} ms, {ratio:.0f} times the file")
+    if asked.json:
+        about = {"machine": platform.machine(), "torch": version("torch"), "onnxruntime": version("onnxruntime")}
+        asked.json.write_text(json.dumps({"about": about, "results": results}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""What the plugin offers, and that offering it costs nothing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from shopkit.config import compose
+from shopkit.errors import ConfigError
+from shopkit.registry import FIRST_PARTY, load_registry
+
+import shopkit_recommend
+from shopkit_recommend.models.settings import EaseSettings, ItemKnnSettings, PopularSettings, SessionKnnSettings
+
+EXPERIMENTS = sorted(path.stem for path in (Path(shopkit_recommend.__file__).parent / "conf" / "experiment").glob("*.yaml"))
+
+
+def test_hook_module_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; import shopkit_recommend.hooks as hooks; hooks.shopkit_models(); hooks.shopkit_views(); "
+        "print(sorted({'torch', 'numpy', 'scipy', 'onnx', 'spox', 'pandas', 'ibis'} & set(sys.modules)))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+def test_the_core_knows_where_each_component_comes_from() -> None:
+    registry = load_registry()
+    for family in ("models", "views", "features", "tasks", "exporters"):
+        named = {name for name, home in FIRST_PARTY.get(family, {}).items() if home == "shopkit-recommend"}
+        mine = {entry.component.name for entry in registry.components(family) if entry.distribution == "shopkit-recommend"}
+        assert named == mine
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_experiments_compose(name: str) -> None:
+    experiment = compose(name, [], load_registry())
+    assert experiment.task.name == "next_item"
+    assert experiment.features.columns == {"history": "catalogue"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "chosen", "message"),
+    [
+        (PopularSettings, {"half_life_days": -1}, "model.half_life_days is -1; it must be from 0."),
+        (ItemKnnSettings, {"decay": 0}, "model.decay is 0; it must be above 0 to 1."),
+        (ItemKnnSettings, {"shrink": -1}, "model.shrink is -1; it must be from 0."),
+        (SessionKnnSettings, {"neighbours": 0}, "model.neighbours is 0; it must be from 1."),
+        (EaseSettings, {"l2": 0}, "model.l2 is 0; it must be above 0."),
+    ],
+)
+def test_settings_out_of_range(settings: type, chosen: dict[str, float], message: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        settings(**chosen)
+    assert str(error.value) == message

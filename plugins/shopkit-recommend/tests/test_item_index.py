@@ -1,0 +1,67 @@
+"""Two halves of a recommender, and the two models that are more than one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from shop import recommend, sequences
+from shopkit import Predictor
+from shopkit.errors import ConfigError, ExportError
+
+from shopkit_recommend.exporters.settings import ItemIndexSettings
+
+QUICK = ["trainer.max_epochs=2", "trainer.lr=1e-2", "trainer.threads=1"]
+
+
+@pytest.mark.parametrize("model", ["two_tower", "sasrec"])
+def test_vectors_of_customers_and_items_give_the_scores(tmp_path: Path, model: str) -> None:
+    faiss = pytest.importorskip("faiss")
+    changes = [f"model={model}", "model.exclude_seen=false", "exporter=item_index", "exporter.k=5", *QUICK]
+    run = recommend(tmp_path, sequences(), *changes)
+    history = {"history": ["101", "102"]}
+    customer = Predictor(run.path / "customers.onnx")(history)["vector"]
+    with np.load(run.path / "items.npz") as stored:
+        scores, items = stored["vectors"] @ np.asarray(customer), stored["items"]
+    answer = Predictor(run.model_path)(history)
+    best = np.argsort(-scores)[: len(answer["items"])]
+    assert items[best].tolist() == list(answer["items"])
+    np.testing.assert_allclose(scores[best], answer["scores"], rtol=1e-4, atol=1e-5)
+    facts = json.loads((run.path / "index.json").read_text())
+    assert facts["recall_5"] > 0.99
+    assert facts["items"] == len(items)
+    index = faiss.read_index(str(run.path / "items.faiss"))
+    assert index.search(np.asarray([customer], np.float32), 1)[1][0, 0] == best[0]
+
+
+def test_a_model_without_vectors_has_no_halves(tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match="exporter=item_index takes models whose scores are a customer's vector"):
+        recommend(tmp_path, sequences(), "model=markov", "exporter=item_index")
+
+
+def test_settings_of_the_index() -> None:
+    with pytest.raises(ConfigError, match=r"exporter.k is 0; it must be at least 1"):
+        ItemIndexSettings(k=0)
+    with pytest.raises(ConfigError, match=r"exporter.least_recall is 2; it must be from 0 to 1"):
+        ItemIndexSettings(least_recall=2)
+
+
+def test_least_squares_find_what_goes_together(tmp_path: Path) -> None:
+    run = recommend(tmp_path, sequences(), "model=als", "model.factors=8", "model.iterations=5")
+    assert run.metrics["metrics"]["test"]["recall_10"]["value"] > 0.8
+    assert len(Predictor(run.model_path)({"history": []})["items"]) == 12
+
+
+@pytest.mark.parametrize("network", ["sasrec", "gru4rec"])
+def test_a_blend_weighs_its_members_by_validation(tmp_path: Path, network: str) -> None:
+    trainer = [f"model.{change}" for change in QUICK]
+    run = recommend(tmp_path, sequences(), "model=blend", f"model.network={network}", "task.monitor=mrr", *trainer)
+    facts = run.facts("train")
+    assert facts is not None
+    tried = {name: value for name, value in facts.items() if name.startswith("validation_mrr_10_of_")}
+    assert len(tried) == 16
+    chosen = f"validation_mrr_10_of_{facts['neighbour_weight']:g}_{facts['follower_weight']:g}"
+    assert tried[chosen] == max(tried.values())
+    assert run.metrics["metrics"]["test"]["mrr_10"]["value"] > 0.4

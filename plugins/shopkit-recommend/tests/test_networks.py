@@ -1,0 +1,205 @@
+"""The networks: what they learn, and that their graphs answer alike at any number of rows and steps."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from shopkit.errors import ConfigError
+from shopkit.features.base import FeatureBlock, FeatureSpec
+from shopkit.models.base import Model
+from shopkit.models.to_onnx import to_onnx
+from shopkit.runtime.artifact import open_session
+
+from shopkit_recommend.models.gru4rec import GRU4Rec
+from shopkit_recommend.models.mf import MF
+from shopkit_recommend.models.network_settings import (
+    ALSSettings,
+    BlendSettings,
+    GRU4RecSettings,
+    LossSettings,
+    MFSettings,
+    SASRecSettings,
+    TwoTowerSettings,
+)
+from shopkit_recommend.models.sasrec import SASRec
+from shopkit_recommend.models.seen import SEEN
+from shopkit_recommend.models.two_tower import TwoTower
+
+N_ITEMS = 30
+HISTORY = FeatureBlock("history", "catalogue", "sequence_ids", 0, 1, ("history",), N_ITEMS + 2)
+RICH = FeatureSpec(
+    (
+        HISTORY,
+        FeatureBlock("category", "vocabulary", "sequence_ids", 1, 1, ("category",), 7),
+        FeatureBlock("days", "identity", "sequence_dense", 0, 1, ("days",)),
+        FeatureBlock("price", "log1p", "sequence_dense", 1, 1, ("price",)),
+        FeatureBlock("age", "standardize", "dense", 0, 1, ("age",)),
+        FeatureBlock("city", "vocabulary", "ids", 0, 1, ("city",), 5),
+    )
+)
+PLAIN = FeatureSpec((HISTORY,))
+KINDS = {
+    "sasrec": (SASRec, SASRecSettings(dim=16, dropout=0.1)),
+    "sasrec_relative": (SASRec, SASRecSettings(dim=16, dropout=0.1, position="relative", blocks=1)),
+    "sasrec_cosine": (SASRec, SASRecSettings(dim=16, dropout=0.1, cosine_scale=8.0, position="none")),
+    "gru4rec": (GRU4Rec, GRU4RecSettings(dim=16, hidden_dim=24, dropout=0.1)),
+    "two_tower": (TwoTower, TwoTowerSettings(dim=16, hidden=[24], dropout=0.1)),
+    "mf": (MF, MFSettings(dim=16, dropout=0.1)),
+}
+
+
+def batch(spec: FeatureSpec, n_rows: int = 60, seed: int = 0) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+    """Histories in which item i is followed by i + 1, some of them empty, and what comes next."""
+    rng = np.random.default_rng(seed)
+    lengths = rng.integers(0, 9, n_rows)
+    inside = (np.arange(9) < lengths[:, None])[:, :, None]
+    items = (rng.integers(0, N_ITEMS, n_rows)[:, None] + np.arange(10)) % N_ITEMS
+    ids = items[:, :9, None] + 2
+    found = {"lengths": lengths}
+    if spec is RICH:
+        ids = np.concatenate([ids, items[:, :9, None] % 5 + 2], axis=2)
+        numbers = np.stack([np.arange(9)[::-1] + np.zeros((n_rows, 1)), rng.normal(size=(n_rows, 9))], 2)
+        found |= {
+            "sequence_dense": (numbers * inside).astype(np.float32),
+            "dense": rng.normal(size=(n_rows, 1)).astype(np.float32),
+        }
+        found |= {"ids": rng.integers(0, 5, (n_rows, 1))}
+    target = items[np.arange(n_rows), lengths]
+    return {name: torch.from_numpy(values) for name, values in {"sequence_ids": ids * inside, **found}.items()}, torch.from_numpy(
+        target
+    )
+
+
+def trained(name: str, spec: FeatureSpec, n_steps: int = 80, **changes: object) -> Model:
+    kind, settings = KINDS[name]
+    torch.manual_seed(0)
+    model = kind(replace(settings, **changes), spec, N_ITEMS)
+    optimizer = torch.optim.AdamW(model.parameter_groups(1e-2, 0.0))
+    for step in range(n_steps):
+        features, target = batch(spec, seed=step)
+        optimizer.zero_grad()
+        model.training_loss(features, target, None, None).backward()
+        optimizer.step()
+    return model.eval()
+
+
+@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("spec", [PLAIN, RICH], ids=["plain", "rich"])
+@torch.no_grad()
+def test_a_network_learns_and_its_graph_answers_alike(name: str, spec: FeatureSpec) -> None:
+    with torch.enable_grad():
+        model = trained(name, spec)
+    features, target = batch(spec, seed=1000)
+    scores = model(features)
+    some = features["lengths"] > 0
+    assert (scores.argmax(1) == target)[some].float().mean() > 0.8
+    session = open_session(to_onnx(model, spec).SerializeToString())
+    names = [value.name for value in session.get_inputs()]
+
+    def answer(rows: slice, width: int) -> np.ndarray:
+        longer = {
+            name: torch.nn.functional.pad(values, (0, 0, 0, 4))[:, :width] if values.ndim == 3 else values
+            for name, values in features.items()
+        }
+        return np.asarray(session.run(["scores"], {name: longer[name][rows].numpy() for name in names})[0])
+
+    np.testing.assert_allclose(answer(slice(None), 9), scores.numpy(), atol=1e-4, rtol=1e-4)
+    np.testing.assert_allclose(answer(slice(None), 13), scores.numpy(), atol=1e-4, rtol=1e-4)
+    for row in (0, 1, int((features["lengths"] == 0).nonzero()[0])):
+        one = answer(slice(row, row + 1), max(1, int(features["lengths"][row])))
+        np.testing.assert_allclose(one, scores[row : row + 1].numpy(), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", KINDS)
+@torch.no_grad()
+def test_what_was_seen_is_not_recommended_unless_asked(name: str) -> None:
+    with torch.enable_grad():
+        masked, repeating = (trained(name, PLAIN, 2, exclude_seen=exclude) for exclude in (True, False))
+    features, _ = batch(PLAIN)
+    seen = features["sequence_ids"][:, :, 0]
+    for row in range(len(seen)):
+        items = seen[row][seen[row] > 1] - 2
+        assert (masked(features)[row, items] == np.float32(SEEN)).all()
+        assert (repeating(features)[row] > -1e6).all()
+
+
+@pytest.mark.parametrize("loss", ["softmax", "sampled_softmax", "gbce", "bpr"])
+def test_every_loss_teaches_what_follows(loss: str) -> None:
+    model = trained("sasrec", PLAIN, 400, loss=LossSettings(name=loss, negatives=20))  # type: ignore[arg-type]
+    features, target = batch(PLAIN, seed=1000)
+    some = features["lengths"] > 0
+    with torch.no_grad():
+        assert (model(features).argmax(1) == target)[some].float().mean() > 0.8
+
+
+def test_a_customer_without_history_is_answered_by_first_items() -> None:
+    model = SASRec(SASRecSettings(dim=16, dropout=0.0), PLAIN, N_ITEMS)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    features = {"sequence_ids": torch.tensor([[[5 + 2], [3 + 2]]]), "lengths": torch.tensor([2])}
+    for _ in range(60):
+        optimizer.zero_grad()
+        model.training_loss(features, torch.tensor([9]), None, None).backward()  # type: ignore[arg-type]
+        optimizer.step()
+    nothing = {"sequence_ids": torch.zeros(1, 1, 1, dtype=torch.long), "lengths": torch.tensor([0])}
+    assert int(model.eval()(nothing).argmax()) == 5
+
+
+def test_a_target_outside_the_catalogue_teaches_nothing() -> None:
+    model = SASRec(SASRecSettings(dim=16, dropout=0.0), PLAIN, N_ITEMS)
+    features, target = batch(PLAIN, 4)
+    losses = [
+        model.training_loss(features, torch.where(torch.arange(4) == 1, outside, target), None, None) for outside in (-1, -1)
+    ]
+    assert torch.isfinite(losses[0])
+    assert losses[0] == losses[1]
+
+
+@torch.no_grad()
+def test_new_items_get_the_vectors_of_their_attributes() -> None:
+    with torch.enable_grad():
+        model = trained("two_tower", RICH, 150)
+    assert isinstance(model, TwoTower)
+    assert model.attributes_of[2:, 0].tolist() == [item % 5 + 2 for item in range(N_ITEMS)]
+    known = {"sequence_ids": torch.tensor([[[item + 2, item % 5 + 2]] for item in range(N_ITEMS)])}
+    torch.testing.assert_close(model.encode_items(known), model.item_vectors())
+    new = model.encode_items({"sequence_ids": torch.tensor([[[1, category + 2]] for category in range(5)])})
+    likeness = (new @ model.item_vectors().T).unflatten(1, (-1, 5)).mean(1)  # by the items' category
+    assert likeness.argmax(1).tolist() == list(range(5))
+
+
+def test_time_is_a_column_of_days_of_the_steps() -> None:
+    for column in ("price", "wat"):
+        with pytest.raises(ConfigError, match=f"model.time is '{column}'.*days, price"):
+            SASRec(SASRecSettings(time=column), RICH, N_ITEMS)
+    model = trained("sasrec", RICH, 60, time="days")
+    features, _ = batch(RICH)
+    later = {**features, "sequence_dense": features["sequence_dense"] * torch.tensor([100.0, 1.0])}
+    with torch.no_grad():
+        assert not torch.allclose(model(features), model(later))
+
+
+def test_a_network_wants_histories() -> None:
+    with pytest.raises(ConfigError, match=r"model=gru4rec reads histories of items.*no sequence column has the 31 items"):
+        GRU4Rec(GRU4RecSettings(), RICH, N_ITEMS + 1)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: SASRecSettings(heads=3), "model.heads is 3; it must divide model.dim, 64"),
+        (lambda: SASRecSettings(dropout=1.0), "model.dropout is 1; it must be from 0 to below 1"),
+        (lambda: SASRecSettings(blocks=0), "model.blocks is 0; it must be from 1"),
+        (lambda: LossSettings(negatives=0), "model.loss.negatives is 0"),
+        (lambda: LossSettings(recency_weight=0.0), "model.loss.recency_weight is 0; it must be above 0 to 1"),
+        (lambda: TwoTowerSettings(decay=0.0), "model.decay is 0"),
+        (lambda: ALSSettings(alpha=0.0), "model.alpha is 0; it must be above 0"),
+        (lambda: BlendSettings(neighbour_weights=[]), r"model.neighbour_weights is \[\]; give one or more"),
+        (lambda: BlendSettings(neighbour_weights=[0.8], follower_weights=[0.5]), "add up to 1.3 at least"),
+    ],
+)
+def test_settings_say_what_is_wrong(make: object, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        make()  # type: ignore[operator]

@@ -1,0 +1,124 @@
+"use strict";
+// Builds a form from what the file says of itself (description.json), and answers with the file, in this page.
+
+const MISSING_TIME = -(2n ** 63n);
+const element = (id) => document.getElementById(id);
+const make = (tag, properties = {}, children = []) => {
+  const node = Object.assign(document.createElement(tag), properties);
+  node.append(...children);
+  return node;
+};
+
+async function start() {
+  ort.env.wasm.wasmPaths = new URL("runtime/", location.href).href;
+  ort.env.wasm.numThreads = 1;
+  const description = await (await fetch("description.json")).json();
+  document.title = element("title").textContent = description.title;
+  element("about").textContent = description.about;
+  const features = description.schema.filter((column) => (column.role || "feature") === "feature");
+  element("fields").append(...features.map((column) => field(column, description.typical[column.name])));
+  const session = await ort.InferenceSession.create("model.onnx");
+  element("state").textContent = "Ready.";
+  element("answer").disabled = false;
+  element("typical").onclick = () => {
+    for (const column of features) input(column).value = description.typical[column.name] ?? "";
+  };
+  element("form").onsubmit = async (event) => {
+    event.preventDefault();
+    element("outputs").replaceChildren();
+    element("state").className = "";
+    try {
+      const feeds = feed(features, description);
+      const begin = performance.now();
+      const answers = await session.run(feeds);
+      element("state").textContent = `Answered in ${(performance.now() - begin).toFixed(1)} ms.`;
+      element("outputs").append(...description.outputs.flatMap((output) => shown(output, answers[output.name])));
+    } catch (error) {
+      element("state").textContent = error.message;
+      element("state").className = "wrong";
+    }
+  };
+}
+
+const input = (column) => document.querySelector(`[data-column="${CSS.escape(column.name)}"]`);
+
+function field(column, typical) {
+  const isLong = column.sequence || (typeof typical === "string" && typical.length > 40) || column.text;
+  const control = make(isLong ? "textarea" : "input");
+  control.dataset.column = column.name;
+  control.name = column.name;
+  if (!isLong && column.kind === "number") Object.assign(control, { inputMode: "decimal", type: "text" });
+  if (!isLong && column.kind === "time") Object.assign(control, { type: "datetime-local", step: 1 });
+  const what = column.sequence ? `one ${column.kind} a line` : column.kind;
+  const unit = column.unit ? `, ${column.unit}` : "";
+  return make("label", { className: isLong ? "wide" : "" }, [column.name, " ", make("span", { textContent: what + unit }), control]);
+}
+
+function feed(features, description) {
+  const feeds = {};
+  const sequences = features.filter((column) => column.sequence);
+  const steps = Object.fromEntries(sequences.map((column) => [column.name, lines(input(column).value)]));
+  const lengths = new Set(Object.values(steps).map((values) => values.length));
+  if (lengths.size > 1) {
+    const counts = sequences.map((column) => `${column.name} has ${steps[column.name].length}`).join(", ");
+    throw new Error(`The lists run side by side and need equally many lines: ${counts}.`);
+  }
+  const length = Math.max(1, ...lengths);
+  for (const column of features) {
+    const texts = column.sequence ? [...steps[column.name]] : [input(column).value];
+    while (column.sequence && texts.length < length) texts.push("");
+    feeds[description.inputs[column.name]] = tensor(column, texts, column.sequence ? [1, length] : [1]);
+  }
+  if (description.lengths) {
+    feeds[description.lengths] = new ort.Tensor("int64", [BigInt([...lengths][0] ?? 0)], [1]);
+  }
+  return feeds;
+}
+
+const lines = (text) => (text.trim() === "" ? [] : text.split("\n").map((line) => line.trim()));
+
+function tensor(column, texts, dims) {
+  if (column.kind === "string") return new ort.Tensor("string", texts, dims);
+  if (column.kind === "time") return new ort.Tensor("int64", texts.map((text) => seconds(column, text)), dims);
+  const numbers = texts.map((text) => number(column, text));
+  return column.double ? new ort.Tensor("float64", numbers, dims) : new ort.Tensor("float32", numbers, dims);
+}
+
+function number(column, text) {
+  if (text.trim() === "") return NaN;
+  const value = Number(text.replace(",", "."));
+  if (!Number.isFinite(value)) throw new Error(`${column.name}: “${text}” is not a number.`);
+  return value;
+}
+
+function seconds(column, text) {
+  if (text.trim() === "") return MISSING_TIME;
+  const moment = Date.parse(/Z|[+-]\d\d:?\d\d$/.test(text) ? text : `${text}Z`);
+  if (Number.isNaN(moment)) throw new Error(`${column.name}: “${text}” is not a time.`);
+  return BigInt(Math.floor(moment / 1000));
+}
+
+function shown(output, answer) {
+  const values = Array.from(answer.data, (value) => (typeof value === "bigint" ? Number(value) : value));
+  const term = make("dt", {}, [output.name, make("small", { textContent: output.meaning + (output.unit ? ` (${output.unit})` : "") })]);
+  const detail = make("dd");
+  detail.dataset.output = output.name;
+  if (output.classes && output.classes.length) {
+    const rows = output.classes.map((name, i) => [name, values[i]]).sort((first, second) => second[1] - first[1]);
+    detail.append(make("table", {}, rows.slice(0, 10).map(([name, value]) =>
+      make("tr", {}, [make("td", { textContent: name }), make("td", { textContent: rounded(value) })]))));
+  } else if (values.length > 1) {
+    detail.append(make("table", {}, values.map((value) => make("tr", {}, [make("td", { textContent: rounded(value) })]))));
+  } else {
+    detail.textContent = rounded(values[0]);
+    if (output.name === "probability") detail.append(make("meter", { min: 0, max: 1, value: values[0] }));
+  }
+  return [term, detail];
+}
+
+const rounded = (value) => (typeof value === "number" ? String(Number(value.toPrecision(6))) : String(value));
+
+start().catch((error) => {
+  element("state").textContent = `This page cannot work: ${error.message}. Open it from a web server (python -m http.server), not as a file.`;
+  element("state").className = "wrong";
+});

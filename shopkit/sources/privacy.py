@@ -1,0 +1,102 @@
+"""Identifiers hashed as the source is opened, before a view, a file or a model sees them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import ibis
+import ibis.expr.types as ir
+import pyarrow.parquet as pq
+
+from shopkit.errors import DataError, nearest
+from shopkit.runtime.privacy import DIGITS, UNIT, key_id, read_key
+from shopkit.sources.base import Tables
+from shopkit.sources.engine import connect, fetch, quote, read_parquet
+from shopkit.sources.settings import PrivacySettings
+
+BATCH_ROWS = 65_536
+_BLOCK = 64
+"""Bytes of a block of SHA-256."""
+
+
+def with_hashed_keys(tables: Tables, settings: PrivacySettings) -> Tables:
+    """The tables with the named columns replaced by HMAC-SHA256 of their text; all as they are where none is named.
+
+    On DuckDB the hashes are computed as the view reads. Tables of another database are first copied, in batches, to Parquet
+    in a scratch folder, and read from there by DuckDB.
+
+    Raises:
+        ConfigError: there is no key.
+        DataError: a column that no table has.
+    """
+    if not settings.hash_keys:
+        return tables
+    known = {column for table in tables.values() for column in table.columns}
+    for name in settings.hash_keys:
+        if name not in known:
+            raise DataError(
+                f"privacy.hash_keys: {tables.origin} has no column '{name}'.{nearest(name, known)} "
+                f"Columns: {', '.join(sorted(known))}."
+            )
+    key = read_key(settings.key_env, settings.key_file)
+    if tables.connection.name != "duckdb":
+        tables = _copied(tables)
+    _set_key(tables.connection, key)
+    hashed = {name: _hashed(tables.connection, name, table, settings.hash_keys) for name, table in tables.items()}
+    note = f"{', '.join(settings.hash_keys)}: hashed with {UNIT}, key {key_id(key)}"
+    return replace(
+        tables,
+        tables=hashed,
+        fingerprint=hashlib.sha256(f"{tables.fingerprint}\n{note}".encode()).hexdigest(),
+        units={**tables.units, **dict.fromkeys(settings.hash_keys, UNIT)},
+        notes=(*tables.notes, note),
+    )
+
+
+def _set_key(connection: ibis.BaseBackend, key: bytes) -> None:
+    # As variables, so that the key stands in no statement and no view; the pads are those of RFC 2104.
+    block = (key if len(key) <= _BLOCK else hashlib.sha256(key).digest()).ljust(_BLOCK, b"\0")
+    for name, pad in (("inner", 0x36), ("outer", 0x5C)):
+        connection.con.execute(f"SET VARIABLE shopkit_{name} = ?::BLOB", [bytes(byte ^ pad for byte in block)])
+
+
+def _hashed(connection: ibis.BaseBackend, name: str, table: ir.Table, columns: Sequence[str]) -> ir.Table:
+    wanted = [column for column in columns if column in table.columns]
+    if not wanted:
+        return table
+    given = ", ".join(f"{_hmac(quote(column), table[column].type())} AS {quote(column)}" for column in wanted)
+    view = f"{name} with hashed keys"
+    fetch(connection.con, f"CREATE OR REPLACE VIEW {quote(view)} AS SELECT * REPLACE ({given}) FROM {quote(name)}")
+    return connection.table(view)
+
+
+def _hmac(column: str, dtype: object) -> str:
+    # 3.0 is 3: a column of whole numbers with missing ones may come as floats.
+    text = (
+        f"if({column} = floor({column}), {column}::BIGINT::VARCHAR, {column}::VARCHAR)"
+        if _is_float(dtype)
+        else f"{column}::VARCHAR"
+    )
+    inner = f"unhex(sha256(getvariable('shopkit_inner') || encode({text})))"
+    outer = f"left(sha256(getvariable('shopkit_outer') || {inner}), {DIGITS})"
+    return f"CASE WHEN {text} = '' THEN '' ELSE {outer} END"
+
+
+def _is_float(dtype: object) -> bool:
+    return bool(getattr(dtype, "is_floating", bool)() or getattr(dtype, "is_decimal", bool)())
+
+
+def _copied(tables: Tables) -> Tables:
+    connection, scratch = connect()
+    copies = {}
+    for position, (name, table) in enumerate(tables.items()):
+        path = Path(scratch) / f"{position}.parquet"
+        with table.to_pyarrow_batches(chunk_size=BATCH_ROWS) as batches, pq.ParquetWriter(path, batches.schema) as writer:
+            for batch in batches:
+                writer.write_batch(batch)
+        fetch(connection.con, f"CREATE VIEW {quote(name)} AS FROM {read_parquet([path])}")
+        copies[name] = connection.table(name)
+    return replace(tables, tables=copies, connection=connection)

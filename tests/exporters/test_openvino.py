@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from shopkit.errors import ArtifactError, ExportError
+from shopkit.exporters.base import decided
+from shopkit.exporters.openvino import OpenVINOExporter
+from shopkit.exporters.settings import OpenVINOSettings
+from shopkit.runtime.openvino import OpenVINOPredictor
+from tests.handmade import WEIGHT, make_fitted
+
+
+@pytest.fixture(autouse=True)
+def openvino() -> None:
+    pytest.importorskip("openvino")
+
+
+def test_the_parts_together_answer_as_the_model(tmp_path: Path) -> None:
+    fitted = make_fitted()
+    exported = OpenVINOExporter(OpenVINOSettings()).export(fitted, tmp_path)
+    assert {path.name for path in exported.path.iterdir()} == {
+        "features.onnx",
+        "model.xml",
+        "model.bin",
+        "decision.onnx",
+        "description.json",
+    }
+    assert max(exported.checks.values()) < 1e-5
+    predictor = OpenVINOPredictor(exported.path)
+    raw = {"price": np.array([1.5, np.nan], np.float32), "color": np.array(["red", "☃"], object)}
+    expected = decided(fitted.task, fitted.reference(raw))
+    answers = predictor(pd.DataFrame({"price": [1.5, None], "color": ["red", "☃"]}))
+    np.testing.assert_allclose(answers["probability"], expected["probability"], rtol=1e-5)
+    assert answers["label"].tolist() == expected["label"].tolist()
+    assert predictor({"price": 1.5, "color": "red"})["label"] == expected["label"][0]
+
+
+def test_a_model_that_answers_otherwise_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match="exporter openvino, check 'many rows': output 'probability' differs by up to"):
+        OpenVINOExporter(OpenVINOSettings()).export(make_fitted(exported_weight=-WEIGHT), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match=r"is not an OpenVINO export: it has no description\.json"):
+        OpenVINOPredictor(tmp_path)
+
+
+def test_without_openvino_the_message_says_how_to_install_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(ArtifactError, match=r'pip install "shopkit\[openvino\]"'):
+        OpenVINOExporter(OpenVINOSettings()).export(make_fitted(), tmp_path)

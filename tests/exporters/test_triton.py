@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from shopkit.errors import ConfigError, ExportError
+from shopkit.exporters.settings import TritonSettings
+from shopkit.exporters.triton import TritonExporter
+from shopkit.runtime import Predictor
+from tests.handmade import WEIGHT, make_fitted
+
+
+def test_the_repository_names_every_tensor_of_the_file(tmp_path: Path) -> None:
+    exported = TritonExporter(TritonSettings()).export(make_fitted(), tmp_path)
+    model = exported.path / "test"
+    predictor = Predictor(model / "1" / "model.onnx")
+    config = (model / "config.pbtxt").read_text()
+    assert 'name: "test"' in config
+    assert 'platform: "onnxruntime_onnx"' in config
+    tensors = re.findall(r'(input|output) \[ \{ name: "(\w+)", data_type: (\w+), dims: \[(.*?)\]', config)
+    assert tensors == [
+        ("input", "price", "TYPE_FP32", "-1"),
+        ("input", "color", "TYPE_STRING", "-1"),
+        ("output", "probability", "TYPE_FP32", "-1"),
+        ("output", "label", "TYPE_STRING", "-1"),
+    ]
+    assert {name for _, name, _, _ in tensors} == {
+        value.name for value in [*predictor.session.get_inputs(), *predictor.session.get_outputs()]
+    }
+
+
+def test_the_server_may_join_rows_into_batches(tmp_path: Path) -> None:
+    exported = TritonExporter(TritonSettings(model_name="intent", max_batch_size=64)).export(make_fitted(), tmp_path)
+    config = (exported.path / "intent" / "config.pbtxt").read_text()
+    assert "max_batch_size: 64" in config
+    assert "dims: [1], reshape: { shape: [] }" in config
+    assert "dynamic_batching" in config
+
+
+def test_a_file_that_differs_leaves_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match="differs from the model"):
+        TritonExporter(TritonSettings()).export(make_fitted(exported_weight=-WEIGHT), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_negative_batch_size_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"exporter\.max_batch_size must be at least 0, got -1"):
+        TritonSettings(max_batch_size=-1)

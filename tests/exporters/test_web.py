@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import stat
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from shopkit.errors import ExportError
+from shopkit.exporters import web
+from shopkit.exporters.settings import WebSettings
+from shopkit.exporters.web import WebExporter
+from shopkit.runtime import Predictor
+from tests.handmade import make_fitted
+
+
+@pytest.fixture
+def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A stand-in for onnxruntime-web's `dist`."""
+    folder = tmp_path / "dist"
+    folder.mkdir()
+    for name in web.RUNTIME:
+        (folder / name).write_text(f"// {name}")
+    pins = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in web.RUNTIME}
+    monkeypatch.setattr(web, "RUNTIME", pins)
+    return folder
+
+
+def export(tmp_path: Path, runtime: str) -> Path:
+    (tmp_path / "out").mkdir(exist_ok=True)
+    return WebExporter(WebSettings(runtime=runtime)).export(make_fitted(), tmp_path / "out").path
+
+
+def test_the_folder_holds_all_that_the_page_needs(tmp_path: Path, runtime: Path) -> None:
+    folder = export(tmp_path, str(runtime))
+    assert {path.name for path in folder.iterdir()} == {
+        "index.html",
+        "page.css",
+        "page.js",
+        "description.json",
+        "model.onnx",
+        "runtime",
+    }
+    assert {path.name for path in (folder / "runtime").iterdir()} == set(web.RUNTIME)
+    page = (folder / "index.html").read_text()
+    assert "://" not in page + (folder / "page.js").read_text()
+    assert Predictor(folder / "model.onnx")({"price": 1.0, "color": "red"})["label"] in ("yes", "no")
+
+
+def test_the_page_is_made_from_the_files_own_schema(tmp_path: Path, runtime: Path) -> None:
+    description = json.loads((export(tmp_path, str(runtime)) / "description.json").read_text())
+    assert description["title"] == "test"
+    assert [column["name"] for column in description["schema"]] == ["price", "color"]
+    assert [output["name"] for output in description["outputs"]] == ["probability", "label"]
+    assert description["inputs"] == {"price": "price", "color": "color"}
+    assert description["typical"]["color"] in ("red", "blue", "green")
+
+
+def test_rare_categories_are_not_shown() -> None:
+    from shopkit.schema import Column
+
+    names = np.array([f"customer {i}" for i in range(100)], object)
+    assert web._typical(names, Column("customer", "string")) is None
+    assert web._typical(np.array([np.nan, 1, 2, 9], np.float32), Column("price", "number")) == 2.0
+
+
+def test_a_runtime_of_another_version_is_refused(tmp_path: Path, runtime: Path) -> None:
+    (runtime / "ort.wasm.min.js").write_text("another")
+    with pytest.raises(ExportError, match=r"ort\.wasm\.min\.js is not that of onnxruntime-web 1\.30\.0 \(SHA-256"):
+        export(tmp_path, str(runtime))
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_folder_without_the_runtime_is_refused(tmp_path: Path, runtime: Path) -> None:
+    with pytest.raises(ExportError, match=r"has no ort\.wasm\.min\.js\. Give the `dist` folder of the npm package"):
+        export(tmp_path, str(tmp_path / "nowhere"))
+
+
+def test_without_npm_the_message_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ExportError, match=r"there is no npm to fetch it with\. Unpack the npm package onnxruntime-web@1\.30\.0"):
+        export(tmp_path, "")
+
+
+def fake_npm(tmp_path: Path, script: str) -> None:
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    npm = folder / "npm"
+    npm.write_text(f"#!/bin/sh\n{script}\n")
+    npm.chmod(npm.stat().st_mode | stat.S_IEXEC)
+
+
+def test_the_runtime_is_fetched_once(tmp_path: Path, runtime: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with tarfile.open(tmp_path / "package.tgz", "w:gz") as archive:
+        archive.add(runtime, "package/dist")
+    cp = shutil.which("cp")
+    fake_npm(tmp_path, f"{cp} {tmp_path / 'package.tgz'} onnxruntime-web.tgz; echo fetched >> {tmp_path / 'calls'}")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    for _ in range(2):
+        folder = export(tmp_path, "")
+        assert {path.name for path in (folder / "runtime").iterdir()} == set(web.RUNTIME)
+    assert (tmp_path / "calls").read_text().count("fetched") == 1
+
+
+def test_npm_without_a_network_is_told_in_its_own_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_npm(tmp_path, "echo 'getaddrinfo ENOTFOUND' >&2; exit 1")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}")
+    with pytest.raises(ExportError, match=r"npm could not fetch onnxruntime-web 1\.30\.0: getaddrinfo ENOTFOUND"):
+        export(tmp_path, "")

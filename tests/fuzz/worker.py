@@ -1,0 +1,102 @@
+"""Feeds broken bytes to one way in, for some seconds: python -m tests.fuzz.worker artifact|csv SECONDS FIRST_SEED
+
+Each seed makes one case. The seed at work stands in the file `seed`, so that a crash of native code can be told; anything raised
+that is not a message of shopkit's ends the process with its traceback.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from shopkit.errors import ShopkitError
+
+GOLDEN = sorted((Path(__file__).parents[1] / "golden").glob("v*/*.onnx"))
+TABLE = b"""id,at,price,name,flag
+1,2024-01-01 10:00:00,1.5,"a, b",true
+2,2024-01-02T11:30:00Z,,"line
+break",false
+3,,1e3,NA,
+4,2024-02-30,-0,"quo""te",True
+"""
+PIECES = (
+    *(b"", b"\0", b"\xff", b"\xff\xff\xff\xff\x0f", b'"', b",", b"\n", b"\r", b"\xef\xbb\xbf"),
+    *(b"nan", b"1e999", b"-" * 40, b"\x80\x05"),
+)
+
+
+def mutated(data: bytes, chance: random.Random) -> bytes:
+    """A few of: a bit turned, a byte or piece put in, a stretch cut, doubled or moved, the end cut off."""
+    content = bytearray(data)
+    for _ in range(chance.choice((1, 1, 2, 4, 16))):
+        at, other = (chance.randrange(len(content) + 1) for _ in range(2))
+        start, stop = min(at, other), min(max(at, other), min(at, other) + chance.choice((1, 8, 200)))
+        kind = chance.randrange(7)
+        if kind == 0 and at < len(content):
+            content[at] ^= 1 << chance.randrange(8)
+        elif kind == 1 and at < len(content):
+            content[at] = chance.randrange(256)
+        elif kind == 2:
+            content[at:at] = chance.choice(PIECES)
+        elif kind == 3:
+            del content[start:stop]
+        elif kind == 4:
+            content[at:at] = content[start:stop]
+        elif kind == 5:
+            piece = content[start:stop]
+            del content[start:stop]
+            at = chance.randrange(len(content) + 1)
+            content[at:at] = piece
+        elif chance.random() < 0.2:
+            del content[at:]
+    return bytes(content)
+
+
+def artifact(chance: random.Random, folder: Path) -> None:
+    from shopkit.runtime import Predictor
+
+    path = folder / "model.onnx"
+    path.write_bytes(mutated(chance.choice(GOLDEN).read_bytes(), chance))
+    Predictor(path)
+
+
+def csv(chance: random.Random, folder: Path) -> None:
+    from shopkit.sources.files import FilesSource
+    from shopkit.sources.settings import FilesSettings
+    from shopkit.views.materialise import materialise
+    from shopkit.views.settings import TableSettings
+    from shopkit.views.table import TableView
+
+    path = folder / "table.csv"
+    path.write_bytes(mutated(TABLE, chance))
+    tables = FilesSource(FilesSettings(path=str(path))).open()
+    target = chance.choice(list(tables["data"].columns))
+    materialise(TableView(TableSettings(target=target)).examples(tables), {}, folder / "examples.parquet")
+
+
+WAYS: dict[str, Callable[[random.Random, Path], None]] = {"artifact": artifact, "csv": csv}
+
+
+def main(way: str, seconds: float, seed: int, folder: Path) -> None:
+    deadline = time.monotonic() + seconds
+    n_cases = n_refused = 0
+    while time.monotonic() < deadline:
+        (folder / "seed").write_text(str(seed))
+        try:
+            WAYS[way](random.Random(seed), folder)
+        except ShopkitError:
+            n_refused += 1
+        seed, n_cases = seed + 1, n_cases + 1
+    print(f"{way}: {n_cases} cases, {n_refused} refused")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 5:
+        main(sys.argv[1], float(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4]))
+    else:
+        with tempfile.TemporaryDirectory() as scratch:
+            main(sys.argv[1], float(sys.argv[2]), int(sys.argv[3]), Path(scratch))
