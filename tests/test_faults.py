@@ -68,7 +68,7 @@ FULL = {
 }
 MESSAGES = {
     "features": r"The stage features of .*it\.partial stopped: File too large\. What was finished is kept: make room",
-    "checkpoint": r"Cannot write .*checkpoint\.pt: torch could not write all of it \(.*\)\. Free some space or choose",
+    "checkpoint": r"Cannot write .*checkpoint\.npz: File too large\. Free some space or choose another folder",
 }
 
 
@@ -136,7 +136,7 @@ def test_a_disk_that_is_really_full(kilobytes: int, tmp_path: Path) -> None:
         )
         assert done.returncode == 1, done.stderr
         assert "Traceback" not in done.stderr
-        assert re.search(r"No space left on device|torch could not write all of it", done.stderr), done.stderr
+        assert re.search("No space left on device", done.stderr), done.stderr
         nothing_half_written(disk)
 
 
@@ -213,9 +213,9 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path, monkeypatch: pytest.Monke
         patch.setattr("shopkit.stages.Way._export", lambda self: (_ for _ in ()).throw(OSError(5, "Input/output error")))
         with pytest.raises(RunError, match="The stage export"):
             run(tmp_path / "it", model="mlp")
-    path = tmp_path / "it.partial" / "work" / "model" / "checkpoint.pt"
+    path = tmp_path / "it.partial" / "work" / "model" / "checkpoint.npz"
     path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(RunError, match=r"The checkpoint .*checkpoint\.pt cannot be read\. Delete it to train from the start"):
+    with pytest.raises(RunError, match=r"The checkpoint .*checkpoint\.npz cannot be read\. Delete it to train from the start"):
         run(tmp_path / "it", "resume=true", model="mlp")
 
 
