@@ -27,7 +27,7 @@ MODELS: dict[str, tuple[list[str], str, tuple[float, float] | None]] = {
     "popular": ([], "counted", (0.0110, 0.0053)),
     "markov": ([], "counted, popularity back-off", (0.0665, 0.0438)),
     "item_knn": ([], "cosine, 0.6^k, shrink 50", (0.0715, 0.0418)),
-    "ease": ([], "λ=50", (0.0699, 0.0386)),
+    "ease": ([], "EASE, λ=50, all steps alike", (0.0699, 0.0386)),
     "mf": ([*NETWORK, "trainer.max_epochs=30"], "implicit BPR, 128 factors", (0.0364, 0.0183)),
     "als": ([], "implicit ALS, 128 factors", (0.0536, 0.0276)),
     "two_tower": ([*NETWORK, "trainer.max_epochs=30"], "", None),

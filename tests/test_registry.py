@@ -67,7 +67,7 @@ def test_unknown_family() -> None:
 
 
 def test_unknown_component_names_the_nearest_and_all() -> None:
-    with pytest.raises(ConfigError, match=r"There is no model 'mpl'\. Did you mean 'mlp'\? Models: linear, lstm, mlp\.$"):
+    with pytest.raises(ConfigError, match=r"There is no model 'mpl'\. Did you mean 'mlp'\? Models: bert, linear, lstm, mlp\.$"):
         load_registry("").get("models", "mpl")
 
 
@@ -221,7 +221,7 @@ def test_another_version_of_the_hooks(install: Install, version: int, advice: st
     assert failure.problem == (
         f"it is built for version {version} of the hook API, and shopkit {__version__} has version {API_VERSION}. {advice}"
     )
-    assert registry.families["models"].keys() == {"linear", "mlp", "lstm"}
+    assert registry.families["models"].keys() == {"bert", "linear", "lstm", "mlp"}
 
 
 def test_a_heavy_hook_module_is_noted(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -244,7 +244,7 @@ def test_the_environment_restricts_what_loads(install: Install, monkeypatch: pyt
     monkeypatch.setenv("SHOPKIT_PLUGINS", "shopkit-wood")
     assert "trees" not in load_registry().families["models"]
     monkeypatch.setenv("SHOPKIT_PLUGINS", "")
-    assert set(load_registry().families["models"]) == {"linear", "mlp", "lstm"}
+    assert set(load_registry().families["models"]) == {"bert", "linear", "lstm", "mlp"}
     monkeypatch.setenv("SHOPKIT_PLUGINS", "tree")
     with pytest.raises(
         PluginError, match=r"SHOPKIT_PLUGINS names 'tree', which is not installed\. Did you mean 'trees'\? Plugins: "

@@ -117,6 +117,7 @@ class LSTM(Model):
             self.embedding = nn.Embedding(features.tokens.cardinality, settings.token_dim)
             self.text = Reader(settings, settings.token_dim)
         self.bag = Bag(features.n_bag, n_outputs) if features.n_bag else None
+        self.term_dropout = nn.Dropout(settings.dropout)
         plain = FeatureSpec((*features.dense, *features.ids) if settings.static else ())
         self.head = MLP(settings.head, plain, n_outputs)
 
@@ -132,7 +133,7 @@ class LSTM(Model):
             z = z + self.text(self.embedding(batch["tokens"]), batch["token_lengths"])
         scores: Tensor = self.head.scores(z)
         if self.bag is not None:
-            of_terms = self.bag(batch["bag_ids"], batch["bag_weights"])
+            of_terms = self.bag(batch["bag_ids"], self.term_dropout(batch["bag_weights"]))
             # The head is an ensemble while it is trained.
             scores = scores + (of_terms.unsqueeze(1) if scores.ndim == 3 else of_terms)
         return scores

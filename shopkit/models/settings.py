@@ -94,7 +94,7 @@ class LSTMSettings:
     token_dim: int = 64
     """Width of the embedding of each token of a text."""
     dropout: float = 0.1
-    """Share of units dropped while training: of the steps, between recurrent layers, and of what is kept of the steps."""
+    """Share dropped while training: of the steps, between recurrent layers, of what is kept of the steps, and of the terms."""
     static: bool = True
     """Join the plain columns; without, the model reads the sequences alone."""
     head: MLPSettings = field(default_factory=MLPSettings)

@@ -61,7 +61,7 @@ def test_every_component_can_be_described(shopkit: Shopkit) -> None:
 
 
 def test_what_cannot_be_described(shopkit: Shopkit) -> None:
-    assert shopkit("describe", "model")[2] == "Error: Say which model to describe: linear, mlp, lstm.\n"
+    assert shopkit("describe", "model")[2] == "Error: Say which model to describe: linear, mlp, lstm, bert.\n"
     assert shopkit("describe", "trainr")[2].startswith("Error: There is nothing to describe as 'trainr'. Did you mean 'trainer'?")
     assert shopkit("describe", "model", "mpl")[2].startswith("Error: There is no model 'mpl'. Did you mean 'mlp'?")
     assert shopkit("describe")[2].startswith("Error: the following arguments are required: family\nusage: shopkit describe")

@@ -47,7 +47,7 @@ def test_a_sweep_runs_every_combination(shopkit: Shopkit, pipeline: Pipeline, he
 def test_a_sweep_is_refused_before_its_first_job(shopkit: Shopkit, pipeline: Pipeline, here: Path) -> None:
     code, _, err = shopkit("run", "--multirun", "model=mlp,mpl")
     assert (code, pipeline.calls) == (2, [])
-    assert err == "Error: command line: model=mpl: There is no model 'mpl'. Did you mean 'mlp'? Models: linear, lstm, mlp.\n"
+    assert err == "Error: command line: model=mpl: There is no model 'mpl'. Did you mean 'mlp'? Models: bert, linear, lstm, mlp.\n"
     code, _, err = shopkit("run", "hydra.mode=MULTIRUN", "seed=1,-1")
     assert code == 2
     assert "seed must lie between" in err
@@ -153,7 +153,7 @@ def complete(shopkit: Shopkit, monkeypatch: pytest.MonkeyPatch, line: str) -> li
 def test_completion(shopkit: Shopkit, monkeypatch: pytest.MonkeyPatch) -> None:
     assert complete(shopkit, monkeypatch, "shopkit ru") == [*VERBS]
     assert complete(shopkit, monkeypatch, "shopkit predict x") == []
-    assert complete(shopkit, monkeypatch, "shopkit run model=") == ["model=linear", "model=lstm", "model=mlp"]
+    assert complete(shopkit, monkeypatch, "shopkit run model=") == ["model=bert", "model=linear", "model=lstm", "model=mlp"]
     assert complete(shopkit, monkeypatch, "shopkit run +experiment=pur") == ["+experiment=purchase_intent"]
     assert complete(shopkit, monkeypatch, "shopkit run +experiment=purchase_intent model.d") == ["model.dropout="]
     assert complete(shopkit, monkeypatch, "shopkit run model=linear model.dropout=0.1 model.l") == ["model.l2="]

@@ -141,8 +141,8 @@ COMMAND_LINE = {
     "+model.hiden=3": f"model mlp has no setting 'hiden'. Did you mean 'hidden'? Its settings: {MLP}.",
     "++model.hiden=3": f"model mlp has no setting 'hiden'. Did you mean 'hidden'? Its settings: {MLP}.",
     "model.zzz=3": f"model mlp has no setting 'zzz'. Its settings: {MLP}.",
-    "model=mpl": "There is no model 'mpl'. Did you mean 'mlp'? Models: linear, lstm, mlp.",
-    "+model=gbdt": "There is no model 'gbdt'. Models: linear, lstm, mlp. 'gbdt' comes with shopkit-gbdt: pip install",
+    "model=mpl": "There is no model 'mpl'. Did you mean 'mlp'? Models: bert, linear, lstm, mlp.",
+    "+model=gbdt": "There is no model 'gbdt'. Models: bert, linear, lstm, mlp. 'gbdt' comes with shopkit-gbdt: pip install",
     "modle=mlp": f"There is no 'modle'. Did you mean 'model'? There are: {TOP}.",
     "modle.dropout=3": f"There is no 'modle'. Did you mean 'model'? There are: {TOP}.",
     "experiment=purchase_intnet": "There is no experiment 'purchase_intnet'. Did you mean 'purchase_intent'? Experiments: ",
@@ -169,7 +169,7 @@ COMMAND_LINE = {
     "features.columns.x=quantil": "There is no extractor 'quantil'. Did you mean 'quantile'? Extractors: bucketize, ",
     "features.columns.x={name:bucketize,n_bin:3}": "features.columns.x.n_bin: extractor bucketize has no setting 'n_bin'. Did",
     "features.columns.x={n_bins:3}": "features.columns.x is {'n_bins': 3}, which has no name: write {name: <extractor>, ",
-    "features.types.x=strin": "must be one of 'number', 'string', 'time', got 'strin'. Did you mean 'string'?",
+    "features.types.x=strin": "must be one of 'number', 'string', 'time', 'image', got 'strin'. Did you mean 'string'?",
     "model={dropout:0.1}": "model is chosen by a name; its settings are given as model.<setting>=<value>.",
     "model=[mlp,linear]": "model is chosen by a name; its settings are given as model.<setting>=<value>.",
     "trainer=5": "trainer is chosen by a name; its settings are given as trainer.<setting>=<value>.",
@@ -198,19 +198,19 @@ def test_what_is_not_an_override() -> None:
 
 
 def test_nothing_chosen() -> None:
-    assert problem(["~model"]).endswith("nothing is chosen; add model=<name>. There are: linear, lstm, mlp.")
+    assert problem(["~model"]).endswith("nothing is chosen; add model=<name>. There are: bert, linear, lstm, mlp.")
 
 
 IN_FILE = {
     "model: {hiden: 3}": f"2: model.hiden: model mlp has no setting 'hiden'. Did you mean 'hidden'? Its settings: {MLP}.",
     "model:\n  dropout: 0.1\n  members: two": "4: model.members: must be a whole number, got 'two'.",
     "modle: {dropout: 1}": f"2: modle: There is no 'modle'. Did you mean 'model'? There are: {TOP}.",
-    "defaults:\n  - override /model: mpl": "3: There is no model 'mpl'. Did you mean 'mlp'? Models: linear, lstm, mlp.",
+    "defaults:\n  - override /model: mpl": "3: There is no model 'mpl'. Did you mean 'mlp'? Models: bert, linear, lstm, mlp.",
     "model: {_target_: os.system}": "2: model._target_: `_target_` is refused: a configuration chooses among",
     "features:\n  columns:\n    x: [standardize, quantil]": "4: features.columns.x: There is no extractor 'quantil'.",
     "features:\n  columns:\n    a.b: {name: bucketize, n_bin: 3}": "4: features.columns.a.b.n_bin: extractor bucketize has no",
     "trainer:\n  lr: 0": "3: trainer.lr is 0; it must be above 0.",
-    "model: 5": "2: model: nothing is chosen; add model=<name>. There are: linear, lstm, mlp.",
+    "model: 5": "2: model: nothing is chosen; add model=<name>. There are: bert, linear, lstm, mlp.",
     "trainer: 5": "2: trainer: must be settings, got 5. Its settings: max_epochs, ",
     "name: 2024": "2: name: must be text, got 2024. Write it in quotes",
 }

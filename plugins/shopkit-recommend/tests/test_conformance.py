@@ -14,7 +14,7 @@ test_conformance = conformance(
     "shopkit-recommend",
     settings={
         **dict.fromkeys(NEIGHBOURS, REPEATS),
-        **dict.fromkeys(NETWORKS, {**REPEATS, "dim": 16}),
+        **{name: {**REPEATS, "dim": 16} for name in NETWORKS},
         "blend": {"trainer": {"max_epochs": 1}},
     },
     known_failures={f"{name}:check_estimators_learn": UNRELATED for name in (*NEIGHBOURS, "blend")}

@@ -88,8 +88,8 @@ class EaseSettings:
 
     l2: float = 50.0
     """Ridge penalty, in customers."""
-    decay: float = 1.0
-    """Weight of a step of the history relative to the one after it, when recommending; 1 counts all alike."""
+    decay: float = 0.8
+    """Weight of a step of the history relative to the one after it, when recommending; 1 counts all alike, as published."""
     weights: int = 300
     """Largest weights kept of each item in the file; 0 keeps all."""
     exclude_seen: bool = True

@@ -69,7 +69,7 @@ def examples(histories: np.ndarray, items: np.ndarray, target: np.ndarray, names
         rows.append((more + ", ".join(history), ", ".join(given), following, rank))
     return Detail(
         "Some histories",
-        f"Rows spread evenly over the test part: the latest {N_SHOWN} steps, the first {N_SHOWN} items that were recommended, and what "
+        f"Rows spread evenly over the test part: the latest {N_SHOWN} steps, the first {N_SHOWN} items recommended, and what "
         "came next.",
         ("history", "recommended", "came next", "which was"),
         tuple(rows),
