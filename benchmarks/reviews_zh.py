@@ -38,8 +38,8 @@ COMMON = [
 MODELS = {
     "lstm": [
         "model=lstm", "features.columns.review=[{name: characters, max_length: 160}, " + TFIDF + "]",
-        "model.bidirectional=true", "model.pooling=attention", "model.hidden_dim=64", "model.token_dim=64", "model.dropout=0.5",
-        "model.head.hidden=[64]", "trainer.lr=2e-3", "trainer.weight_decay=0.1", "trainer.max_epochs=4",
+        "model.bidirectional=true", "model.pooling=attention", "model.hidden_dim=64", "model.token_dim=64", "model.dropout=0.3",
+        "model.head.hidden=[64]", "trainer.lr=3e-3", "trainer.max_epochs=5",
     ],
     "bert": [
         "model=bert", "model.encoder=scratch",
@@ -78,7 +78,7 @@ def main() -> int:
         overrides = [*COMMON, *MODELS[arguments.model], *arguments.override]
         found = results[f"shopkit {arguments.model}, exported file"] = exported_file(table, overrides, Path(folder))
     if not arguments.no_reference:
-        results["scikit-learn, TfidfVectorizer + LogisticRegression"] = scikit_learn(table, (1.0,))
+        results["scikit-learn, TfidfVectorizer + LogisticRegression"] = scikit_learn(table, (10.0,))
     for name, of_one in results.items():
         print(f"{name:55} " + "  ".join(f"{key} {value:,.4f}" for key, value in of_one.items()))
     if arguments.json:

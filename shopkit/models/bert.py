@@ -10,6 +10,7 @@ import copy
 from typing import Any
 
 import torch
+import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from shopkit.errors import ConfigError
@@ -76,7 +77,10 @@ class Bert(Model):
         tokens = batch["tokens"]  # (batch, length)
         inside = torch.arange(tokens.shape[1], device=tokens.device) < batch["token_lengths"].unsqueeze(1)
         states = self._read(tokens, inside).last_hidden_state  # (batch, length, width)
-        scores: Tensor = self.output(self.dropout(self.pooling(states, inside)))  # (batch, n_outputs)
+        kept = self.pooling(states, inside)  # (batch, width)
+        if self.settings.normalize:
+            kept = F.layer_norm(kept, kept.shape[-1:])
+        scores: Tensor = self.output(self.dropout(kept))  # (batch, n_outputs)
         if self.bag is not None:
             scores = scores + self.bag(batch["bag_ids"], batch["bag_weights"])
         if self.head is not None:

@@ -127,6 +127,8 @@ class BertSettings:
     pooling: Literal["cls", "mean", "max", "attention"] = "mean"
     """What of the tokens is kept: the first one's vector (`cls`), the `mean` or `max` over all, or their average weighed by
     `attention`."""
+    normalize: bool = False
+    """Scale what is kept of each text to mean 0 and variance 1: where an encoder is `freeze: all`, its direction says more."""
     dropout: float = 0.1
     """Share of units dropped while training: inside the encoder, and of what is kept of the tokens."""
     encoder_lr: float | Literal["auto"] = "auto"
