@@ -18,6 +18,7 @@ import shopkit
 from shopkit.errors import DataError, RunError, ShopkitError
 from shopkit.predict import predict_file
 from shopkit.runs import PARTIAL, Run, lock
+from shopkit.stages import examples, way
 from tests.shop import TABLE, visits
 
 ROOT = Path(__file__).parents[1]
@@ -167,7 +168,7 @@ def test_a_folder_another_process_works_in(tmp_path: Path) -> None:
 def interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A run that broke off after the stage features."""
     with monkeypatch.context() as patch:
-        patch.setattr("shopkit.stages.Way._train", lambda self: (_ for _ in ()).throw(OSError(5, "Input/output error")))
+        patch.setitem(way.WORK, "train", lambda going: (_ for _ in ()).throw(OSError(5, "Input/output error")))
         with pytest.raises(RunError, match=r"The stage train of .* stopped: Input/output error\. What was finished is kept"):
             run(tmp_path / "it")
     return tmp_path / "it"
@@ -210,7 +211,7 @@ def test_a_damaged_neighbour_is_no_hindrance(tmp_path: Path) -> None:
 
 def test_a_damaged_checkpoint_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("shopkit.stages.Way._export", lambda self: (_ for _ in ()).throw(OSError(5, "Input/output error")))
+        patch.setitem(way.WORK, "export", lambda going: (_ for _ in ()).throw(OSError(5, "Input/output error")))
         with pytest.raises(RunError, match="The stage export"):
             run(tmp_path / "it", model="mlp")
     path = tmp_path / "it.partial" / "work" / "model" / "checkpoint.npz"
@@ -224,15 +225,13 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path, monkeypatch: pytest.Monke
 
 def before_the_view(monkeypatch: pytest.MonkeyPatch, do: Callable[[], object]) -> None:
     """Do something after the source was opened and before its rows are read."""
-    import shopkit.stages as stages
-
-    original = stages.materialise
+    original = examples.materialise
 
     def materialise(*given: object, **named: object) -> object:
         do()
         return original(*given, **named)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(stages, "materialise", materialise)
+    monkeypatch.setattr(examples, "materialise", materialise)
 
 
 FROM_FILE = [override for override in LINEAR if not override.startswith("source=")]

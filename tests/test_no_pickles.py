@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import shopkit
-from shopkit import stages
 from shopkit.runtime.safety import is_pickle
+from shopkit.stages import way
 from tests.shop import TABLE, visits
 
 
@@ -37,13 +37,13 @@ def pickles_in(folder: Path) -> list[str]:
 
 @pytest.mark.parametrize("model", ["mlp", "linear"])
 def test_a_run(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    exported = stages.Way._export
+    exported = way.WORK["export"]
 
-    def export(way: stages.Way) -> object:
-        shutil.copytree(way.run.path, tmp_path / "at work")  # with its checkpoint and feature arrays
-        return exported(way)
+    def export(going: way.Way) -> object:
+        shutil.copytree(going.run.path, tmp_path / "at work")  # with its checkpoint and feature arrays
+        return exported(going)
 
-    monkeypatch.setattr(stages.Way, "_export", export)
+    monkeypatch.setitem(way.WORK, "export", export)
     overrides = [*TABLE, f"model={model}", "evaluation.baselines=[]", "trainer.max_epochs=1"]
     run = shopkit.run(data=visits(200), overrides=overrides, folder=tmp_path / "run")
     assert list((tmp_path / "at work").rglob("*.npz"))

@@ -197,7 +197,7 @@ def stop_in_training(process: subprocess.Popen[str], folder: Path, how: signal.S
     process.wait(60)
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("how", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_a_run_stopped_in_training_ends_as_one_that_was_not(tmp_path: Path, how: signal.Signals) -> None:
     undisturbed = start(tmp_path / "a" / "whole")
     killed = start(tmp_path / "b" / "killed")

@@ -57,6 +57,7 @@ def test_the_python_way_runs_as_written(tmp_path: Path, monkeypatch: pytest.Monk
     assert set(run.metrics["metrics"]["test"]["auroc"]) == {"value", "low", "high"}
 
 
+@pytest.mark.slow
 def test_a_plugin_is_written_as_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     section = README.partition("## Write a plugin")[2].partition("\n## ")[0]
     steps = re.findall(r"```(bash|diff)\n(.*?)```", section, re.DOTALL)

@@ -113,7 +113,7 @@ def test_a_message_about_a_configuration(arguments: list[str], capfd: pytest.Cap
 def test_a_driver_that_fails_in_mid_read(
     server: None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], here: Path
 ) -> None:
-    def gone(*_: object) -> None:
+    def gone(*_: object, **__: object) -> None:
         raise RuntimeError(f"lost {URL}")
 
     monkeypatch.setattr("shopkit.stages.examples.materialise", gone)

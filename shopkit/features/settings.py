@@ -335,8 +335,8 @@ class WordpieceSettings:
     """The word pieces of a text, as BERT reads them; texts with these settings are joined: `[CLS] a [SEP] b [SEP]`."""
 
     vocabulary: str = "minilm"
-    """Whose pieces, in the words of `model.encoder`: `minilm` (English), the folder of a Hugging Face encoder, or `scratch`, those
-    learned from the training part."""
+    """Whose pieces, in the words of `model.encoder`: `minilm` (English), the folder of a Hugging Face encoder, or `scratch`,
+    those learned from the training part."""
     vocabulary_size: int = 8000
     """Pieces to learn at most, with `scratch`."""
     min_count: int = 2

@@ -47,7 +47,9 @@ def test_a_sweep_runs_every_combination(shopkit: Shopkit, pipeline: Pipeline, he
 def test_a_sweep_is_refused_before_its_first_job(shopkit: Shopkit, pipeline: Pipeline, here: Path) -> None:
     code, _, err = shopkit("run", "--multirun", "model=mlp,mpl")
     assert (code, pipeline.calls) == (2, [])
-    assert err == "Error: command line: model=mpl: There is no model 'mpl'. Did you mean 'mlp'? Models: bert, linear, lstm, mlp.\n"
+    assert (
+        err == "Error: command line: model=mpl: There is no model 'mpl'. Did you mean 'mlp'? Models: bert, linear, lstm, mlp.\n"
+    )
     code, _, err = shopkit("run", "hydra.mode=MULTIRUN", "seed=1,-1")
     assert code == 2
     assert "seed must lie between" in err

@@ -55,6 +55,7 @@ def test_what_is_written_is_formatted_and_clean(family: str, tmp_path: Path) -> 
         assert path.is_dir() or "{{" not in path.read_text(encoding="utf-8").replace("${{ matrix.python }}", "")
 
 
+@pytest.mark.slow
 def test_a_generated_plugin_passes_its_own_tests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = made("models", "trees", tmp_path)
     environment = place(folder, monkeypatch)

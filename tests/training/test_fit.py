@@ -209,4 +209,4 @@ def test_an_estimator_is_kept_without_pickles_and_not_fitted_again(features, tas
     assert again.facts == result.facts
     np.testing.assert_array_equal(first.scores(arrays[0].features), second.scores(arrays[0].features))
     with np.load(tmp_path / "estimator.npz", allow_pickle=False) as state:
-        assert set(state) == {"weight", "table", "bias"}
+        assert set(state) == {"weight", "table", "terms", "bias"}

@@ -103,8 +103,10 @@ def test_a_sequence_model_starts_from_one(tmp_path: Path) -> None:
 
 
 def test_what_is_refused(earlier: Run, tmp_path: Path) -> None:
+    folders = iter(range(10))
+
     def start(*overrides: str) -> None:
-        shopkit.run(data=visits(200), overrides=[*SHORT, *overrides], folder=tmp_path / "run")
+        shopkit.run(data=visits(200), overrides=[*SHORT, *overrides], folder=tmp_path / f"run{next(folders)}")
 
     with pytest.raises(ConfigError, match="model linear has no setting 'init_from'"):
         start("model=linear", f"model.init_from={earlier.path}")
