@@ -187,7 +187,7 @@ except shopkit.errors.ShopkitError as error:
 def test_a_file_that_cannot_grow_is_one_message(limit: int, tmp_path: Path) -> None:
     assert resource.RLIMIT_FSIZE is not None
     done = subprocess.run(
-        [sys.executable, "-c", "import shopkit.errors\n" + LIMITED, str(tmp_path / "run"), str(limit), *OVERRIDES],
+        [sys.executable, "-B", "-c", "import shopkit.errors\n" + LIMITED, str(tmp_path / "run"), str(limit), *OVERRIDES],
         capture_output=True,
         text=True,
         cwd=Path(__file__).parents[1],

@@ -40,11 +40,14 @@ def run(folder: Path, *more: str, n_rows: int = 300, model: str = "linear") -> R
 def largest_file(n_bytes: int) -> Iterator[None]:
     """No file may become larger: the disk as a program meets it that is full."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # Or modules that are first imported meanwhile would leave a cut-off .pyc for all that come after.
+    writes, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, hard))
     try:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        sys.dont_write_bytecode = writes
 
 
 def nothing_half_written(folder: Path) -> None:
