@@ -15,8 +15,6 @@ import argparse
 import json
 import platform
 import sys
-import time
-from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -29,6 +27,7 @@ import torch
 from shopkit_vision.cnn import CNN
 from shopkit_vision.image import Image
 from shopkit_vision.settings import CnnSettings, ImageSettings
+from timing import medians, session
 
 from shopkit.features.base import FeatureBlock, FeatureSpec
 from shopkit.models.to_onnx import to_onnx
@@ -48,28 +47,6 @@ def whole_file(scores: Any) -> bytes:
     powers = ndx.exp(ndx.asarray(found) - ndx.max(ndx.asarray(found), axis=1, keepdims=True))
     probability = powers / ndx.sum(powers, axis=1, keepdims=True)
     return spox.build({"image": image}, {"probability": probability.unwrap_spox()}).SerializeToString()
-
-
-def session(model: bytes, threads: int) -> ort.InferenceSession:
-    options = ort.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    options.log_severity_level = 3
-    return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-
-
-def medians(contestants: Mapping[str, Callable[[], Any]], seconds: float) -> dict[str, float]:
-    """Median microseconds of a call of each, taking turns for about so many seconds."""
-    for call in contestants.values():
-        for _ in range(10):
-            call()
-    times: dict[str, list[float]] = {name: [] for name in contestants}
-    stop = time.perf_counter() + seconds
-    while time.perf_counter() < stop:
-        for name, call in contestants.items():
-            start = time.perf_counter()
-            call()
-            times[name].append(time.perf_counter() - start)
-    return {name: float(np.median(of_one)) * 1e6 for name, of_one in times.items()}
 
 
 def main() -> int:

@@ -12,8 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-import time
-from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 import torch
+from timing import medians, session
 
 from shopkit.features.base import FeatureBlock, FeatureSpec
 from shopkit.models.lstm import LSTM
@@ -53,28 +52,6 @@ def batch(n_rows: int) -> dict[str, np.ndarray]:
         "sequence_ids": rng.integers(0, N_CATEGORIES, (n_rows, N_STEPS, 1)) * inside,
         "lengths": lengths,
     }
-
-
-def session(model: bytes, threads: int) -> ort.InferenceSession:
-    options = ort.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    options.log_severity_level = 3
-    return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-
-
-def medians(contestants: Mapping[str, Callable[[], Any]], seconds: float) -> dict[str, float]:
-    """Median microseconds of a call of each, taking turns for about so many seconds."""
-    for call in contestants.values():
-        for _ in range(10):
-            call()
-    times: dict[str, list[float]] = {name: [] for name in contestants}
-    stop = time.perf_counter() + seconds
-    while time.perf_counter() < stop:
-        for name, call in contestants.items():
-            start = time.perf_counter()
-            call()
-            times[name].append(time.perf_counter() - start)
-    return {name: float(np.median(of_one)) * 1e6 for name, of_one in times.items()}
 
 
 def main() -> None:

@@ -29,6 +29,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import TfidfVectorizer
+from timing import medians
 
 from shopkit.features.graph import fit
 from shopkit.features.plan import resolve
@@ -74,20 +75,6 @@ def sparse(ids: np.ndarray, weights: np.ndarray, width: int) -> csr_matrix:
     return csr_matrix((weights[there].astype(np.float64), (rows, ids[there])), (len(ids), width))
 
 
-def medians(contestants: Mapping[str, Callable[[], Any]], seconds: float) -> dict[str, float]:
-    """Median milliseconds of a call of each, taking turns for about so many seconds."""
-    times: dict[str, list[float]] = {name: [] for name in contestants}
-    for call in contestants.values():
-        call()
-    stop = time.perf_counter() + seconds
-    while time.perf_counter() < stop:
-        for name, call in contestants.items():
-            start = time.perf_counter()
-            call()
-            times[name].append(time.perf_counter() - start)
-    return {name: float(np.median(of_one)) * 1e3 for name, of_one in times.items()}
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--zh", type=Path, required=True)
@@ -121,7 +108,8 @@ def main() -> int:
         print(f"  by {difference:.1e} at most; fitted in {fitted - start:.1f} s, scikit-learn {done - fitted:.1f} s")
         for n_rows in (1, N_COMPARED):
             rows = others[:n_rows]
-            times = medians({"graph": partial(ours, rows), "scikit-learn": partial(theirs.transform, rows)}, arguments.seconds)
+            calls = {"graph": partial(ours, rows), "scikit-learn": partial(theirs.transform, rows)}
+            times = {name: micro / 1e3 for name, micro in medians(calls, arguments.seconds, warm_up=1).items()}
             figures[case][f"milliseconds, {n_rows} rows"] = times
             ratio = times["scikit-learn"] / times["graph"]
             shown = "  ".join(f"{name} {value:9.3f} ms" for name, value in times.items())

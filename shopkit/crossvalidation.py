@@ -6,7 +6,6 @@ has finished is not run again when the same command is started with resume=true.
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from shopkit import provenance
 from shopkit.errors import RunError
 from shopkit.evaluation.folds import mean_of_folds
-from shopkit.pipeline import execute, identify, make_folder, open_tables, take_up
+from shopkit.pipeline import execute, from_python, identify, make_folder, open_tables, take_up
 from shopkit.registry import Registry, load_registry
 from shopkit.report.folds import render_folds
 from shopkit.runs import PARTIAL, Run, discard_temporaries, lock, read_json, write_json
@@ -61,14 +60,9 @@ def cross_validate(
     announce: Announce | None = None,
 ) -> CrossValidation:
     """Cross-validate an experiment from Python; the arguments are those of `shopkit.run`."""
-    from shopkit.config import compose
-
     registry = load_registry()
-    chosen = ["source=dataframe", *overrides] if data is not None else list(overrides)
-    composed = compose(experiment, [*chosen, f"cv={n_folds}"], registry)
-    now = dt.datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-    target = Path(folder) if folder is not None else Path("runs") / composed.name / now
-    return execute_folds(composed, target.with_name(target.name + PARTIAL), registry=registry, data=data, announce=announce)
+    composed, target = from_python(experiment, [*overrides, f"cv={n_folds}"], registry, data, folder)
+    return execute_folds(composed, target, registry=registry, data=data, announce=announce)
 
 
 def execute_folds(

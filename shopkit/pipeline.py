@@ -46,14 +46,22 @@ def run(
     Raises:
         ShopkitError: any problem with config, data, training or export, as one readable message.
     """
+    registry = load_registry()
+    composed, target = from_python(experiment, overrides, registry, data, folder)
+    return execute(composed, target, registry=registry, data=data, announce=announce)
+
+
+def from_python(
+    experiment: str | None, overrides: Sequence[str], registry: Registry, data: Any, folder: str | Path | None
+) -> tuple[Experiment, Path]:
+    """The composed experiment, and the unfinished folder it works in, for the arguments of `run`."""
     from shopkit.config import compose
 
-    registry = load_registry()
     chosen = ["source=dataframe", *overrides] if data is not None else list(overrides)
     composed = compose(experiment, chosen, registry)
     now = dt.datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
     target = Path(folder) if folder is not None else Path("runs") / composed.name / now
-    return execute(composed, target.with_name(target.name + PARTIAL), registry=registry, data=data, announce=announce)
+    return composed, target.with_name(target.name + PARTIAL)
 
 
 def execute(
