@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 FAMILIES: tuple[str, ...] = ("sources", "views", "features", "models", "tasks", "exporters")
@@ -32,3 +33,6 @@ class Component:
     """One line of what it is, for `shopkit list`."""
     tags: frozenset[str] = field(default_factory=frozenset)
     """Facts that choose conformance checks and behaviour, e.g. `estimator`, `regression`."""
+    known_failures: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """Laws of the conformance suite that it cannot keep → why, e.g. `{"check_models_batch_of_one": "batch normalisation"}`. Such a
+    check must fail: passing is an error."""

@@ -73,6 +73,16 @@ def test_a_known_failure_is_no_failure(toy: Path, key: str) -> None:
     assert [(r.check, r.message) for r in results if r.status == "known failure"] == [(FAILS, "it has no empty state")]
 
 
+def test_a_component_declares_what_it_cannot_keep(install: Install) -> None:  # noqa: F811
+    declared = TOY.replace('"A toy")', f'"A toy", known_failures={{"{FAILS}": "it has no empty state"}})')
+    folder = install("shopkit-toy", declared)
+    (folder / "shopkit_toy_source.py").write_text(SOURCE, encoding="utf-8")
+    results = check_distribution("shopkit-toy")
+    assert failures(results) == []
+    assert [(r.check, r.message) for r in results if r.status == "known failure"] == [(FAILS, "it has no empty state")]
+    sys.modules.pop("shopkit_toy_source", None)
+
+
 def test_a_known_failure_that_passes_is_an_error(toy: Path) -> None:
     results = check_distribution("toy", known_failures={FAILS: "so", "check_sources_are_lazy": "it once was not"})
     (wrong,) = [result for result in results if not result.ok]
