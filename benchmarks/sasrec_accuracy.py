@@ -46,7 +46,8 @@ CASES: dict[str, dict[str, Any]] = {
     },
     "beauty_bert4rec": {
         "data": "amazon_beauty_bert4rec",
-        "overrides": ["model=sasrec", "trainer.max_epochs=13", *BEAUTY],
+        # Published figures are of training on all but everyone's last item. Chosen without the one before it: 13 epochs.
+        "overrides": ["model=sasrec", "view.train_on_validation=true", "trainer.max_epochs=13", *BEAUTY],
         "metrics": ("recall_10", "ndcg_10"),
         "aims": (0.0533, 0.0327),
     },

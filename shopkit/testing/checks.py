@@ -170,7 +170,8 @@ def cases(
         distribution: e.g. `shopkit-gbdt`, or a plugin's entry-point name; `shopkit` itself for the built-ins.
         known_failures: `check_x` or `component:check_x` → why it fails, beside those that components declare. Such a check must
             fail: passing is an error.
-        settings: component → settings that differ from the defaults, e.g. `{"gbdt": {"n_trees": 10}}`.
+        settings: component → settings that differ from the defaults, e.g. `{"gbdt": {"n_trees": 10}}`; they go before what the
+            component itself is `tried_with`.
         registry: all that is installed if None.
 
     Raises:
@@ -193,7 +194,7 @@ def cases(
             f"No plugin '{distribution}' is installed.{nearest(distribution, installed)} Installed: {', '.join(installed)}."
         )
     for family, name, component in own:
-        changed = overrides.pop(name, {})
+        changed = {**component.tried_with, **overrides.pop(name, {})}
         found += [
             Case(check, family, name, _subject(registry, family, name, changed), known.reason(name, check.name))
             for check in checks_for(family, component.tags)

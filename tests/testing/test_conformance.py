@@ -117,6 +117,15 @@ def test_settings_can_be_made_quick(toy: Path) -> None:
     assert case.examined(toy).settings().depth == 1  # type: ignore[union-attr]
 
 
+def test_a_component_says_what_it_is_tried_with(install: Install) -> None:  # noqa: F811
+    folder = install("shopkit-toy", TOY.replace('"A toy")', '"A toy", tried_with={"depth": 2})'))
+    (folder / "shopkit_toy_source.py").write_text(SOURCE, encoding="utf-8")
+    found = [next(case for case in cases("shopkit-toy", settings=changed) if case.family == "sources")
+             for changed in ({}, {"toy": {"depth": 1}})]  # fmt: skip
+    assert [case.examined(folder).settings().depth for case in found] == [2, 1]  # type: ignore[union-attr]
+    sys.modules.pop("shopkit_toy_source", None)
+
+
 def test_known_failures_are_strict_in_pytest(toy: Path) -> None:
     function = conformance("shopkit-toy", known_failures={FAILS: "it has no empty state"})
     (parametrize,) = function.pytestmark  # type: ignore[attr-defined]

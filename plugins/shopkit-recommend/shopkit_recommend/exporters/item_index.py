@@ -72,7 +72,7 @@ class ItemIndexExporter(OnnxExporter):
         return Exported(exported.path, {**exported.checks, "vectors": difference})
 
     def _index(self, fitted: Fitted, folder: Path, vectors: np.ndarray) -> tuple[dict[str, Any], float]:
-        raw = {name: values[: self.settings.check_rows] for name, values in fitted.held_out.items()}
+        raw = {name: values[: self.rows_to_check(fitted)] for name, values in fitted.held_out.items()}
         customers = Predictor(folder / CUSTOMERS).answer(raw)["vector"]
         scores, k = fitted.reference(raw), min(self.settings.k, len(vectors))
         exact = customers @ vectors.T
