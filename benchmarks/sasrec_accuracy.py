@@ -63,30 +63,6 @@ CASES: dict[str, dict[str, Any]] = {
         "metrics": ("recall_20", "mrr_20"),
         "aims": (0.542, 0.190),
     },
-    "beauty_gru4rec": {
-        "data": "amazon_beauty_5core",
-        "overrides": ["model=gru4rec", "trainer.max_epochs=30", *BEAUTY],
-        "metrics": ("recall_10", "ndcg_10"),
-        "aims": (0.0283, 0.0137),
-    },
-    "beauty_two_tower": {
-        "data": "amazon_beauty_5core",
-        "overrides": ["model=two_tower", "exporter=item_index", "trainer.max_epochs=30", *BEAUTY],
-        "metrics": ("recall_10", "ndcg_10"),
-        "aims": (0.0283, 0.0137),
-    },
-    "beauty_mf": {
-        "data": "amazon_beauty_5core",
-        "overrides": ["model=mf", "trainer.max_epochs=30", *BEAUTY],
-        "metrics": ("recall_10", "ndcg_10"),
-        "aims": (0.0364, 0.0183),
-    },
-    "beauty_als": {
-        "data": "amazon_beauty_5core",
-        "overrides": ["model=als"],
-        "metrics": ("recall_10", "ndcg_10"),
-        "aims": (0.0536, 0.0276),
-    },
 }
 
 
@@ -145,7 +121,6 @@ def measure(case: dict[str, Any], data: Path, changes: list[str]) -> dict[str, A
             test = read(folder / "metrics.json")["metrics"]["test"]
             report = read(folder / "stages" / "train.json")
             size = (folder / "model.onnx").stat().st_size
-            index = read(folder / "index.json") if (folder / "index.json").is_file() else None
     finally:
         fitting.training.fit, fitting.training.fit_estimator = fit, fit_estimator  # type: ignore[assignment]
     found = {name: test[name] for name in case["metrics"]}
@@ -157,7 +132,6 @@ def measure(case: dict[str, Any], data: Path, changes: list[str]) -> dict[str, A
         "aims": dict(zip(case["metrics"], case["aims"], strict=True)),
         "training_processor_seconds": spent[0],
         "training": report,
-        "index": index,
         "file_bytes": size,
         "reached": reached,
     }

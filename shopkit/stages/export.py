@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from shopkit.drift import METADATA, training_statistics
-from shopkit.exporters.base import Exporter, Fitted
+from shopkit.exporters.base import Encoder, Exporter, Fitted, Raw
+from shopkit.features.base import FeatureSpec
+from shopkit.features.tensors import FeatureArrays
 from shopkit.fitting import fit_decision
-from shopkit.models.base import Arrays
+from shopkit.models.base import Arrays, Estimator, Model
+from shopkit.models.to_onnx import to_onnx
 from shopkit.registry import Choice
 from shopkit.runtime import Predictor
 from shopkit.schema import Schema
 from shopkit.tasks.base import Task
+from shopkit.training.scores import model_scores
 
 if TYPE_CHECKING:
     from shopkit.stages.way import Way
@@ -42,6 +46,7 @@ def run(way: Way) -> tuple[str, dict[str, Any]]:
             "versions": dict(way.versions),
             METADATA: training_statistics(Schema(inputs), lambda name: way.read([name], "train")[name]),
         },
+        encoders=_encoders(model.model, features.spec, transform),
         quality=lambda outputs: _quality(way.task, outputs, validation),
     )
     exporter: Exporter = way.registry.build(way.experiment.exporter)
@@ -60,6 +65,17 @@ def run(way: Way) -> tuple[str, dict[str, Any]]:
         f"model.onnx, {facts['size_bytes'] / 1024:,.0f} KiB, equal to the model within {max(exported.checks.values()):.1e}",
         facts,
     )
+
+
+def _encoders(model: Model | Estimator, features: FeatureSpec, transform: Callable[[Raw], FeatureArrays]) -> dict[str, Encoder]:
+    """The parts of a model that answer alone."""
+    if isinstance(model, Estimator):
+        return {}
+
+    def encoder(part: Model) -> Encoder:
+        return Encoder(to_onnx(part, features), part.n_outputs, lambda raw: model_scores(part, transform(raw)))
+
+    return {name: encoder(part) for name, part in model.encoders().items()}
 
 
 def _export_also(way: Way, choice: Choice, fitted: Fitted) -> dict[str, Any]:
