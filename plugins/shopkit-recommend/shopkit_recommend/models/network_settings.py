@@ -181,9 +181,11 @@ class BlendSettings:
 
     network: Literal["sasrec", "gru4rec"] = "sasrec"
     """Which network."""
-    sasrec: SASRecSettings = field(default_factory=lambda: SASRecSettings(dim=96, dropout=0.1, max_length=20, cosine_scale=16.0))
+    sasrec: SASRecSettings = field(
+        default_factory=lambda: SASRecSettings(dim=96, dropout=0.2, max_length=20, position="relative", cosine_scale=16.0)
+    )
     """Settings of the transformer, if it is that."""
-    gru4rec: GRU4RecSettings = field(default_factory=lambda: GRU4RecSettings(dim=96, dropout=0.1, cosine_scale=16.0))
+    gru4rec: GRU4RecSettings = field(default_factory=lambda: GRU4RecSettings(dim=96, dropout=0.2, cosine_scale=16.0))
     """Settings of the recurrent network, if it is that."""
     neighbours: SessionKnnSettings = field(default_factory=SessionKnnSettings)
     """Settings of the neighbours."""
