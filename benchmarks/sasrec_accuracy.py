@@ -5,7 +5,8 @@
 DATA is the folder with amazon_beauty_5core, amazon_beauty_bert4rec, sessions_yoochoose1_64 and sessions_diginetica. Full ranking
 of all items. Beauty: of everyone's items the last is tested, the one before validates; what was seen is left out. Sessions: the
 given beginnings of test sessions; the latest 1 or 2 % of the training sessions validate. Settings and the epoch are chosen on
-validation. Seconds are processor time of the process, on one thread.
+validation. Seconds are processor time of the process, on one thread; the peak is the largest resident set of the process, which
+grows from case to case.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+import resource
 import sys
 import tempfile
 import time
@@ -135,6 +137,7 @@ def measure(case: dict[str, Any], data: Path, changes: list[str]) -> dict[str, A
         "training_processor_seconds": spent[0],
         "training": report,
         "file_bytes": size,
+        "peak_gib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
         "reached": reached,
     }
 
