@@ -19,11 +19,12 @@ import numpy as np
 from shopkit import provenance
 from shopkit.errors import RunError
 from shopkit.fitting import Examples, Features, FittedModel, fit_features, fit_model, load_features
-from shopkit.raw import Raw, group_codes, read_columns
+from shopkit.raw import Raw, group_codes, part_codes, read_columns
 from shopkit.registry import Choice, Registry
 from shopkit.runs import Run, replacing
-from shopkit.schema import Column, Role, Schema
+from shopkit.schema import PARTS, Column, Role, Schema
 from shopkit.secrecy import blotted
+from shopkit.settings import size_in_bytes
 from shopkit.sources.base import Tables
 from shopkit.stages import evaluate, examples, export, features, report, split, train
 from shopkit.tasks.base import Task
@@ -74,6 +75,8 @@ class Way:
         self.versions = versions
         self.identity = identity
         self.announce = announce
+        self.memory = size_in_bytes("memory", experiment.memory)
+        """Bytes that the data may take."""
         self.loggers: Sequence[Any] = ()
         """Who is told of every epoch of the run's own model, besides the trackers that the configuration names."""
 
@@ -150,8 +153,12 @@ class Way:
 
     @cached_property
     def parts(self) -> np.ndarray:
-        """The part of every example, (N,) str."""
-        return read_columns(self.run.split_path, ["part"])["part"]
+        """The part of every example, int8 (N,): see `shopkit.raw.part_codes`."""
+        return part_codes(self.run.split_path)
+
+    def of_part(self, part: str) -> np.ndarray:
+        """Which examples are in a part, bool (N,)."""
+        return np.asarray(self.parts == PARTS.index(part))
 
     @cached_property
     def task(self) -> Task:
@@ -179,6 +186,7 @@ class Way:
             group_codes(self.run.examples_path, schema),
             classes,
             self.column("time", schema=schema),
+            self.memory,
         )
 
     @cached_property
@@ -212,7 +220,7 @@ class Way:
         )
 
     def read(self, names: Sequence[str], part: str | None = None) -> Raw:
-        return self.read_rows(names, None if part is None else self.parts == part)
+        return self.read_rows(names, None if part is None else self.of_part(part))
 
     def read_rows(self, names: Sequence[str], rows: np.ndarray | None) -> Raw:
         return read_columns(self.run.examples_path, names, rows)
@@ -222,7 +230,7 @@ class Way:
         return None if column is None else self.read([column.name], part)[column.name]
 
     def target(self, part: str) -> np.ndarray:
-        target: np.ndarray = self.rows.target[self.parts == part]
+        target: np.ndarray = self.rows.target[self.of_part(part)]
         return target
 
     def fit_features(
