@@ -100,6 +100,11 @@ class Features:
         times = None if examples.times is None else examples.times[rows]
         return Arrays(features, examples.target[rows], weight, groups, times)
 
+    def discard_arrays(self) -> None:
+        """Remove the arrays, which are the largest files of a run."""
+        for path in (*self.folder.glob("*.arrow"), *self.folder.glob("*.npy")):
+            path.unlink()
+
     def transformer(self) -> Callable[[Raw], dict[str, np.ndarray]]:
         """Canonical raw columns → tensors, through the graph."""
         session = open_session(self.graph.SerializeToString())

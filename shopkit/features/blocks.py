@@ -38,7 +38,7 @@ class Blocks:
         field = self._reader.schema.field(0)
         about = self._reader.schema.metadata
         self.dtype: np.dtype[Any] = np.dtype(field.type.value_type.to_pandas_dtype())
-        self.shape = (int(about[_ROWS]), field.type.list_size)
+        self.shape: tuple[int, int] = (int(about[_ROWS]), field.type.list_size)
         self.block_rows = int(about[_BLOCK])
         self._cache: OrderedDict[int, np.ndarray] = OrderedDict()
 
@@ -50,7 +50,8 @@ class Blocks:
         self._open()
 
     def __len__(self) -> int:
-        return int(self.shape[0])
+        n_rows, _ = self.shape
+        return n_rows
 
     @property
     def nbytes(self) -> int:

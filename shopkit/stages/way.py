@@ -203,13 +203,26 @@ class Way:
     def model(self) -> FittedModel:
         return self.fit_model(self.experiment.model, self.features, self.task, self.run.work / "model", main=True)
 
-    def fit_model(self, choice: Choice, features: Features, task: Task, folder: Path, main: bool = False) -> FittedModel:
+    @cached_property
+    def baseline_rows(self) -> Examples:
+        """The rows that baselines are fitted on."""
+        return self.rows.thinned("train", self.experiment.evaluation.baseline_rows)
+
+    def fit_model(
+        self,
+        choice: Choice,
+        features: Features,
+        task: Task,
+        folder: Path,
+        main: bool = False,
+        rows: Examples | None = None,
+    ) -> FittedModel:
         trackers = build_loggers(self.experiment.logger, self.run.path, self.experiment.name) if main else []
         return fit_model(
             choice,
             self.registry,
             features,
-            self.rows,
+            rows or self.rows,
             task,
             self.experiment.trainer,
             folder,
@@ -234,7 +247,12 @@ class Way:
         return target
 
     def fit_features(
-        self, tags: frozenset[str], folder: Path, leave_out_unread: bool = False, earlier: Earlier | None = None
+        self,
+        tags: frozenset[str],
+        folder: Path,
+        leave_out_unread: bool = False,
+        earlier: Earlier | None = None,
+        rows: Examples | None = None,
     ) -> Features:
         plan, seed = self.experiment.features, self.experiment.seed
-        return fit_features(plan, tags, self.rows, self.registry, folder, seed, leave_out_unread, earlier)
+        return fit_features(plan, tags, rows or self.rows, self.registry, folder, seed, leave_out_unread, earlier)

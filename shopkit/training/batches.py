@@ -1,8 +1,8 @@
 """Shuffled batches, sliced from whole arrays: no per-row Python, no collate. Rows of like length share a batch.
 
-Arrays in memory are drawn from row by row. Of arrays in files, blocks of neighbouring rows are drawn, as single rows from all over
-a file would need all of it for each batch: a window of blocks from all over the part is in memory at a time, and its rows are
-shuffled among each other.
+Arrays in memory are drawn from row by row. Of arrays in files, blocks of neighbouring rows are drawn, as single rows from all
+over a file would need all of it for each batch: a window of blocks from all over the part is in memory at a time, and its rows
+are shuffled among each other.
 """
 
 from __future__ import annotations
