@@ -69,14 +69,14 @@ products AS (
     FROM days
 ),
 prices AS (
-    SELECT *, round((0.5 + 8 * u(product, 16) ** 2) * (0.8 + 0.4 * u(household, 17)) * pieces, 2) AS price FROM products
+    SELECT *, round((0.5 + 8 * u(product, 16) ** 2) * (0.8 + 0.4 * u(household, 17)) * pieces, 2)::DOUBLE AS price FROM products
 )
 SELECT household AS household_id,
     1 + CASE WHEN u(basket, 18) < 0.8 THEN pick(household, 19, {stores}) ELSE pick(basket, 20, {stores}) END AS store_id,
     31000000000 + basket AS basket_id, 25000 + product AS product_id, pieces AS quantity, price AS sales_value,
-    CASE WHEN u(line, 21) < 0.4 THEN round(price * 0.2, 2) ELSE 0.0 END AS retail_disc,
-    CASE WHEN u(line, 22) < 0.02 THEN 0.5 ELSE 0.0 END AS coupon_disc,
-    CASE WHEN u(line, 23) < 0.005 THEN 0.5 ELSE 0.0 END AS coupon_match_disc,
+    CASE WHEN u(line, 21) < 0.4 THEN round(price * 0.2, 2) ELSE 0 END::DOUBLE AS retail_disc,
+    CASE WHEN u(line, 22) < 0.02 THEN 0.5 ELSE 0 END::DOUBLE AS coupon_disc,
+    CASE WHEN u(line, 23) < 0.005 THEN 0.5 ELSE 0 END::DOUBLE AS coupon_match_disc,
     week_ + 1 AS week,
     TIMESTAMP '2017-01-01 12:00:00' + to_seconds(86400 * (7 * week_ + weekday) + pick(basket, 24, 36000)) AS transaction_timestamp
 FROM prices

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from shopkit.stages.way import Way
 
 
-BATCH_ROWS = 16_384
+BATCH_ROWS = 4096
 """Rows that go through the file at once."""
 
 
