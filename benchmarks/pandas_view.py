@@ -85,7 +85,11 @@ def examples(tables: dict[str, str]) -> pd.DataFrame:
     found["tenure_days"] = found.k * EVERY - found.household_id.map(days.groupby("household_id").day.min())
 
     visits = _at_cutoffs(baskets, n_cutoffs).groupby([*example, "store"]).agg(n=("age", "size"), latest=("age", "min"))
-    visits = visits.reset_index().astype({"store": str}).sort_values([*example, "n", "latest", "store"], ascending=[True, True, False, True, True])
+    visits = (
+        visits.reset_index()
+        .astype({"store": str})
+        .sort_values([*example, "n", "latest", "store"], ascending=[True, True, False, True, True])
+    )
     by_example = visits.groupby(example)
     visits["favourite_store_share"] = visits.n / by_example.n.transform("sum")
     visits["n_stores"] = by_example.n.transform("size")
@@ -144,7 +148,9 @@ def _files(pattern: str) -> list[Path]:
 
 def main() -> int:
     mine, theirs = examples(json.loads(Path(sys.argv[1]).read_text())), pd.read_parquet(sys.argv[2])
-    theirs = theirs.assign(household_id=theirs.household_id.astype(int)).sort_values(["cutoff", "household_id"], ignore_index=True)
+    theirs = theirs.assign(household_id=theirs.household_id.astype(int)).sort_values(
+        ["cutoff", "household_id"], ignore_index=True
+    )
     differing = 0
     for name in theirs.columns:
         if name == "cutoff":

@@ -51,7 +51,7 @@ WORK: dict[str, Work] = {
 }
 STAGES = tuple(WORK)[:-1]
 """Those whose results are sealed; the report is made from them."""
-_OF_THE_DISK = (duckdb.IOException, duckdb.TransactionException, duckdb.OutOfMemoryException, duckdb.InvalidInputException)
+_OF_THE_DISK = (duckdb.IOException, duckdb.TransactionException, duckdb.InvalidInputException)
 """DuckDB's errors of files that are gone, damaged, or cannot grow."""
 
 
@@ -116,6 +116,11 @@ class Way:
         start = time.perf_counter()
         try:
             line, facts = WORK[name](self)
+        except duckdb.OutOfMemoryException as error:
+            raise RunError(
+                f"The stage {name} of {self.run.path} stopped: a query needs more than memory={self.experiment.memory}, even with "
+                f"files to go on in, or the disk is full ({str(error).splitlines()[0]}). Start it again with more, e.g. memory=8GB."
+            ) from error
         except (OSError, *_OF_THE_DISK) as error:
             raise RunError(
                 f"The stage {name} of {self.run.path} stopped: {getattr(error, 'strerror', None) or error}. What was finished is "
