@@ -2,10 +2,10 @@
 
     python benchmarks/block_shuffle.py [--seeds 3] [--epochs 8] [--json FILE]
 
-`purchase_intent` on the made-up shop (made_shop.py, 1×), whose examples stand in order of time: blocks are moments. The same features
-are trained on in four ways: every row drawn from memory; blocks of 1,024 rows, a window of 16 of them shuffled at a time; blocks of 128,
-a window of 16 (4 % of the rows); and, to show that order matters, windows of one block in order of time. Each with several seeds;
-metrics are of the validation part at the best epoch.
+`purchase_intent` on the made-up shop (made_shop.py, 1×), whose examples stand in order of time: blocks are moments. The same
+features are trained on in four ways: every row drawn from memory; blocks of 1,024 rows, a window of 16 of them shuffled at a time;
+blocks of 128, a window of 16 (4 % of the rows); and, to show that order matters, windows of one block in order of time. Each with
+several seeds; metrics are of the validation part at the best epoch.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import numpy as np
 from made_shop import source, write
 
 WAYS = ("rows in memory", "blocks of 1,024, windows of 16", "blocks of 128, windows of 16", "in order of time")
+METRICS = ("auroc", "average_precision", "log_loss")
 
 
 def main() -> int:
@@ -66,14 +67,11 @@ def compare(folder: Path, asked: argparse.Namespace) -> dict[str, Any]:
                 place = folder / f"{WAYS.index(way)}-{seed}"
                 fitted = fit_model(experiment.model, registry, going.features, rows, going.task, experiment.trainer, place, seed)
                 best = fitted.result.history[fitted.result.best_epoch]
-                values[way].append(
-                    {name.removeprefix("validation_"): best[name] for name in best if name.startswith("validation_")}
-                )
-    names = list(values[WAYS[0]][0])
+                values[way].append({name: best[f"validation_{name}"] for name in METRICS})
     return {
         way: {
             name: {"mean": float(np.mean([one[name] for one in of_way])), "spread": float(np.std([one[name] for one in of_way]))}
-            for name in names
+            for name in METRICS
         }
         for way, of_way in values.items()
     }

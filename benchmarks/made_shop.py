@@ -46,7 +46,8 @@ baskets AS (
 ),
 households AS (
     SELECT *, basket // {block} AS block,
-        least({n_households}, 1 + {neighbours} * (basket // {block}) + floor({neighbours} * u(basket, 2) ** 2)::BIGINT) AS household
+        least({n_households}, 1 + {neighbours} * (basket // {block}) + floor({neighbours} * u(basket, 2) ** 2)::BIGINT)
+            AS household
     FROM baskets
 ),
 rhythm AS (
@@ -57,7 +58,8 @@ weeks AS (
 ),
 days AS (
     SELECT *,
-        CASE WHEN u(household, 6) < 0.5 THEN least(51, any_week - any_week % 2 + pick(household, 7, 2)) ELSE any_week END AS week_,
+        CASE WHEN u(household, 6) < 0.5 THEN least(51, any_week - any_week % 2 + pick(household, 7, 2)) ELSE any_week END
+            AS week_,
         CASE WHEN u(basket, 8) < 0.6 THEN pick(household, 9, 7) ELSE pick(basket, 10, 7) END AS weekday
     FROM weeks
 ),

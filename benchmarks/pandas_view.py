@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -73,7 +74,7 @@ def examples(tables: dict[str, str]) -> pd.DataFrame:
     longest = WINDOWS[-1]
     found["basket_mean"] = found[f"spend_{longest}d"] / found[f"n_baskets_{longest}d"]
     found["lines_per_basket"] = found[f"n_lines_{longest}d"] / found[f"n_baskets_{longest}d"]
-    for short, long in zip(WINDOWS, WINDOWS[1:], strict=False):
+    for short, long in pairwise(WINDOWS):
         for name, counted in (("spend", "spend"), ("basket", "n_baskets")):
             whole = (found[f"{counted}_{long}d"] * short).replace(0, np.nan)
             found[f"{name}_trend_{short}d_{long}d"] = found[f"{counted}_{short}d"] * long / whole

@@ -2,13 +2,13 @@
 
     python benchmarks/scale.py FOLDER [--factors 1 10 100] [--pandas-limit 10] [--json FILE]
 
-For each factor a shop is made on disk (made_shop.py; 1× is the 1,469,307 purchased lines of the real year), and `shopkit run` goes
-the whole way on it in a process of its own: source, view, contract, split, features, training, export, evaluation with intervals,
+For each factor a shop is made on disk (made_shop.py; 1× is the 1,469,307 purchased lines of the real year), and a run goes the
+whole way on it in a process of its own: source, view, contract, split, features, training, export, evaluation with intervals,
 report. Training is bounded alike at every factor: `--epochs` passes over all training rows.
 
 Memory is read from /proc every 50 ms: `anonymous` is what the process needs and nobody can take back; `resident` is that and the
-pages of mapped files (programs, memory-mapped features), which the system takes back when it needs them. The pandas view runs in a
-process of its own that may take `--pandas-limit` GiB of address space (RLIMIT_DATA); where it stops is written down.
+pages of mapped files (programs, most of all), which the system takes back when it needs them. The pandas view runs in a process
+of its own that may take `--pandas-limit` GiB (RLIMIT_DATA); where it stops is written down.
 """
 
 from __future__ import annotations

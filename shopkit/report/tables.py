@@ -245,8 +245,8 @@ def sampled(metrics: Plain) -> list[str]:
     if some:
         listed = ", ".join(f"{some[part]:,} of the {n_rows.get(part, 0):,} {part} rows" for part in PARTS if part in some)
         found.append(
-            f"What is said of columns (importance, segments, drift, columns that leak) is of {listed}, evenly spaced; metrics and "
-            "their intervals are of all rows."
+            f"What is said of columns (importance, segments, drift, columns that leak) is of {listed}, evenly spaced; "
+            "metrics and their intervals are of all rows."
         )
     if on is not None:
         found.append(f"Baselines were fitted on {on:,} of the {n_rows.get('train', 0):,} train rows, evenly spaced.")

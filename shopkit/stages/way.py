@@ -118,8 +118,8 @@ class Way:
             line, facts = WORK[name](self)
         except duckdb.OutOfMemoryException as error:
             raise RunError(
-                f"The stage {name} of {self.run.path} stopped: a query needs more than memory={self.experiment.memory}, even with "
-                f"files to go on in, or the disk is full ({str(error).splitlines()[0]}). Start it again with more, e.g. memory=8GB."
+                f"The stage {name} of {self.run.path} stopped: a query needs more than memory={self.experiment.memory}, even "
+                f"with files to go on in ({str(error).splitlines()[0]}). Start it again with more, e.g. memory=8GB."
             ) from error
         except (OSError, *_OF_THE_DISK) as error:
             raise RunError(
