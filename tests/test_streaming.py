@@ -22,9 +22,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return shopkit.run(data=visits(), overrides=OVERRIDES, folder=tmp_path_factory.mktemp("runs") / "whole")
 
 
-def test_the_file_is_asked_in_batches_and_answers_the_same(
-    whole: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_file_is_asked_in_batches_and_answers_the_same(whole: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stage, "BATCH_ROWS", 7)
     run = shopkit.run(data=visits(), overrides=OVERRIDES, folder=tmp_path / "batches")
     pd.testing.assert_frame_equal(
