@@ -3,9 +3,9 @@
     python benchmarks/block_shuffle.py [--seeds 3] [--epochs 8] [--json FILE]
 
 `purchase_intent` on the made-up shop (made_shop.py, 1×), whose examples stand in order of time: blocks are moments. The same
-features are trained on in four ways: every row drawn from memory; blocks of 1,024 rows, a window of 16 of them shuffled at a time;
-blocks of 128, a window of 16 (4 % of the rows); and, to show that order matters, windows of one block in order of time. Each with
-several seeds; metrics are of the validation part at the best epoch.
+features are trained on in four ways: every row drawn from memory; blocks of 1,024 rows, 16 of them shuffled at a time; blocks of
+128, 16 at a time (4 % of the rows); and, to show that order matters, a block at a time in order of time. Each with several seeds;
+metrics are of the validation part at the best epoch.
 """
 
 from __future__ import annotations
