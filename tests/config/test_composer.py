@@ -132,7 +132,7 @@ def test_composing_is_reentrant_and_leaves_hydra_as_it_was() -> None:
 
 MLP = "activation, category_dim, dropout, embedding_dim, hidden, init_from, input_dropout, members, normalization, residual"
 TOP = (
-    "name, seed, resume, cv, plugins, source, view, contract, split, features, model, task, exporter, exports, trainer, logger, "
+    "name, seed, resume, cv, memory, plugins, source, view, contract, split, features, model, task, exporter, exports, trainer, logger, "
     "evaluation, privacy"
 )
 
