@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 from shopkit.secrecy import without_secrets
@@ -49,5 +48,7 @@ def nearest(name: str, choices: Iterable[str]) -> str:
     >>> nearest("hiden", ["hidden", "depth"])
     " Did you mean 'hidden'?"
     """
+    import difflib  # an answer without a mistake in it comes sooner
+
     match = difflib.get_close_matches(name, list(choices), n=1, cutoff=0.6)
     return f" Did you mean '{match[0]}'?" if match else ""

@@ -13,8 +13,7 @@ import numbers
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,6 +21,9 @@ from shopkit.errors import DataError
 from shopkit.runtime.images import canonical_images
 from shopkit.runtime.sequences import cells, flatten
 from shopkit.schema import MISSING_TIME, Column
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
 
 _WHOLE_TEXT = re.compile(r"([+-]?\d+)\.0*")
 
@@ -233,7 +235,7 @@ def _whole(value: Any, column: Column, row: int) -> str:
 
 
 def _times(array: np.ndarray, column: Column, first_row: int) -> np.ndarray:
-    zone = ZoneInfo(column.unit) if column.unit not in ("", "UTC") else None
+    zone = _zone(column.unit) if column.unit not in ("", "UTC") else None
     if array.dtype.kind in "iu":
         return array.astype(np.int64)
     if array.dtype.kind == "M":
@@ -242,6 +244,12 @@ def _times(array: np.ndarray, column: Column, first_row: int) -> np.ndarray:
         array = array.astype("datetime64[us]").astype(object)
     seconds = (_seconds(value, column, zone, first_row + i) for i, value in enumerate(array))
     return np.fromiter(seconds, np.int64, len(array))
+
+
+def _zone(name: str) -> ZoneInfo:
+    from zoneinfo import ZoneInfo
+
+    return ZoneInfo(name)
 
 
 def _seconds(raw: Any, column: Column, zone: ZoneInfo | None, row: int) -> int:

@@ -6,6 +6,7 @@ a JSON list with the outputs of each batch.
 
 import datetime
 import json
+import pathlib
 import sys
 
 import numpy as np
@@ -49,8 +50,7 @@ session = ort.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
 about = json.loads(session.get_modelmeta().custom_metadata_map["shopkit"])
 types = {value.name: value.type for value in session.get_inputs()}
 names = [output["name"] for output in about["outputs"]]
-with open(sys.argv[2], encoding="utf-8") as stream:
-    batches = json.load(stream)
+batches = json.loads(pathlib.Path(sys.argv[2]).read_text(encoding="utf-8"))
 answers = [session.run(names, feed(about, types, batch["rows"], batch["options"])) for batch in batches]
 others = [name for name in ("shopkit", "torch", "pandas", "onnx") if name in sys.modules]
 assert not others, f"also loaded: {others}"

@@ -45,13 +45,13 @@ def train(family: Family, folder: Path, exports: Sequence[str]) -> Run:
 
 def tabular(folder: Path) -> Family:
     table = visits(300)
-    table["channel"] = table["channel"].replace({"mail": "邮件", "direct": "it's \"direct\""})
+    table["channel"] = table["channel"].replace({"mail": "邮件", "direct": 'it\'s "direct"'})
     rows = [
         {"at": "2024-03-05T12:30:00", "pages": 6, "seconds": 61.5, "channel": "search", "browser": 3, "is_weekend": True},
         {"at": "2024-04-01T00:00:01", "pages": 2, "seconds": None, "channel": "邮件", "browser": 1, "is_weekend": False},
         {"at": None, "pages": None, "seconds": None, "channel": None, "browser": None, "is_weekend": None},
         {"at": "2030-12-31T23:59:59", "pages": 1e6, "seconds": -3, "channel": "没见过 ☃", "browser": 77, "is_weekend": True},
-        {"at": "1969-07-20T20:17:40", "pages": 0, "seconds": 0, "channel": "it's \"direct\"", "browser": 5, "is_weekend": False},
+        {"at": "1969-07-20T20:17:40", "pages": 0, "seconds": 0, "channel": 'it\'s "direct"', "browser": 5, "is_weekend": False},
     ]
     return Family(["view.target=bought", "view.keys=[visit_id]", *TABLE], rows, table)
 
@@ -159,6 +159,4 @@ def image(folder: Path) -> Family:
     return Family(overrides, [{"image": drawing(*size)[:, :, None].tolist()} for size in sizes], experiment="product_image")
 
 
-FAMILIES = {
-    made.__name__: made for made in (tabular, sequence, text_terms, text_pieces, neighbours, transformer, image)
-}
+FAMILIES = {made.__name__: made for made in (tabular, sequence, text_terms, text_pieces, neighbours, transformer, image)}
