@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 from PIL import Image
 
 import shopkit
@@ -160,3 +161,5 @@ def image(folder: Path) -> Family:
 
 
 FAMILIES = {made.__name__: made for made in (tabular, sequence, text_terms, text_pieces, neighbours, transformer, image)}
+EVERY = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in FAMILIES]
+"""All of them as parameters; tests of one family go to one worker, which trains it once."""

@@ -9,12 +9,12 @@ from collections.abc import Callable
 import pytest
 
 from tests.runtimes.conftest import HERE, Case, compare
-from tests.runtimes.families import FAMILIES
+from tests.runtimes.families import EVERY
 
 pytestmark = pytest.mark.runtimes
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", EVERY)
 def test_onnxruntime_node_gives_the_same_answers(family: str, case: Callable[[str], Case], node: list[str]) -> None:
     asked = case(family)
     done = subprocess.run(

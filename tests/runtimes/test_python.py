@@ -10,12 +10,12 @@ from collections.abc import Callable
 import pytest
 
 from tests.runtimes.conftest import HERE, Case, compare
-from tests.runtimes.families import FAMILIES
+from tests.runtimes.families import EVERY
 
 pytestmark = pytest.mark.runtimes
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", EVERY)
 def test_bare_onnxruntime_gives_the_same_answers(family: str, case: Callable[[str], Case]) -> None:
     asked = case(family)
     command = [sys.executable, "-I", HERE / "bare.py", asked.run.model_path, asked.path]
