@@ -41,14 +41,17 @@ def main() -> None:
     table = pd.read_csv(asked.table, dtype=dict.fromkeys(asked.strings, str))
     target = table.pop(asked.target).to_numpy(np.float32)
     numbers = [name for name in table if name not in asked.strings]
-    sizes, columns = {}, {}
+    columns: dict[str, np.ndarray] = {}
+    categories: dict[str, list[str]] = {}
+    scales: dict[str, tuple[float, float]] = {}
     for name in asked.strings:
         known, codes = np.unique(table[name].astype(str), return_inverse=True)
-        sizes[name], columns[name] = len(known), codes.astype(np.int64)
+        categories[name], columns[name] = known.tolist(), codes.astype(np.int64)
     for name in numbers:
         values = table[name].to_numpy(np.float32)
-        columns[name] = ((values - values.mean()) / (values.std() + 1e-6)).astype(np.float32)
-    sparse = [SparseFeature(name, vocab_size=sizes[name], embed_dim=asked.embedding_dim) for name in asked.strings]
+        scales[name] = float(values.mean()), float(values.std() + 1e-6)
+        columns[name] = ((values - scales[name][0]) / scales[name][1]).astype(np.float32)
+    sparse = [SparseFeature(name, vocab_size=len(categories[name]), embed_dim=asked.embedding_dim) for name in asked.strings]
     dense = [DenseFeature(name) for name in numbers]
     model = DeepFM(dense + sparse, sparse, {"dims": [64], "activation": "relu", "dropout": 0.0})
     trainer = CTRTrainer(model, optimizer_params={"lr": 1e-3}, n_epoch=asked.epochs, device="cpu", model_path=str(asked.out))
@@ -61,8 +64,11 @@ def main() -> None:
     first = {name: values[:1024] for name, values in columns.items()}
     with torch.no_grad():
         scores = trainer.model({name: torch.from_numpy(values) for name, values in first.items()}).numpy()
-    np.savez(asked.out / "rows.npz", **{f"input.{name}": values for name, values in first.items()}, scores=scores)
-    print(json.dumps({"peer": f"torch-rechub {version('torch-rechub')}, torch {version('torch')}", "categories": sizes}))
+    # Its file wants numbers as (N, 1).
+    fed = {name: values[:, None] if name in numbers else values for name, values in first.items()}
+    np.savez(asked.out / "rows.npz", **{f"input.{name}": values for name, values in fed.items()}, scores=scores)
+    about = {"peer": f"torch-rechub {version('torch-rechub')}, torch {version('torch')}"}
+    print(json.dumps({**about, "categories": categories, "scales": scales}))
 
 
 if __name__ == "__main__":
