@@ -33,7 +33,7 @@ class OnnxExporter(Exporter):
         with replacing(path) as temporary:
             temporary.write_bytes(model.SerializeToString(deterministic=True))
             checks = self.check(fitted, Predictor(temporary))
-        return Exported(path, checks, {"operators": special_operators(model)})
+        return Exported(path, checks, {"operators": special_operators(model), "model_operators": special_operators(fitted.model)})
 
     def check(self, fitted: Fitted, predictor: Predictor) -> dict[str, float]:
         """The parity gate: largest absolute difference by situation.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -41,8 +42,12 @@ class OpenVINOExporter(Exporter):
             try:
                 model = openvino.Core().read_model(fitted.model.SerializeToString())
             except RuntimeError as error:
-                reason = str(error).strip().splitlines()[-1]
-                raise ExportError(f"exporter openvino: OpenVINO cannot read this model: {reason}") from error
+                lacking = re.search(r"No conversion rule found for operations: (.+)", str(error))
+                reason = f"it lacks {lacking[1]}" if lacking else str(error).strip().splitlines()[-1]
+                raise ExportError(
+                    f"exporter openvino: OpenVINO cannot read this model: {reason}. Leave it out of exports; model.onnx runs in "
+                    "ONNX Runtime."
+                ) from error
             openvino.save_model(model, temporary / MODEL, compress_to_fp16=False)
             (temporary / DECISION).write_bytes(self._decision(fitted))
             text = json.dumps(facts, sort_keys=True, ensure_ascii=False, indent=1)

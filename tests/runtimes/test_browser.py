@@ -62,15 +62,17 @@ def typed_rows(asked: Case, folder: Path) -> list[dict[str, Any]]:
 
 
 def compare(shown: Sequence[Mapping[str, Any]], expected: Sequence[Answer], outputs: Sequence[Mapping[str, Any]]) -> None:
-    """What is shown, of six digits, is what was expected."""
+    """What is shown, of six digits, is what was expected. Outputs that are lists side by side are the columns of one table."""
+    lists = [output["name"] for output in outputs if output.get("per")]
     for number, (found, truth) in enumerate(zip(shown, expected, strict=True)):
         assert found["state"].startswith("Answered in"), found
         for output in outputs:
-            values, texts = np.atleast_1d(truth[output["name"]][0]), found["outputs"][output["name"]]
+            values = np.atleast_1d(truth[output["name"]][0])
+            texts = found["outputs"][" ".join(lists) if output.get("per") else output["name"]]
             if output.get("classes"):
                 texts = [dict(texts)[str(label)] for label in output["classes"]]
-            elif isinstance(texts, list):
-                texts = [cell for (cell,) in texts]
+            elif output.get("per"):
+                texts = [cells[lists.index(output["name"])] for cells in texts]
             texts = np.atleast_1d(texts)
             if output["dtype"] == "string":
                 assert texts.tolist() == values.tolist(), f"row {number}"

@@ -34,7 +34,11 @@ async function start() {
       const begin = performance.now();
       const answers = await session.run(feeds);
       element("state").textContent = `Answered in ${(performance.now() - begin).toFixed(1)} ms.`;
-      element("outputs").append(...description.outputs.flatMap((output) => shown(output, answers[output.name])));
+      for (const output of description.outputs) {
+        const alike = output.per ? description.outputs.filter((other) => other.per === output.per) : [];
+        if (!output.per) element("outputs").append(...shown(output, answers[output.name]));
+        else if (alike[0] === output) element("outputs").append(...shownLists(alike, answers));
+      }
     } catch (error) {
       element("state").textContent = error.message;
       element("state").className = "wrong";
@@ -52,7 +56,7 @@ function field(column, typical) {
   if (!isLong && column.kind === "number") Object.assign(control, { inputMode: "decimal", type: "text" });
   if (!isLong && column.kind === "time") Object.assign(control, { type: "datetime-local", step: 1 });
   if (column.kind === "image") Object.assign(control, { type: "file", accept: "image/*" });
-  const what = column.sequence ? `one ${column.kind} a line` : column.kind;
+  const what = column.sequence ? `one ${column.kind} a line` : column.kind === "image" ? "a file" : column.kind;
   const unit = column.unit ? `, ${column.unit}` : "";
   return make("label", { className: isLong ? "wide" : "" }, [column.name, " ", make("span", { textContent: what + unit }), control]);
 }
@@ -157,9 +161,22 @@ function seconds(column, text) {
   return BigInt(Math.floor(moment / 1000));
 }
 
+const plain = (answer) => Array.from(answer.data, (value) => (typeof value === "bigint" ? Number(value) : value));
+const headed = (output) =>
+  make("dt", {}, [output.name, make("small", { textContent: output.meaning + (output.unit ? ` (${output.unit})` : "") })]);
+
+// Outputs that have a value for each of the same things (items and their scores) stand side by side.
+function shownLists(outputs, answers) {
+  const columns = outputs.map((output) => plain(answers[output.name]));
+  const rows = columns[0].map((_, i) => make("tr", {}, columns.map((values) => make("td", { textContent: rounded(values[i]) }))));
+  const detail = make("dd", {}, [make("table", {}, rows)]);
+  detail.dataset.output = outputs.map((output) => output.name).join(" ");
+  return [...outputs.map(headed), detail];
+}
+
 function shown(output, answer) {
-  const values = Array.from(answer.data, (value) => (typeof value === "bigint" ? Number(value) : value));
-  const term = make("dt", {}, [output.name, make("small", { textContent: output.meaning + (output.unit ? ` (${output.unit})` : "") })]);
+  const values = plain(answer);
+  const term = headed(output);
   const detail = make("dd");
   detail.dataset.output = output.name;
   if (output.classes && output.classes.length) {
