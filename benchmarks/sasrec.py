@@ -6,7 +6,7 @@ Both take the shop's own item ids (text) and give them: the file as it is, in ba
 number before it and a list from number to id after it. Contestants take turns; medians of single calls by the wall clock, one
 thread. Eager torch is measured twice: as this network is written (it computes the last state only), and with the states of all
 50 padded steps and their scores against all items, as training code computes them. With the environment that
-benchmarks/peers/setup.sh makes, RecTools' SASRec of the same size answers one user after another as well. Weights are
+benchmarks/peers/rectools.sh makes, RecTools' SASRec of the same size answers one user after another as well. Weights are
 untrained, which changes no time.
 """
 
