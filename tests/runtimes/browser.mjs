@@ -128,8 +128,10 @@ try {
   }
   console.log(JSON.stringify(answers));
 } finally {
+  const gone = new Promise((resolve) => browser.on("exit", resolve));
   browser.kill();
-  await new Promise((resolve) => browser.on("exit", resolve));
-  rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
+  await gone;
+  // Its helper processes write a little longer.
+  rmSync(profile, { recursive: true, force: true, maxRetries: 40, retryDelay: 50 });
 }
 process.exit(0);
