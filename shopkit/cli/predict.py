@@ -29,7 +29,7 @@ def main(arguments: Sequence[str]) -> int:
         required=True,
         help="where the key columns and the outputs go: .csv, .tsv or .parquet",
     )
-    parser.add_argument("--threads", type=int, default=1, metavar="N", help="threads of ONNX Runtime (1)")
+    parser.add_argument("--threads", type=int, default=0, metavar="N", help="batches scored at the same time (one for each core)")
     parser.add_argument("--drift", metavar="FILE", type=Path, help="also write how the data differ from the training part, .json")
     parsed = parser.parse(arguments)
 
