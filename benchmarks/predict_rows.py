@@ -3,11 +3,11 @@
     python benchmarks/predict_rows.py [--rows 10000000] [--rounds 3] [--folder FOLDER] [--json FILE]
 
 Made data in the shape of Online Shoppers: 11 numbers and 6 strings, a twentieth of the values missing, a few strings unseen in
-training, as one Parquet and one CSV file. Everyone reads the same file, scores every row and writes key and probability to a file of the
-same format. shopkit streams by itself; the pipelines are read to by pandas in chunks, as a person would write it, and `whole`
-reads the file at once. LightGBM's pipeline reads its strings as pandas categories. Each figure is a process of its own, and
-contestants take turns; seconds are from the first read to the last write, imports and loading of the model apart. Peak memory is
-that of the process, on a tenth of the rows and on all of them.
+training, as one Parquet and one CSV file. Everyone reads the same file, scores every row, and writes key and answer to a file of
+the same format. shopkit streams by itself, and looks for drift as it does; the pipelines are fed by pandas in chunks, as a person
+would write it, and `whole` reads the file at once. LightGBM takes its strings as pandas categories. Each figure is a process of
+its own, and contestants take turns; seconds are from the first read to the last write, imports apart. Peak memory is that of the
+process, on a tenth of the rows and on all of them.
 """
 
 from __future__ import annotations
@@ -165,7 +165,7 @@ def contest(name: str, folder: Path, data: Path, out: Path) -> dict[str, float]:
     """Rows, seconds and peak memory of one contestant, in this process."""
     kind, _, model = name.partition(" ") if name.startswith("shopkit") else (name.partition(",")[0], "", "")
     if kind == "shopkit":
-        import shopkit.drift  # noqa: F401  # as the pipelines are, it is imported before the clock starts
+        import shopkit.drift  # as the pipelines are, it is imported before the clock starts
         import shopkit.predict  # noqa: F401
         from shopkit.cli import predict
 

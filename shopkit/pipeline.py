@@ -99,9 +99,27 @@ def open_tables(experiment: Experiment, registry: Registry, data: Any = None) ->
     """The tables of the experiment's source."""
     source: Source = registry.build(experiment.source, *([data] if data is not None else []))
     try:
+        if experiment.engine.name == "spark":
+            return on_spark(source, experiment)
         return with_hashed_keys(source.open(), experiment.privacy)
     except OSError as error:
         raise DataError(f"source {experiment.source.name}: {error}") from error
+
+
+def on_spark(source: Source, experiment: Experiment) -> Tables:
+    """The tables of a source on the experiment's Spark cluster.
+
+    Raises:
+        ConfigError: no cluster, a source that is not read there, or keys to hash, which DuckDB does.
+    """
+    from shopkit.sources.spark import Spark
+
+    if experiment.privacy.hash_keys:
+        raise ConfigError(
+            "privacy.hash_keys: keys are hashed by DuckDB, as on Spark the key would stand in query plans. Use engine=duckdb, or "
+            "hash them where the tables are written."
+        )
+    return source.on_spark(Spark(experiment.engine))
 
 
 @contextmanager

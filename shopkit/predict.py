@@ -142,7 +142,8 @@ def _batches(path: Path, reading: str, predictor: Predictor, batch_rows: int) ->
 
     try:
         if reading == "parquet":
-            with pyarrow.parquet.ParquetFile(path) as parquet:
+            # Buffered before, all that was ever read would stay in memory.
+            with pyarrow.parquet.ParquetFile(path, pre_buffer=False) as parquet:
                 yield from parquet.iter_batches(batch_rows, columns=_wanted(predictor, parquet.schema_arrow.names))
             return
         parse = pyarrow.csv.ParseOptions(delimiter="\t" if reading == "tsv" else ",", newlines_in_values=True)
@@ -158,11 +159,7 @@ def _batches(path: Path, reading: str, predictor: Predictor, batch_rows: int) ->
         n_rows = 0
         with pyarrow.csv.open_csv(path, pyarrow.csv.ReadOptions(block_size=8 << 20), parse, convert) as reader:
             for batch in reader:
-                columns = dict(zip(batch.schema.names, batch.columns, strict=True))
-                for column in predictor.inputs:
-                    if column.kind == "number":
-                        columns[column.name] = _parsed(columns[column.name], column, n_rows)
-                yield pa.RecordBatch.from_pydict(columns)
+                yield _with_numbers(batch, predictor, n_rows)
                 n_rows += batch.num_rows
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"Cannot read {path}: {error}") from error
@@ -172,6 +169,30 @@ def _wanted(predictor: Predictor, given: list[str]) -> list[str]:
     """The columns to read, in the file's order; all inputs are among them."""
     predictor.require(given)
     return [name for name in given if name in predictor.schema]
+
+
+def parsed_text(batch: pa.RecordBatch, predictor: Predictor, first_row: int) -> pa.RecordBatch:
+    """A batch of texts as a CSV file has them: those that mean so are missing, and numbers are numbers.
+
+    Raises:
+        DataError: a text that is not a number, with its row.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    missing = pa.array(NULL_TEXTS)
+    columns = [pc.if_else(pc.is_in(column, value_set=missing), pa.scalar(None, pa.string()), column) for column in batch.columns]
+    return _with_numbers(pa.RecordBatch.from_arrays(columns, batch.schema.names), predictor, first_row)
+
+
+def _with_numbers(batch: pa.RecordBatch, predictor: Predictor, first_row: int) -> pa.RecordBatch:
+    import pyarrow as pa
+
+    columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+    for column in predictor.inputs:
+        if column.kind == "number":
+            columns[column.name] = _parsed(columns[column.name], column, first_row)
+    return pa.RecordBatch.from_pydict(columns)
 
 
 def _parsed(texts: pa.Array, column: Column, first_row: int) -> pa.Array:

@@ -151,7 +151,8 @@ def _by_distinct_values(values: Any, column: Column) -> np.ndarray | None:
         distinct = canonicalise([*coded.dictionary.to_pylist(), None], column)
     except DataError:
         return None
-    return distinct[coded.indices.fill_null(len(distinct) - 1).to_numpy(zero_copy_only=False)]
+    places = coded.indices.fill_null(len(distinct) - 1).to_numpy(zero_copy_only=False)
+    return np.asarray(distinct[places])
 
 
 MOST_DISTINCT = 0.5
