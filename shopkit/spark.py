@@ -10,8 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from shopkit import errors
-from shopkit.errors import ConfigError, DataError, ShopkitError
+from shopkit.errors import ConfigError, DataError, ShopkitError, raised_elsewhere
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -129,8 +128,8 @@ def in_our_words(what: str) -> Iterator[None]:
         if not isinstance(error, PySparkException) and not type(error).__module__.startswith("py4j"):
             raise
         text = str(error)
-        if found := re.search(r"shopkit\.errors\.(\w+Error): (.+)", text):
-            raise getattr(errors, found[1])(found[2].strip()) from None
+        if (known := raised_elsewhere(text)) is not None:
+            raise known from None
         raise DataError(f"{what}: {_first_line(text)}") from error
 
 

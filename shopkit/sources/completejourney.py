@@ -67,7 +67,9 @@ class CompletejourneySource(Source):
     def on_spark(self, spark: Spark) -> Tables:
         opened = self.open()
         frames = {name: spark.parquet([str((self._folder()[0] / f"{name}.parquet").absolute())]) for name in TABLES}
-        tables = {name: spark.table(name, frame, TIME_ZONE, LOCAL_TIME.get(name, ())) for name, frame in frames.items()}
+        # The files' times are of Parquet's old kind, which Spark takes for UTC and DuckDB for wall-clock times.
+        zones = {name: dict.fromkeys(columns, TIME_ZONE) for name, columns in LOCAL_TIME.items()}
+        tables = {name: spark.table(name, frame, "UTC", zones.get(name)) for name, frame in frames.items()}
         return replace(opened, tables=tables, connection=spark.connection)
 
     @classmethod

@@ -39,19 +39,19 @@ class Spark:
         with in_our_words(f"Spark cannot read the table {name}"):
             return self.session.table(name)
 
-    def table(self, name: str, frame: DataFrame, time_zone: str, in_utc: Sequence[str] = ()) -> ir.Table:
+    def table(self, name: str, frame: DataFrame, time_zone: str, zones: Mapping[str, str] | None = None) -> ir.Table:
         """A lazy ibis table over a frame, its zoned times shown as wall-clock times of `time_zone`.
 
         Args:
-            in_utc: columns of times that are stored without a zone, and are UTC.
+            zones: column → another zone for it, also where it is stored without one; it is UTC then.
         """
         from pyspark.sql import functions as sql
         from pyspark.sql.types import TimestampType
 
-        zoned = {field.name for field in frame.schema.fields if isinstance(field.dataType, TimestampType)} | {*in_utc}
+        zoned = {field.name: time_zone for field in frame.schema.fields if isinstance(field.dataType, TimestampType)}
         local = {
-            column: sql.from_utc_timestamp(sql.col(f"`{column}`").cast("timestamp"), time_zone).cast("timestamp_ntz")
-            for column in zoned
+            column: sql.from_utc_timestamp(sql.col(f"`{column}`").cast("timestamp"), zone).cast("timestamp_ntz")
+            for column, zone in {**zoned, **(zones or {})}.items()
         }
         with in_our_words(f"Spark cannot read the table {name}"):
             frame.withColumns(local).createOrReplaceTempView(name)
