@@ -157,7 +157,7 @@ def _batches(path: Path, reading: str, predictor: Predictor, batch_rows: int) ->
             null_values=list(NULL_TEXTS),
         )
         n_rows = 0
-        with pyarrow.csv.open_csv(path, pyarrow.csv.ReadOptions(block_size=8 << 20), parse, convert) as reader:
+        with pyarrow.csv.open_csv(path, pyarrow.csv.ReadOptions(block_size=4 << 20), parse, convert) as reader:
             for batch in reader:
                 yield _with_numbers(batch, predictor, n_rows)
                 n_rows += batch.num_rows

@@ -261,9 +261,8 @@ class Composer:
         if group in {*self.groups, *SECTIONS, "experiment"} or not error.options:
             return ConfigError(_placed(place, unknown_option(group, option, self.registry, self.folders)))
         if group == "hydra/launcher" and option in LAUNCHERS:
-            return ConfigError(
-                _placed(place, f"The launcher {option} is not installed. Run: pip install {LAUNCHERS[option]} (see docs/engines.md)")
-            )
+            text = f"The launcher {option} is not installed. Run: pip install {LAUNCHERS[option]} (see docs/engines.md)"
+            return ConfigError(_placed(place, text))
         shown = ", ".join(error.options)
         return ConfigError(_placed(place, f"There is no {group} '{option}'.{nearest(option, error.options)} There are: {shown}."))
 

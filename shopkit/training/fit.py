@@ -16,6 +16,7 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.plugins.environments.lightning_environment import LightningEnvironment
 
 from shopkit.errors import ConfigError
 from shopkit.models.base import Arrays, Estimator, Model
@@ -93,6 +94,8 @@ def fit(
                 accelerator=settings.accelerator,
                 devices=settings.devices,
                 num_nodes=settings.nodes,
+                # Not what Lightning would guess from the variables of Slurm or MPI.
+                plugins=[LightningEnvironment()] if settings.nodes > 1 else None,
                 strategy=settings.strategy,
                 precision=settings.precision,
                 max_epochs=settings.max_epochs - learner.state.epoch,
@@ -140,10 +143,10 @@ def fit_estimator(
 
 
 def _refuse_watched(settings: TrainerSettings, loggers: Sequence[Logger]) -> None:
-    if settings.devices != 1 and any(isinstance(logger, EpochWatch) for logger in loggers):
+    if (settings.devices, settings.nodes) != (1, 1) and any(isinstance(logger, EpochWatch) for logger in loggers):
         raise ConfigError(
-            f"A search looks at every epoch as it ends, which it cannot while trainer.devices is {settings.devices}. Search with "
-            "trainer.devices=1, and train the best settings on several."
+            f"A search looks at every epoch as it ends, which it cannot on {settings.devices} devices of {settings.nodes} "
+            "machines. Search with trainer.devices=1, and train the best settings on several."
         )
 
 

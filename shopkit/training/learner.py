@@ -72,6 +72,9 @@ class Learner(pl.LightningModule):
                 self.average.load_state_dict(state.average)
         return optimizer
 
+    def on_train_end(self) -> None:
+        self.trainer.strategy.barrier()  # other machines go on from the checkpoint, which is written by now
+
     # -- an epoch -----------------------------------------------------------------------------------------------
 
     def on_train_epoch_start(self) -> None:

@@ -21,6 +21,28 @@ from shopkit.errors import ConfigError, RunError, raised_elsewhere
 from shopkit.training.settings import TrainerSettings
 
 
+def node_rank(settings: TrainerSettings) -> int:
+    """The number of this machine among those that train together, from 0.
+
+    Raises:
+        ConfigError: several train together, and this one was not told its number, or where the first one is.
+    """
+    if settings.nodes == 1:
+        return 0
+    names = ("NODE_RANK", "MASTER_ADDR", "MASTER_PORT")
+    if unset := [name for name in names if not os.environ.get(name)]:
+        raise ConfigError(
+            f"trainer.nodes is {settings.nodes}, and the environment lacks {', '.join(unset)}: give each machine its "
+            "number, from 0, and all of them the address and a free port of number 0."
+        )
+    rank = os.environ["NODE_RANK"]
+    if not rank.isdecimal() or int(rank) >= settings.nodes:
+        raise ConfigError(
+            f"NODE_RANK is {rank!r}; with trainer.nodes={settings.nodes} it must be from 0 to {settings.nodes - 1}."
+        )
+    return int(rank)
+
+
 @contextmanager
 def sent_to_processes(settings: TrainerSettings) -> Iterator[None]:
     """While the block runs, processes can be started that train together.

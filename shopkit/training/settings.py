@@ -39,7 +39,8 @@ class TrainerSettings:
     devices: int = 1
     """Number of devices of each machine; -1 is all GPUs. On the CPU, a number of processes."""
     nodes: int = 1
-    """Machines that train together. Each starts the same command, as `torchrun` or Slurm does; see docs/engines.md."""
+    """Machines that train together. Each starts the same command in one shared run folder, with its number in `NODE_RANK` and the
+    first one's address in `MASTER_ADDR` and `MASTER_PORT`; see docs/engines.md."""
     strategy: str = "auto"
     """How several devices work together, as Lightning names it, e.g. `ddp_spawn`."""
     threads: int = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -19,9 +20,10 @@ from shopkit.errors import ConfigError, RunError, raised_elsewhere
 from shopkit.models.base import Arrays
 from shopkit.models.mlp import MLP
 from shopkit.models.settings import MLPSettings
+from shopkit.runs import Run
 from shopkit.training import processes
 from shopkit.training.fit import fit
-from shopkit.training.processes import _by_name, sent_to_processes
+from shopkit.training.processes import _by_name, node_rank, sent_to_processes
 from shopkit.training.scores import model_scores
 from shopkit.training.settings import TrainerSettings
 from shopkit.training.watch import EpochWatch
@@ -89,9 +91,7 @@ def test_what_several_processes_cannot(features, task, tmp_path):
     if not torch.accelerator.is_available():
         with pytest.raises(ConfigError, match=r"trainer\.devices is -1, which is all GPUs, and there is none: give a number"):
             trained(features, task, tmp_path, table(100, 0), devices=-1)
-    with pytest.raises(
-        ConfigError, match=r"A search looks at every epoch as it ends, which it cannot while trainer\.devices is 2"
-    ):
+    with pytest.raises(ConfigError, match=r"A search looks at every epoch as it ends, which it cannot on 2 devices"):
         fit(
             MLP(MLPSettings(), features, 1), task, table(100, 0), table(100, 1), TrainerSettings(devices=2, accelerator="cpu"),
             loggers=[EpochWatch(lambda epoch, row: None)], folder=tmp_path, seed=0,
@@ -186,3 +186,40 @@ def test_a_script_needs_no_guard(tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("begins") == 1
     assert "Warning" not in done.stderr
+
+
+def test_a_machine_is_told_its_number(monkeypatch):
+    assert node_rank(TrainerSettings()) == 0
+    settings = TrainerSettings(nodes=2)
+    for name in ("NODE_RANK", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(ConfigError, match=r"trainer\.nodes is 2, and the environment lacks NODE_RANK, MASTER_ADDR, MASTER_PORT"):
+        node_rank(settings)
+    for name, value in (("NODE_RANK", "1"), ("MASTER_ADDR", "127.0.0.1"), ("MASTER_PORT", "29500")):
+        monkeypatch.setenv(name, value)
+    assert node_rank(settings) == 1
+    monkeypatch.setenv("NODE_RANK", "2")
+    with pytest.raises(ConfigError, match=r"NODE_RANK is '2'; with trainer\.nodes=2 it must be from 0 to 1\."):
+        node_rank(settings)
+
+
+@pytest.mark.slow
+def test_two_machines_train_one_model_in_one_folder(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [
+        sys.executable, "-m", "shopkit", "run", "source=example", "view=table", "view.table=visits", "view.target=bought",
+        "split=stratified", "hydra.run.dir=run", "trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=1", "trainer.nodes=2",
+        "trainer.max_epochs=3", "trainer.threads=1", "evaluation.baselines=[]", "evaluation.n_bootstrap=5",
+    ]  # fmt: skip
+    address = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "cwd": tmp_path}
+    started = [subprocess.Popen(command, env={**address, "NODE_RANK": str(rank)}, **pipes) for rank in (1, 0)]
+    said = [process.communicate(timeout=400)[0] for process in started]
+    assert [process.returncode for process in started] == [0, 0], said
+    assert "took part in training mlp" in said[0]
+    run = Run(tmp_path / "run")
+    assert run.is_complete
+    assert len((run.path / "history.csv").read_text().splitlines()) == 4
+    assert not (tmp_path / "run.partial").exists()
