@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from shopkit.errors import DataError, RunError, nearest
+from shopkit.errors import ConfigError, DataError, RunError, nearest
 from shopkit.runs import replacing
 from shopkit.runtime import Predictor
 from shopkit.schema import NULL_TEXTS, Column
@@ -60,7 +60,11 @@ def predict_file(
     Raises:
         DataError: no such file, an unknown format, a missing column, a value of the wrong type (with its row).
         ArtifactError: the artifact cannot be used.
+        ConfigError: fewer than no threads or rows.
     """
+    for name, value in (("threads", threads), ("batch_rows", batch_rows)):
+        if value < 0:
+            raise ConfigError(f"{name} is {value}; it must be at least 1, or 0 to leave the choice to shopkit.")
     data, output = Path(data), Path(output)
     predictor = Predictor(artifact)
     reading, writing = _format(data), _format(output)

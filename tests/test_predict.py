@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from shopkit.errors import DataError, RunError
+from shopkit.errors import ConfigError, DataError, RunError
 from shopkit.predict import predict_file
 from shopkit.runtime import Predictor
 from tests.handmade import exported_file
@@ -94,6 +94,12 @@ def test_a_bad_file_is_named_and_nothing_is_left(artifact: Path, tmp_path: Path,
     with pytest.raises(DataError, match=message):
         predict_file(artifact, tmp_path / "in.csv", tmp_path / "out.csv")
     assert {path.name for path in tmp_path.iterdir()} == {"in.csv", "model.onnx"}
+
+
+@pytest.mark.parametrize("name", ["threads", "batch_rows"])
+def test_numbers_below_none_are_refused(artifact: Path, tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match=rf"{name} is -1; it must be at least 1, or 0 to leave the choice to shopkit"):
+        predict_file(artifact, tmp_path / "in.csv", tmp_path / "out.csv", **{name: -1})
 
 
 def test_unusable_paths_are_named(artifact: Path, tmp_path: Path) -> None:

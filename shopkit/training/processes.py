@@ -85,7 +85,7 @@ def sent_to_processes(settings: TrainerSettings) -> Iterator[None]:
 def _by_name(array: np.memmap[Any, Any]) -> tuple[Any, tuple[Any, ...]]:
     if isinstance(array.base, mmap.mmap) and array.filename is not None and array.flags.c_contiguous:
         return _mapped, (str(array.filename), array.dtype, array.offset, array.shape)
-    return np.array, (np.asarray(array).tolist(),) if array.dtype == object else (np.ascontiguousarray(array).view(np.ndarray),)
+    return np.asarray, (np.array(array),)
 
 
 def _mapped(path: str, dtype: np.dtype[Any], offset: int, shape: tuple[int, ...]) -> np.ndarray:
