@@ -35,13 +35,13 @@ demo-vision: $(VENV)/.vision ## set up, then tell articles on photographs apart
 
 test: $(VENV)/.dev ## set up, then run the default tests
 	@echo "== running the tests on $(JOBS) processes"
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal -m "not slow and not spark and not fuzz"
-	@for plugin in plugins/*/; do echo "== $$plugin"; (cd $$plugin && OMP_NUM_THREADS=1 $(CURDIR)/$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal) || exit 1; done
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --hypothesis-profile=ci -n $(JOBS) --dist worksteal -m "not slow and not spark and not fuzz"
+	@for plugin in plugins/*/; do echo "== $$plugin"; (cd $$plugin && OMP_NUM_THREADS=1 $(CURDIR)/$(BIN)/python -m pytest -q --hypothesis-profile=ci -n $(JOBS) --dist worksteal) || exit 1; done
 
 test-packaging: $(VENV)/.dev ## wheels and generated plugins in clean environments, without the repository
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) -m slow tests/packaging
 
-test-slow: $(VENV)/.spark ## the long tests: Spark (needs Java 17), wheels in clean environments, kills, full runs
+test-slow: $(VENV)/.spark ## the long tests: Spark (needs Java 17), fuzzing, wheels in clean environments, kills, full runs
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m "slow or spark or fuzz"
 
 check: $(VENV)/.dev ## ruff, mypy (strict on the core) and import-linter
@@ -102,6 +102,6 @@ $(VENV)/.docs: $(VENV)/.demo
 	@touch $@
 
 $(VENV)/.spark: $(VENV)/.dev
-	@echo "== installing PySpark"
-	@$(PIP) -e ".[$(RUNTIME),train,demo,tensorboard,dev,spark]" $(PLUGINS)
+	@echo "== installing PySpark and atheris"
+	@$(PIP) -e ".[$(RUNTIME),train,demo,tensorboard,dev,spark,fuzz]" $(PLUGINS)
 	@touch $@
