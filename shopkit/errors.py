@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from shopkit.secrecy import without_secrets
@@ -40,6 +41,17 @@ class ExportError(ShopkitError):
 
 class RunError(ShopkitError):
     """A run that cannot start, go on or be resumed."""
+
+
+def raised_elsewhere(text: str) -> ShopkitError | None:
+    """The error of another process, read from the trace that it left; None where it is not one of these.
+
+    >>> raised_elsewhere("Traceback …\nshopkit.errors.RunError: The loss is nan.\n")
+    RunError('The loss is nan.')
+    """
+    found = re.search(r"shopkit\.errors\.(\w+): (.+)", text)
+    cls = globals().get(found[1]) if found else None
+    return cls(found[2].strip()) if found and isinstance(cls, type) and issubclass(cls, ShopkitError) else None
 
 
 def nearest(name: str, choices: Iterable[str]) -> str:

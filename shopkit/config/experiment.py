@@ -12,12 +12,13 @@ from shopkit.errors import ConfigError
 from shopkit.evaluation.settings import EvaluationSettings
 from shopkit.features.settings import FeaturePlan
 from shopkit.registry import Choice
-from shopkit.sources.settings import PrivacySettings
+from shopkit.sources.settings import EngineSettings, PrivacySettings
 from shopkit.training.settings import LoggerSettings, TrainerSettings
 
 __all__ = ["FIELDS", "SECTIONS", "Choice", "Experiment", "General"]
 
 SECTIONS: dict[str, tuple[str, type]] = {
+    "engine": ("duckdb", EngineSettings),
     "contract": ("default", ContractSettings),
     "features": ("auto", FeaturePlan),
     "trainer": ("default", TrainerSettings),
@@ -64,6 +65,7 @@ class Experiment:
     resume: bool
     cv: int
     plugins: dict[str, str]
+    engine: EngineSettings
     source: Choice
     view: Choice
     contract: ContractSettings

@@ -196,6 +196,9 @@ class Way:
         return self.fit_model(self.experiment.model, self.features, self.task, self.run.work / "model", main=True)
 
     def fit_model(self, choice: Choice, features: Features, task: Task, folder: Path, main: bool = False) -> FittedModel:
+        trainer = self.experiment.trainer
+        if not main:  # a baseline is trained by one device, whatever trains the model
+            trainer = replace(trainer, devices=1, nodes=1, strategy="auto")
         trackers = build_loggers(self.experiment.logger, self.run.path, self.experiment.name) if main else []
         return fit_model(
             choice,
@@ -203,7 +206,7 @@ class Way:
             features,
             self.rows,
             task,
-            self.experiment.trainer,
+            trainer,
             folder,
             self.experiment.seed,
             loggers=[*trackers, *self.loggers] if main else [],
