@@ -62,9 +62,9 @@ def main(arguments: Sequence[str]) -> int:
         with Progress(*columns, transient=True) as progress:
             bar = progress.add_task("", total=None)
             options["on_batch"] = lambda n: progress.advance(bar, n)
-            n_rows = predict_file(parsed.artifact, parsed.data, parsed.output, **options)
+            n_rows = predict_file(parsed.artifact, Path(parsed.data), Path(parsed.output), **options)
     else:
-        n_rows = predict_file(parsed.artifact, parsed.data, parsed.output, **options)
+        n_rows = predict_file(parsed.artifact, Path(parsed.data), Path(parsed.output), **options)
     print(f"{n_rows:,} rows → {parsed.output}")
     look.show(parsed.drift)
     return 0
