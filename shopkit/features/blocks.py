@@ -6,6 +6,7 @@ block and not through a memory map, so what has been read is the process's to ke
 
 from __future__ import annotations
 
+import os
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -154,8 +155,14 @@ def written(path: Path, dtype: DTypeLike, shape: tuple[int, int]) -> Iterator[Wr
     Raises:
         OSError: there is no room.
     """
-    writer = Writer(path, dtype, shape)
     try:
-        yield writer
-    finally:
-        writer.close()
+        writer = Writer(path, dtype, shape)
+        try:
+            yield writer
+        finally:
+            writer.close()
+    except OSError as error:
+        if error.errno is None:
+            raise
+        # Arrow's words name the bytes it was writing; the system's say why.
+        raise OSError(error.errno, os.strerror(error.errno), str(path)) from error

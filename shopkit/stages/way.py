@@ -119,7 +119,8 @@ class Way:
         except duckdb.OutOfMemoryException as error:
             raise RunError(
                 f"The stage {name} of {self.run.path} stopped: a query needs more than memory={self.experiment.memory}, even "
-                f"with files to go on in ({str(error).splitlines()[0]}). Start it again with more, e.g. memory=8GB."
+                f"with files to go on in ({str(error).splitlines()[0]}). Start it again with more, e.g. memory=8GB, and with "
+                "room on the disk."
             ) from error
         except (OSError, *_OF_THE_DISK) as error:
             raise RunError(

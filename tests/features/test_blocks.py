@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +70,16 @@ def test_few_blocks_are_kept(tmp_path, monkeypatch):
 def test_zeros_take_little_room(tmp_path):
     found = stored(np.zeros((10_000, 50), np.float32), tmp_path / "x.arrow")
     assert found.path.stat().st_size < found.nbytes / 20
+
+
+def test_a_full_disk_is_said_in_plain_words(tmp_path):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
+    try:
+        with pytest.raises(OSError, match=r"File too large: '.*x\.arrow'"):
+            stored(np.random.default_rng(0).random((10_000, 50)), tmp_path / "x.arrow")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_a_file_that_cannot_be_written(tmp_path):
