@@ -18,7 +18,7 @@ HERE = Path(__file__).parent
 RESULTS = HERE / "results"
 TAKE_TABLE = ("inference", "features", "gbdt", "online_shoppers")
 NEED_TABLE = ("online_shoppers",)
-NAMES = ("startup", "load_checks", "inference", "features", "training_overhead", "gbdt", "online_shoppers")
+NAMES = ("startup", "load_checks", "inference", "features", "training_overhead", "block_shuffle", "gbdt", "online_shoppers")
 
 
 def main() -> int:

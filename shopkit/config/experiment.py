@@ -13,12 +13,13 @@ from shopkit.evaluation.settings import EvaluationSettings
 from shopkit.features.settings import FeaturePlan
 from shopkit.registry import Choice
 from shopkit.settings import size_in_bytes
-from shopkit.sources.settings import PrivacySettings
+from shopkit.sources.settings import EngineSettings, PrivacySettings
 from shopkit.training.settings import LoggerSettings, TrainerSettings
 
 __all__ = ["FIELDS", "SECTIONS", "Choice", "Experiment", "General"]
 
 SECTIONS: dict[str, tuple[str, type]] = {
+    "engine": ("duckdb", EngineSettings),
     "contract": ("default", ContractSettings),
     "features": ("auto", FeaturePlan),
     "trainer": ("default", TrainerSettings),
@@ -70,6 +71,7 @@ class Experiment:
     cv: int
     memory: str
     plugins: dict[str, str]
+    engine: EngineSettings
     source: Choice
     view: Choice
     contract: ContractSettings

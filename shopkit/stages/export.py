@@ -60,6 +60,7 @@ def run(way: Way) -> tuple[str, dict[str, Any]]:
         "outputs": list(predictor.description.outputs),
         "task": task.state,
         "exports": more,
+        **exported.facts,
     }
     return (
         f"model.onnx, {facts['size_bytes'] / 1024:,.0f} KiB, equal to the model within {max(exported.checks.values()):.1e}",

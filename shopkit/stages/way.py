@@ -223,6 +223,9 @@ class Way:
         main: bool = False,
         rows: Examples | None = None,
     ) -> FittedModel:
+        trainer = self.experiment.trainer
+        if not main:  # a baseline is trained by one device, whatever trains the model
+            trainer = replace(trainer, devices=1, nodes=1, strategy="auto")
         trackers = build_loggers(self.experiment.logger, self.run.path, self.experiment.name) if main else []
         return fit_model(
             choice,
@@ -230,7 +233,7 @@ class Way:
             features,
             rows or self.rows,
             task,
-            self.experiment.trainer,
+            trainer,
             folder,
             self.experiment.seed,
             loggers=[*trackers, *self.loggers] if main else [],

@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import duckdb
+import ibis
 import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
@@ -21,6 +22,7 @@ from shopkit.runs import replacing
 from shopkit.runtime.canonical import canonical_steps, canonicalise
 from shopkit.schema import MISSING_TIME, Column, Kind, Role, Schema
 from shopkit.sources.engine import BELIEVE_NO_STATISTICS, bound, fetch, literal, quote
+from shopkit.spark import in_our_words, streamed
 from shopkit.views.base import Examples
 from shopkit.views.infer import RawColumn, infer_schema, raw_columns
 
@@ -102,15 +104,23 @@ def _run_view(table: ir.Table, path: Path) -> None:
     if connection.name == "duckdb":
         connection.to_parquet(table, path)
         return
+    if connection.name == "pyspark":
+        with in_our_words("Spark broke off while the view ran"):
+            _save(streamed(connection._session.sql(ibis.to_sql(table, dialect="pyspark"))), path)
+        return
     try:
-        with table.to_pyarrow_batches(chunk_size=BATCH_ROWS) as batches, pq.ParquetWriter(path, batches.schema) as writer:
-            for batch in batches:
-                writer.write_batch(batch)
+        _save(table.to_pyarrow_batches(chunk_size=BATCH_ROWS), path)
     except Exception as error:
         # Every driver has errors of its own; by PEP 249 they descend from classes of these names.
         if _DRIVER_ERRORS.isdisjoint(cls.__name__ for cls in type(error).__mro__):
             raise
         raise DataError(f"The database broke off while the examples were read from it: {str(error).splitlines()[0]}") from error
+
+
+def _save(reader: pa.RecordBatchReader, path: Path) -> None:
+    with reader as batches, pq.ParquetWriter(path, batches.schema) as writer:
+        for batch in batches:
+            writer.write_batch(batch)
 
 
 def _row_key(table: ir.Table) -> str:
