@@ -132,13 +132,8 @@ def test_composing_is_reentrant_and_leaves_hydra_as_it_was() -> None:
 
 MLP = "activation, category_dim, dropout, embedding_dim, hidden, init_from, input_dropout, members, normalization, residual"
 TOP = (
-<<<<<<< HEAD
-    "name, seed, resume, cv, memory, plugins, source, view, contract, split, features, model, task, exporter, exports, trainer, logger, "
-    "evaluation, privacy"
-=======
     "name, seed, resume, cv, memory, plugins, engine, source, view, contract, split, features, model, task, exporter, exports, "
     "trainer, logger, evaluation, privacy"
->>>>>>> main
 )
 
 COMMAND_LINE = {

@@ -204,7 +204,9 @@ def test_a_file_trains_as_well_as_memory_with_rows_in_order_of_time(tmp_path, mo
     with written(path, x.dtype, x.shape) as writer:
         writer.add(x)
     losses = {}
-    for name, arrays in (("memory", x), ("file", Blocks(path))):
+    for name, arrays in (("memory", x), ("file", Blocks(path)), ("in order", Blocks(path))):
+        if name == "in order":
+            monkeypatch.setattr(module, "shuffled_blocks", lambda n, window_blocks, rng: np.arange(n))
         model = torch.nn.Linear(4, 1)
         torch.nn.init.zeros_(model.weight)
         torch.nn.init.zeros_(model.bias)
@@ -220,3 +222,4 @@ def test_a_file_trains_as_well_as_memory_with_rows_in_order_of_time(tmp_path, mo
         scores = model(torch.from_numpy(x))[:, 0].detach()
         losses[name] = float(torch.nn.functional.binary_cross_entropy_with_logits(scores, torch.from_numpy(target)))
     assert abs(losses["file"] - losses["memory"]) < 0.003
+    assert losses["in order"] > losses["memory"] + 0.05
