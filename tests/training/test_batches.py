@@ -222,4 +222,4 @@ def test_a_file_trains_as_well_as_memory_with_rows_in_order_of_time(tmp_path, mo
         scores = model(torch.from_numpy(x))[:, 0].detach()
         losses[name] = float(torch.nn.functional.binary_cross_entropy_with_logits(scores, torch.from_numpy(target)))
     assert abs(losses["file"] - losses["memory"]) < 0.003
-    assert losses["in order"] > losses["memory"] + 0.05
+    assert losses["in order"] > losses["memory"] + 0.03
