@@ -11,19 +11,15 @@ Exits with 1 if the file's accuracy is below 0.945.
 
 from __future__ import annotations
 
-import argparse
-import json
-import platform
 import sys
 import tempfile
 import time
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
+from figures import answers, machine, options, show, write
 from reviews_zh_linear import reviews, scikit_learn, scores
 
 import shopkit
@@ -55,20 +51,14 @@ def exported_file(table: pd.DataFrame, overrides: list[str], folder: Path) -> di
     seconds = time.perf_counter() - start
     print((run.path / "history.csv").read_text(encoding="utf-8"), flush=True)
     test = table[table["part"] == "test"]
-    predictor = shopkit.Predictor(run.model_path)
-    answers = [predictor(test[["review"]].iloc[at : at + 256]) for at in range(0, len(test), 256)]
-    probability = np.concatenate([answer["probability"] for answer in answers])
-    found = scores(test["label"].to_numpy(), probability)
+    found = scores(test["label"].to_numpy(), answers(run, test[["review"]], "probability"))
     return {**found, "seconds": seconds, "bytes": run.model_path.stat().st_size}
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("path", type=Path)
+    parser = options(__doc__ or "", "path")
     parser.add_argument("--model", choices=sorted(MODELS), default="lstm")
     parser.add_argument("--no-reference", action="store_true")
-    parser.add_argument("--override", action="append", default=[], help="a Hydra override for the shopkit run, may be repeated")
-    parser.add_argument("--json", type=Path, help="write the figures and the machine to this file")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     table = reviews(arguments.path)
@@ -79,12 +69,8 @@ def main() -> int:
         found = results[f"shopkit {arguments.model}, exported file"] = exported_file(table, overrides, Path(folder))
     if not arguments.no_reference:
         results["scikit-learn, TfidfVectorizer + LogisticRegression"] = scikit_learn(table, (10.0,))
-    for name, of_one in results.items():
-        print(f"{name:55} " + "  ".join(f"{key} {value:,.4f}" for key, value in of_one.items()))
-    if arguments.json:
-        machine = {"processor": platform.processor() or platform.machine(), "python": platform.python_version()}
-        machine |= {package: version(package) for package in ("shopkit", "onnxruntime", "scikit-learn", "torch", "transformers")}
-        arguments.json.write_text(json.dumps({"results": results, "machine": machine}, indent=2, ensure_ascii=False) + "\n")
+    show(results)
+    write(arguments.json, {"results": results, "machine": machine("transformers")})
     return int(found["accuracy"] < GOAL)
 
 

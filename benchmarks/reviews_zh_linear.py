@@ -11,19 +11,16 @@ Exits with 1 if a file's accuracy is more than 0.002 below scikit-learn's of cha
 
 from __future__ import annotations
 
-import argparse
-import json
-import platform
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
+from figures import answers, machine, options, show, write
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
@@ -93,19 +90,14 @@ def exported_file(table: pd.DataFrame, terms: str, overrides: list[str], folder:
     run = shopkit.run(None, [*FIXED, TFIDF.format(terms), *overrides], data=table, folder=folder / "run")
     seconds = time.perf_counter() - start
     test = table[table["part"] == "test"]
-    predictor = shopkit.Predictor(run.model_path)
-    answers = [predictor(test[["review"]].iloc[at : at + 500])["probability"] for at in range(0, len(test), 500)]
-    found = scores(test["label"].to_numpy(), np.concatenate(answers))
+    found = scores(test["label"].to_numpy(), answers(run, test[["review"]], "probability"))
     facts = run.facts("train") or {}
     fit = {"l2": facts["l2"], "terms": facts["n_parameters"] - 1, "seconds": seconds, "of it training": facts["seconds"]}
     return {**found, **fit, "bytes": run.model_path.stat().st_size}
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("path", type=Path)
-    parser.add_argument("--override", action="append", default=[], help="a Hydra override for the shopkit run, may be repeated")
-    parser.add_argument("--json", type=Path, help="write the figures and the machine to this file")
+    parser = options(__doc__ or "", "path")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     table = reviews(arguments.path)
@@ -118,12 +110,8 @@ def main() -> int:
     results["scikit-learn, characters 1–2"] = scikit_learn(table, STRENGTHS)
     reference = results["scikit-learn, characters 1–2"]["accuracy"]
     results["scikit-learn, characters 1–2, C=1"] = scikit_learn(table, [1])
-    for name, found in results.items():
-        print(f"{name:70} " + "  ".join(f"{key} {value:,.4f}" for key, value in found.items()))
-    if arguments.json:
-        machine = {"processor": platform.processor() or platform.machine(), "python": platform.python_version()}
-        machine |= {package: version(package) for package in ("shopkit", "onnxruntime", "scikit-learn", "torch")}
-        arguments.json.write_text(json.dumps({"results": results, "machine": machine}, indent=2, ensure_ascii=False) + "\n")
+    show(results)
+    write(arguments.json, {"results": results, "machine": machine()})
     return int(least < reference - MOST_BEHIND)
 
 
