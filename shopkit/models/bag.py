@@ -1,18 +1,71 @@
-"""The linear part that bags of terms add to a network's scores."""
+"""What bags of terms add to a network's scores, linearly."""
 
 from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from shopkit.features.base import FeatureSpec
+from shopkit.models.base import Arrays, Batch
+from shopkit.models.linear import Linear
+from shopkit.models.settings import LinearSettings
+from shopkit.tasks.base import Task
+
 
 class Bag(nn.Module):
-    """Scores of a bag of terms, linear in its weights: ids and weights (batch, terms) → (batch, n_outputs)."""
+    """Terms whose scores add to the network's, and which learn with it."""
 
-    def __init__(self, n_terms: int, n_outputs: int) -> None:
+    def __init__(self, n_terms: int, n_outputs: int, dropout: float = 0.0) -> None:
         super().__init__()
         self.table = nn.Parameter(torch.zeros(n_terms, n_outputs))
+        self.dropout = nn.Dropout(dropout)
 
-    def forward(self, ids: Tensor, weights: Tensor) -> Tensor:
-        return torch.bmm(weights.unsqueeze(1), F.embedding(ids, self.table)).squeeze(1)
+    def forward(self, batch: Batch) -> Tensor:
+        """Scores of the terms alone, (batch, n_outputs)."""
+        weights = self.dropout(batch["bag_weights"]).unsqueeze(1)  # (batch, 1, terms)
+        return torch.bmm(weights, F.embedding(batch["bag_ids"], self.table)).squeeze(1)
+
+    def join(self, scores: Tensor, batch: Batch) -> Tensor:
+        """The scores of both. The network's are (batch, members, n_outputs) of an ensemble that is being trained."""
+        of_terms: Tensor = self(batch)
+        return scores + (of_terms.unsqueeze(1) if scores.ndim == 3 else of_terms)
+
+    def prepare(self, features: FeatureSpec, train: Arrays, validation: Arrays, task: Task, seed: int) -> None:
+        """What is done before training: nothing."""
+
+
+class FittedBag(Bag):
+    """Terms fitted beforehand, as `model=linear` fits them. The network learns as if they were not there, and the scores are the
+    mean of both: a network that learns beside terms that say nearly all of the training part has nothing left to learn from."""
+
+    def __init__(self, n_terms: int, n_outputs: int) -> None:
+        super().__init__(n_terms, n_outputs)
+        self.bias = nn.Parameter(torch.zeros(n_outputs))
+        self.requires_grad_(False)
+
+    def forward(self, batch: Batch) -> Tensor:
+        return super().forward(batch) + self.bias
+
+    def join(self, scores: Tensor, batch: Batch) -> Tensor:
+        return scores if self.training else (scores + self(batch)) / 2
+
+    def prepare(self, features: FeatureSpec, train: Arrays, validation: Arrays, task: Task, seed: int) -> None:
+        linear = Linear(LinearSettings(), FeatureSpec(tuple(b for b in features.blocks if b.tensor == "bag")), task)
+        linear.fit(_terms_of(train), _terms_of(validation), seed)
+        self.table.data.copy_(torch.from_numpy(linear.terms))
+        self.bias.data.copy_(torch.from_numpy(linear.bias))
+
+
+def bag(kind: Literal["joint", "fitted"], features: FeatureSpec, n_outputs: int, dropout: float = 0.0) -> Bag | None:
+    """As the settings say; None where the features have no terms."""
+    if not features.n_bag:
+        return None
+    return FittedBag(features.n_bag, n_outputs) if kind == "fitted" else Bag(features.n_bag, n_outputs, dropout)
+
+
+def _terms_of(arrays: Arrays) -> Arrays:
+    return replace(arrays, features={name: values for name, values in arrays.features.items() if name.startswith("bag_")})

@@ -63,6 +63,9 @@ class Model(nn.Module, ABC):
     def start_from(self, bias: Tensor) -> None:
         """Set the output bias to `bias` (n_outputs,), the scores of the best constant prediction; called before training."""
 
+    def prepare(self, train: Arrays, validation: Arrays, task: Task, seed: int) -> None:
+        """Fit what is not trained by gradients; called after `start_from`, and not where training is gone on with."""
+
     def axes(self, vocabularies: Mapping[str, Sequence[str]]) -> dict[str, Axis]:
         """Parameters whose places stand for columns or categories, for a warm start (`init_from`); the others are taken whole.
 

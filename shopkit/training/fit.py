@@ -84,6 +84,7 @@ def fit(
         (folder / checkpoint.FILE).unlink(missing_ok=True)
     if not (folder / checkpoint.FILE).is_file():
         model.start_from(torch.from_numpy(np.asarray(task.initial_bias(), np.float32)))
+        model.prepare(train, validation, task, seed)
         initialise(model)
     batches = Batches(train, settings.batch_size, seed, settings.max_steps)
     learner = Learner(model, task, batches, validation, settings, seed, folder)

@@ -14,13 +14,18 @@ from shopkit.features.tensors import Ragged
 from shopkit.models import linear
 from shopkit.models.base import Arrays
 from shopkit.models.linear import Linear
+from shopkit.models.lstm import LSTM
 from shopkit.models.mlp import MLP
-from shopkit.models.settings import LinearSettings, MLPSettings
+from shopkit.models.settings import LinearSettings, LSTMSettings, MLPSettings
 from shopkit.models.sparse import SparseRows
 from shopkit.models.to_onnx import to_onnx
 from shopkit.tasks.binary import Binary
 from shopkit.tasks.multiclass import Multiclass
 from shopkit.tasks.settings import BinarySettings, MulticlassSettings
+from shopkit.testing.data import tokens
+from shopkit.training.fit import fit
+from shopkit.training.scores import model_scores
+from shopkit.training.settings import TrainerSettings
 
 N, V, MOST = 300, 40, 9
 RANDOM = np.random.default_rng(0)
@@ -171,3 +176,31 @@ def test_the_mlp_sums_the_rows_of_its_terms():
     for rows in (slice(0, 1), slice(0, N)):
         few = {name: values[rows] for name, values in COLUMNS.items()}
         np.testing.assert_allclose(session.run(["scores"], few)[0], scores[rows], atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", [binary, multiclass])
+def test_terms_fitted_beforehand_are_the_linear_models_and_the_network_learns_alone(kind, tmp_path):
+    task, target = kind()
+    spec = FeatureSpec((FeatureBlock("review", "characters", "tokens", 0, 1, (), cardinality=9, shape=(12,)), *BAG.blocks))
+    rows = {**TRAIN, **tokens(9, RANDOM.integers(0, 12, N), RANDOM)}
+    train, validation = Arrays(rows, target), Arrays({name: values[:50] for name, values in rows.items()}, target[:50])
+    settings = LSTMSettings(hidden_dim=3, token_dim=3, terms="fitted", head=MLPSettings(hidden=[4], members=2))
+    model = LSTM(settings, spec, task.n_outputs)
+    trainer = TrainerSettings(max_epochs=2, batch_size=64, threads=1)
+    fit(model, task, train, validation, trainer, folder=tmp_path, seed=0)
+
+    linear = Linear(LinearSettings(), BAG, task)
+    linear.fit(Arrays(TRAIN, target), Arrays({name: values[:50] for name, values in TRAIN.items()}, target[:50]), seed=0)
+    np.testing.assert_array_equal(model.bag.table.numpy(), linear.terms)
+    assert all(not parameter.requires_grad for parameter in model.bag.parameters())
+    batch = train.tensors()
+    with torch.no_grad():
+        both, model.bag = model(batch), None
+        alone = model(batch)
+    np.testing.assert_allclose(both, (alone + torch.from_numpy(linear.scores(TRAIN))) / 2, atol=1e-5)
+
+    again = LSTM(settings, spec, task.n_outputs)
+    fit(again, task, train, validation, trainer, folder=tmp_path, seed=0, resume=True)
+    np.testing.assert_allclose(model_scores(again, rows), both, atol=1e-6)
+    session = ort.InferenceSession(to_onnx(again, spec).SerializeToString())
+    np.testing.assert_allclose(session.run(["scores"], rows)[0], both, atol=1e-5)
