@@ -22,6 +22,7 @@ from shopkit.models.base import Arrays, Axis, Batch, Model
 from shopkit.models.mlp import MLP, block_labels, id_labels
 from shopkit.models.recurrent import Recurrent
 from shopkit.models.settings import LSTMSettings
+from shopkit.models.token_embedding import TokenEmbedding
 from shopkit.tasks.base import Task
 
 
@@ -69,6 +70,20 @@ class Attention(nn.Module):
         return torch.bmm(weights, states).squeeze(1)
 
 
+class Maximum(nn.Module):
+    """The largest of each number over the steps; 0 of a row without steps."""
+
+    def forward(self, states: Tensor, lengths: Tensor) -> Tensor:
+        inside = torch.arange(states.shape[1], device=states.device) < lengths.clamp(min=1).unsqueeze(1)  # (batch, length)
+        return states.masked_fill(~inside.unsqueeze(2), -1e9).amax(1)
+
+
+def pooling(kind: str, width: int, n_directions: int) -> nn.Module:
+    if kind == "last":
+        return LastState(width, n_directions)
+    return Attention(width) if kind == "attention" else Maximum()
+
+
 class Reader(nn.Module):
     """Steps (batch, length, n_in) and lengths (batch,) → what is kept of them, (batch, width); 0 of a row without steps."""
 
@@ -80,7 +95,7 @@ class Reader(nn.Module):
         self.recurrent: nn.Module = Recurrent(
             settings.cell, n_in, settings.hidden_dim, settings.layers, settings.bidirectional, settings.dropout
         )
-        self.pooling = LastState(self.width, n_directions) if settings.pooling == "last" else Attention(self.width)
+        self.pooling = pooling(settings.pooling, self.width, n_directions)
         self.join = nn.Linear(self.width, settings.head.hidden[0], bias=False)
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
@@ -115,8 +130,10 @@ class LSTM(Model):
                 n_step += settings.category_dim * len(cardinalities)
             self.steps = Reader(settings, n_step)
         if features.tokens is not None:
-            self.embedding = nn.Embedding(features.tokens.cardinality, settings.token_dim)
-            self.text = Reader(settings, settings.token_dim)
+            self.embedding = TokenEmbedding(
+                features.tokens.cardinality, settings.token_dim, settings.pairs, settings.pair_dim, settings.token_dropout
+            )
+            self.text = Reader(settings, self.embedding.width)
         self.bag = bag(settings.terms, features, n_outputs, settings.dropout)
         plain = FeatureSpec((*features.dense, *features.ids) if settings.static else ())
         self.head = MLP(settings.head, plain, n_outputs)

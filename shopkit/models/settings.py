@@ -87,12 +87,20 @@ class LSTMSettings:
     """Recurrent layers, one upon another."""
     bidirectional: bool = False
     """Read the steps from both ends."""
-    pooling: Literal["last", "attention"] = "last"
-    """What of the steps is kept: the `last` state (of both directions), or their average weighed by `attention`."""
+    pooling: Literal["last", "attention", "max"] = "last"
+    """What of the steps is kept: the `last` state (of both directions), their average weighed by `attention`, or the largest of
+    each number (`max`)."""
     category_dim: int = 16
     """Width of the embedding of each categorical id of a step."""
     token_dim: int = 64
     """Width of the embedding of each token of a text."""
+    pairs: int = 0
+    """Rows of a table of embeddings for the pairs that neighbouring tokens of a text make, which share them by hash; 0 is none.
+    For characters, 32768."""
+    pair_dim: int = 48
+    """Width of the embedding of each pair of tokens."""
+    token_dropout: float = 0.0
+    """Share of the tokens of a text that are left out while training."""
     dropout: float = 0.1
     """Share dropped while training: of the steps, between recurrent layers, of what is kept of the steps, and of the terms."""
     terms: Literal["joint", "fitted"] = "joint"
@@ -108,10 +116,12 @@ class LSTMSettings:
     def __post_init__(self) -> None:
         if self.head.init_from:
             raise ConfigError("model.head.init_from is part of its model: give model.init_from.")
-        for name in ("hidden_dim", "layers", "category_dim", "token_dim"):
+        for name in ("hidden_dim", "layers", "category_dim", "token_dim", "pair_dim"):
             _at_least(name, getattr(self, name), 1)
-        if not 0 <= self.dropout < 1:
-            raise ConfigError(f"model.dropout is {self.dropout:g}; it must be from 0 to below 1.")
+        _at_least("pairs", self.pairs, 0)
+        for name in ("dropout", "token_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(f"model.{name} is {getattr(self, name):g}; it must be from 0 to below 1.")
 
 
 @dataclass
