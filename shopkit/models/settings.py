@@ -20,6 +20,9 @@ class LinearSettings:
     l2: float | Literal["auto"] = "auto"
     """Strength of the L2 penalty on the weights (not the bias): the inverse of scikit-learn's `C`; 0 is none. `auto` tries 100,
     10 and 1, of texts 10 down to 0.003, and keeps what validates best."""
+    prior: Literal["equal", "naive_bayes"] = "equal"
+    """Of the terms of texts, how large their weights are expected to be: all `equal`, or each as its log-count ratio of naive
+    Bayes (Wang & Manning 2012), which does better on short texts with many rare terms."""
     max_iterations: int = 200
     """L-BFGS iterations at most, for each strength."""
     tolerance: float = 1e-5

@@ -111,6 +111,29 @@ def test_of_several_classes_too():
     np.testing.assert_allclose(scores - scores.mean(1, keepdims=True), expected - expected.mean(1, keepdims=True), atol=5e-3)
 
 
+@pytest.mark.parametrize("repeated", [1, 3])
+def test_the_prior_of_naive_bayes_is_a_factor_of_the_columns(repeated):
+    task, target = binary()
+    rows = matrix(TRAIN)
+    stands, in_favour = rows.toarray() > 0, target > 0
+    favour, against = (1 + stands[of].sum(0) for of in (in_favour, ~in_favour))
+    ratio = np.log(favour / favour.sum()) - np.log(against / against.sum())
+    # Rows that count threefold are pulled threefold, and no more of them are there.
+    weight = np.full(N, repeated, np.float32)
+    model = Linear(LinearSettings(l2=0.3, prior="naive_bayes"), BAG, task)
+    model.fit(Arrays(ragged(TRAIN), target, weight), Arrays(bags(0), target[:0]), seed=0)
+    reference = LogisticRegression(C=1 / 0.3, tol=1e-10, max_iter=10_000).fit(rows @ np.diag(ratio), target)
+    np.testing.assert_allclose(model.scores(TRAIN)[:, 0], reference.decision_function(rows @ np.diag(ratio)), atol=5e-3)
+
+
+def test_the_prior_of_naive_bayes_is_each_classs_own():
+    task, target = multiclass()
+    model = fitted(task, BAG, TRAIN, target, l2=1.0, prior="naive_bayes")
+    assert model.prior.shape == (V, 3)
+    assert not torch.allclose(model.prior[:, 0], model.prior[:, 2])
+    assert np.abs(model.terms).max(0).min() > 0
+
+
 @pytest.mark.parametrize("kind", [binary, multiclass])
 def test_the_graph_and_ragged_rows_answer_as_padded_rows(kind):
     task, target = kind()
