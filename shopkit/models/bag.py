@@ -39,7 +39,7 @@ class Bag(nn.Module):
 
 
 class FittedBag(Bag):
-    """Terms fitted beforehand, as `model=linear` fits them. The network learns as if they were not there, and the scores are the
+    """Terms fitted beforehand, as `model=linear` fits them with the prior of naive Bayes. The network learns as if they were not there, and the scores are the
     mean of both: a network that learns beside terms that say nearly all of the training part has nothing left to learn from."""
 
     def __init__(self, n_terms: int, n_outputs: int) -> None:
@@ -54,7 +54,9 @@ class FittedBag(Bag):
         return scores if self.training else (scores + self(batch)) / 2
 
     def prepare(self, features: FeatureSpec, train: Arrays, validation: Arrays, task: Task, seed: int) -> None:
-        linear = Linear(LinearSettings(), FeatureSpec(tuple(b for b in features.blocks if b.tensor == "bag")), task)
+        linear = Linear(
+            LinearSettings(prior="naive_bayes"), FeatureSpec(tuple(b for b in features.blocks if b.tensor == "bag")), task
+        )
         linear.fit(_terms_of(train), _terms_of(validation), seed)
         self.table.data.copy_(torch.from_numpy(linear.terms))
         self.bias.data.copy_(torch.from_numpy(linear.bias))

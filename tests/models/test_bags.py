@@ -212,7 +212,7 @@ def test_terms_fitted_beforehand_are_the_linear_models_and_the_network_learns_al
     trainer = TrainerSettings(max_epochs=2, batch_size=64, threads=1)
     fit(model, task, train, validation, trainer, folder=tmp_path, seed=0)
 
-    linear = Linear(LinearSettings(), BAG, task)
+    linear = Linear(LinearSettings(prior="naive_bayes"), BAG, task)
     linear.fit(Arrays(TRAIN, target), Arrays({name: values[:50] for name, values in TRAIN.items()}, target[:50]), seed=0)
     np.testing.assert_array_equal(model.bag.table.numpy(), linear.terms)
     assert all(not parameter.requires_grad for parameter in model.bag.parameters())
