@@ -39,8 +39,11 @@ class Bag(nn.Module):
 
 
 class FittedBag(Bag):
-    """Terms fitted beforehand, as `model=linear` fits them with the prior of naive Bayes. The network learns as if they were not there, and the scores are the
-    mean of both: a network that learns beside terms that say nearly all of the training part has nothing left to learn from."""
+    """Terms fitted beforehand, as `model=linear` fits them with the prior of naive Bayes.
+
+    The network learns as if they were not there, and the scores are the mean of both: beside terms that say nearly all of the
+    training part, a network has nothing left to learn from.
+    """
 
     def __init__(self, n_terms: int, n_outputs: int) -> None:
         super().__init__(n_terms, n_outputs)
@@ -54,9 +57,8 @@ class FittedBag(Bag):
         return scores if self.training else (scores + self(batch)) / 2
 
     def prepare(self, features: FeatureSpec, train: Arrays, validation: Arrays, task: Task, seed: int) -> None:
-        linear = Linear(
-            LinearSettings(prior="naive_bayes"), FeatureSpec(tuple(b for b in features.blocks if b.tensor == "bag")), task
-        )
+        of_terms = FeatureSpec(tuple(block for block in features.blocks if block.tensor == "bag"))
+        linear = Linear(LinearSettings(prior="naive_bayes"), of_terms, task)
         linear.fit(_terms_of(train), _terms_of(validation), seed)
         self.table.data.copy_(torch.from_numpy(linear.terms))
         self.bias.data.copy_(torch.from_numpy(linear.bias))
