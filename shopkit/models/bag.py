@@ -10,10 +10,13 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from shopkit.features.base import FeatureSpec
-from shopkit.models.base import Arrays, Batch
+from shopkit.models.base import Arrays, Batch, Model
 from shopkit.models.linear import Linear
 from shopkit.models.settings import LinearSettings
 from shopkit.tasks.base import Task
+
+CHUNK_ROWS = 512
+"""Of the validation part, at a time."""
 
 
 class Bag(nn.Module):
@@ -37,24 +40,30 @@ class Bag(nn.Module):
     def prepare(self, features: FeatureSpec, train: Arrays, validation: Arrays, task: Task, seed: int) -> None:
         """What is done before training: nothing."""
 
+    def finish(self, model: Model, validation: Arrays, task: Task) -> None:
+        """What is done after it: nothing."""
+
 
 class FittedBag(Bag):
     """Terms fitted beforehand, as `model=linear` fits them with the prior of naive Bayes.
 
-    The network learns as if they were not there, and the scores are the mean of both: beside terms that say nearly all of the
-    training part, a network has nothing left to learn from.
+    The network learns as if they were not there: beside terms that say nearly all of the training part, it would have nothing
+    left to learn from. The scores are a weighted sum of both; the weights are fitted on the validation part, of which neither
+    has learnt (Breiman 1996: Stacked regressions).
     """
 
     def __init__(self, n_terms: int, n_outputs: int) -> None:
         super().__init__(n_terms, n_outputs)
         self.bias = nn.Parameter(torch.zeros(n_outputs))
+        self.shares = nn.Parameter(torch.tensor([0.5, 0.5]))
+        """Of the network and of the terms."""
         self.requires_grad_(False)
 
     def forward(self, batch: Batch) -> Tensor:
         return super().forward(batch) + self.bias
 
     def join(self, scores: Tensor, batch: Batch) -> Tensor:
-        return scores if self.training else (scores + self(batch)) / 2
+        return scores if self.training else self.shares[0] * scores + self.shares[1] * self(batch)
 
     def prepare(self, features: FeatureSpec, train: Arrays, validation: Arrays, task: Task, seed: int) -> None:
         of_terms = FeatureSpec(tuple(block for block in features.blocks if block.tensor == "bag"))
@@ -62,6 +71,31 @@ class FittedBag(Bag):
         linear.fit(_terms_of(train), _terms_of(validation), seed)
         self.table.data.copy_(torch.from_numpy(linear.terms))
         self.bias.data.copy_(torch.from_numpy(linear.bias))
+
+    @torch.no_grad()
+    def finish(self, model: Model, validation: Arrays, task: Task) -> None:
+        if not len(validation):
+            return
+        parts = []
+        for only in torch.eye(2):
+            self.shares.copy_(only)
+            rows = range(0, len(validation), CHUNK_ROWS)
+            parts.append(torch.cat([model(validation.tensors(slice(start, start + CHUNK_ROWS))) for start in rows]))
+        target = torch.from_numpy(validation.target.copy())
+        weight = None if validation.weight is None else torch.from_numpy(validation.weight.copy())
+        roots = torch.full((2,), 0.5**0.5, requires_grad=True)  # neither speaks against itself
+        optimizer = torch.optim.LBFGS([roots], max_iter=100, line_search_fn="strong_wolfe")
+
+        @torch.enable_grad()
+        def closure() -> Tensor:
+            optimizer.zero_grad()
+            shares = roots.square()
+            loss = task.loss(shares[0] * parts[0] + shares[1] * parts[1], target, weight)
+            loss.backward()  # type: ignore[no-untyped-call]
+            return loss
+
+        optimizer.step(closure)  # type: ignore[no-untyped-call]
+        self.shares.copy_(roots.square())
 
 
 def bag(kind: Literal["joint", "fitted"], features: FeatureSpec, n_outputs: int, dropout: float = 0.0) -> Bag | None:

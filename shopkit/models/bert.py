@@ -119,6 +119,10 @@ class Bert(Model):
         if self.bag is not None:
             self.bag.prepare(self.features, train, validation, task, seed)
 
+    def finish(self, validation: Arrays, task: Task) -> None:
+        if self.bag is not None:
+            self.bag.finish(self, validation, task)
+
     def for_export(self) -> nn.Module:
         exported = copy.deepcopy(self)
         if self.settings.lora_rank:

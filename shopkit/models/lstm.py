@@ -172,6 +172,10 @@ class LSTM(Model):
         if self.bag is not None:
             self.bag.prepare(self.features, train, validation, task, seed)
 
+    def finish(self, validation: Arrays, task: Task) -> None:
+        if self.bag is not None:
+            self.bag.finish(self, validation, task)
+
     def for_export(self) -> nn.Module:
         exported = copy.deepcopy(self)
         exported.head = head = self.head.for_export()  # type: ignore[assignment]

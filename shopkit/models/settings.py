@@ -108,7 +108,8 @@ class LSTMSettings:
     """Share dropped while training: of the steps, between recurrent layers, of what is kept of the steps, and of the terms."""
     terms: Literal["joint", "fitted"] = "joint"
     """How bags of terms are learnt: `joint`ly with the network, to whose scores they add; or `fitted` beforehand, as by
-    `model=linear` with `prior: naive_bayes`, while the network learns alone: the scores are then the mean of the two."""
+    `model=linear` with `prior: naive_bayes`, while the network learns alone. The scores of the two then add up with weights that
+    are fitted on the validation part."""
     static: bool = True
     """Join the plain columns; without, the model reads the sequences alone."""
     head: MLPSettings = field(default_factory=MLPSettings)
@@ -164,7 +165,8 @@ class BertSettings:
     """The layers that get adapters, by the end of their name."""
     terms: Literal["joint", "fitted"] = "joint"
     """How bags of terms are learnt: `joint`ly with the network, to whose scores they add; or `fitted` beforehand, as by
-    `model=linear` with `prior: naive_bayes`, while the network learns alone: the scores are then the mean of the two."""
+    `model=linear` with `prior: naive_bayes`, while the network learns alone. The scores of the two then add up with weights that
+    are fitted on the validation part."""
     head: MLPSettings = field(default_factory=MLPSettings)
     """The perceptron that reads the plain columns, where there are any; as of `model=mlp`."""
 

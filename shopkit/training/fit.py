@@ -114,6 +114,7 @@ def fit(
     _write_history(folder / HISTORY, state.history)
     model.cpu().load_state_dict(state.best)
     model.eval()
+    model.finish(validation, task)
     return FitResult(
         state.history,
         state.best_epoch,

@@ -218,9 +218,16 @@ def test_terms_fitted_beforehand_are_the_linear_models_and_the_network_learns_al
     assert all(not parameter.requires_grad for parameter in model.bag.parameters())
     batch = train.tensors()
     with torch.no_grad():
-        both, model.bag = model(batch), None
+        both, (of_network, of_terms), model.bag = model(batch), model.bag.shares, None
         alone = model(batch)
-    np.testing.assert_allclose(both, (alone + torch.from_numpy(linear.scores(TRAIN))) / 2, atol=1e-5)
+    np.testing.assert_allclose(both, of_network * alone + of_terms * torch.from_numpy(linear.scores(TRAIN)), atol=1e-5)
+    held_out = torch.from_numpy(target[:50])
+
+    def loss(of_network: float, of_terms: float) -> float:
+        return float(task.loss(of_network * alone[:50] + of_terms * torch.from_numpy(linear.scores(TRAIN)[:50]), held_out, None))
+
+    best = loss(float(of_network), float(of_terms))
+    assert best <= min(loss(1, 0), loss(0, 1), loss(0.5, 0.5)) + 1e-4
 
     again = LSTM(settings, spec, task.n_outputs)
     fit(again, task, train, validation, trainer, folder=tmp_path, seed=0, resume=True)
