@@ -55,8 +55,7 @@ def exported_file(table: pd.DataFrame, overrides: list[str], folder: Path) -> di
     print((run.path / "history.csv").read_text(encoding="utf-8"), flush=True)
     test = table[table["part"] == "test"]
     found = scores(test["label"].to_numpy(), answers(run, test[["review"]], "probability"))
-    of_network, of_terms = np.load(run.path / "weights.npz")["bag.shares"].tolist()
-    shares = {"share of the network": of_network, "share of the terms": of_terms}
+    shares = {f"share of the {part}": share for part, share in (run.facts("train") or {})["shares"].items()}
     return {**found, **shares, "seconds": seconds, "bytes": run.model_path.stat().st_size}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -40,8 +40,9 @@ class Bag(nn.Module):
     def prepare(self, features: FeatureSpec, train: Arrays, validation: Arrays, task: Task, seed: int) -> None:
         """What is done before training: nothing."""
 
-    def finish(self, model: Model, validation: Arrays, task: Task) -> None:
+    def finish(self, model: Model, validation: Arrays, task: Task) -> dict[str, Any]:
         """What is done after it: nothing."""
+        return {}
 
 
 class FittedBag(Bag):
@@ -73,9 +74,10 @@ class FittedBag(Bag):
         self.bias.data.copy_(torch.from_numpy(linear.bias))
 
     @torch.no_grad()
-    def finish(self, model: Model, validation: Arrays, task: Task) -> None:
+    def finish(self, model: Model, validation: Arrays, task: Task) -> dict[str, Any]:
+        """Facts: `shares`, what the scores of each count."""
         if not len(validation):
-            return
+            return {}
         parts = []
         for only in torch.eye(2):
             self.shares.copy_(only)
@@ -96,6 +98,7 @@ class FittedBag(Bag):
 
         optimizer.step(closure)  # type: ignore[no-untyped-call]
         self.shares.copy_(roots.square())
+        return {"shares": dict(zip(("network", "terms"), self.shares.tolist(), strict=True))}
 
 
 def bag(kind: Literal["joint", "fitted"], features: FeatureSpec, n_outputs: int, dropout: float = 0.0) -> Bag | None:

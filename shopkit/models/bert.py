@@ -119,9 +119,8 @@ class Bert(Model):
         if self.bag is not None:
             self.bag.prepare(self.features, train, validation, task, seed)
 
-    def finish(self, validation: Arrays, task: Task) -> None:
-        if self.bag is not None:
-            self.bag.finish(self, validation, task)
+    def finish(self, validation: Arrays, task: Task) -> dict[str, Any]:
+        return {} if self.bag is None else self.bag.finish(self, validation, task)
 
     def for_export(self) -> nn.Module:
         exported = copy.deepcopy(self)

@@ -210,7 +210,7 @@ def test_terms_fitted_beforehand_are_the_linear_models_and_the_network_learns_al
     settings = LSTMSettings(hidden_dim=3, token_dim=3, terms="fitted", head=MLPSettings(hidden=[4], members=2))
     model = LSTM(settings, spec, task.n_outputs)
     trainer = TrainerSettings(max_epochs=2, batch_size=64, threads=1)
-    fit(model, task, train, validation, trainer, folder=tmp_path, seed=0)
+    facts = fit(model, task, train, validation, trainer, folder=tmp_path, seed=0).facts
 
     linear = Linear(LinearSettings(prior="naive_bayes"), BAG, task)
     linear.fit(Arrays(TRAIN, target), Arrays({name: values[:50] for name, values in TRAIN.items()}, target[:50]), seed=0)
@@ -226,6 +226,7 @@ def test_terms_fitted_beforehand_are_the_linear_models_and_the_network_learns_al
     def loss(of_network: float, of_terms: float) -> float:
         return float(task.loss(of_network * alone[:50] + of_terms * torch.from_numpy(linear.scores(TRAIN)[:50]), held_out, None))
 
+    assert facts["shares"] == {"network": float(of_network), "terms": float(of_terms)}
     best = loss(float(of_network), float(of_terms))
     assert best <= min(loss(1, 0), loss(0, 1), loss(0.5, 0.5)) + 1e-4
 
