@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from shopkit.features.base import FeatureSpec
 from shopkit.models.base import Arrays, Batch, Model
 from shopkit.models.linear import Linear
-from shopkit.models.settings import LinearSettings
+from shopkit.models.settings import BertSettings, LinearSettings, LSTMSettings
 from shopkit.tasks.base import Task
 
 CHUNK_ROWS = 512
@@ -46,15 +46,16 @@ class Bag(nn.Module):
 
 
 class FittedBag(Bag):
-    """Terms fitted beforehand, as `model=linear` fits them with the prior of naive Bayes.
+    """Terms fitted beforehand, as `model=linear` fits them.
 
     The network learns as if they were not there: beside terms that say nearly all of the training part, it would have nothing
     left to learn from. The scores are a weighted sum of both; the weights are fitted on the validation part, of which neither
     has learnt (Breiman 1996: Stacked regressions).
     """
 
-    def __init__(self, n_terms: int, n_outputs: int) -> None:
+    def __init__(self, n_terms: int, n_outputs: int, linear: LinearSettings) -> None:
         super().__init__(n_terms, n_outputs)
+        self.linear = linear
         self.bias = nn.Parameter(torch.zeros(n_outputs))
         self.shares = nn.Parameter(torch.tensor([0.5, 0.5]))
         """Of the network and of the terms."""
@@ -68,7 +69,7 @@ class FittedBag(Bag):
 
     def prepare(self, features: FeatureSpec, train: Arrays, validation: Arrays, task: Task, seed: int) -> None:
         of_terms = FeatureSpec(tuple(block for block in features.blocks if block.tensor == "bag"))
-        linear = Linear(LinearSettings(prior="naive_bayes"), of_terms, task)
+        linear = Linear(self.linear, of_terms, task)
         linear.fit(_terms_of(train), _terms_of(validation), seed)
         self.table.data.copy_(torch.from_numpy(linear.terms))
         self.bias.data.copy_(torch.from_numpy(linear.bias))
@@ -101,11 +102,13 @@ class FittedBag(Bag):
         return {"shares": dict(zip(("network", "terms"), self.shares.tolist(), strict=True))}
 
 
-def bag(kind: Literal["joint", "fitted"], features: FeatureSpec, n_outputs: int, dropout: float = 0.0) -> Bag | None:
+def bag(settings: LSTMSettings | BertSettings, features: FeatureSpec, n_outputs: int, dropout: float = 0.0) -> Bag | None:
     """As the settings say; None where the features have no terms."""
     if not features.n_bag:
         return None
-    return FittedBag(features.n_bag, n_outputs) if kind == "fitted" else Bag(features.n_bag, n_outputs, dropout)
+    if settings.terms == "fitted":
+        return FittedBag(features.n_bag, n_outputs, settings.linear)
+    return Bag(features.n_bag, n_outputs, dropout)
 
 
 def _terms_of(arrays: Arrays) -> Arrays:

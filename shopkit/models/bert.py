@@ -75,7 +75,7 @@ class Bert(Model):
         self.pooling = Pooling(settings.pooling, width)
         self.dropout = nn.Dropout(settings.dropout)
         self.output = nn.Linear(width, n_outputs)
-        self.bag = bag(settings.terms, features, n_outputs)
+        self.bag = bag(settings, features, n_outputs)
         plain = FeatureSpec((*features.dense, *features.ids))
         self.head = MLP(settings.head, plain, n_outputs) if plain.blocks else None
 

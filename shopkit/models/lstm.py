@@ -134,7 +134,7 @@ class LSTM(Model):
                 features.tokens.cardinality, settings.token_dim, settings.pairs, settings.pair_dim, settings.token_dropout
             )
             self.text = Reader(settings, self.embedding.width)
-        self.bag = bag(settings.terms, features, n_outputs, settings.dropout)
+        self.bag = bag(settings, features, n_outputs, settings.dropout)
         plain = FeatureSpec((*features.dense, *features.ids) if settings.static else ())
         self.head = MLP(settings.head, plain, n_outputs)
 

@@ -22,7 +22,7 @@ class LinearSettings:
     10 and 1, of texts 10 down to 0.003, and keeps what validates best."""
     prior: Literal["equal", "naive_bayes"] = "equal"
     """Of the terms of texts, how large their weights are expected to be: all `equal`, or each as its log-count ratio of naive
-    Bayes (Wang & Manning 2012), which does better on short texts with many rare terms."""
+    Bayes (Wang & Manning 2012). The latter does better for two classes with many texts of each, and worse for many with few."""
     max_iterations: int = 200
     """L-BFGS iterations at most, for each strength."""
     tolerance: float = 1e-5
@@ -107,9 +107,10 @@ class LSTMSettings:
     dropout: float = 0.1
     """Share dropped while training: of the steps, between recurrent layers, of what is kept of the steps, and of the terms."""
     terms: Literal["joint", "fitted"] = "joint"
-    """How bags of terms are learnt: `joint`ly with the network, to whose scores they add; or `fitted` beforehand, as by
-    `model=linear` with `prior: naive_bayes`, while the network learns alone. The scores of the two then add up with weights that
-    are fitted on the validation part."""
+    """How bags of terms are learnt: `joint`ly with the network, to whose scores they add; or `fitted` beforehand, while the
+    network learns alone. The scores of the two then add up with weights that are fitted on the validation part."""
+    linear: LinearSettings = field(default_factory=LinearSettings)
+    """The linear model of terms that are `fitted` beforehand; as of `model=linear`."""
     static: bool = True
     """Join the plain columns; without, the model reads the sequences alone."""
     head: MLPSettings = field(default_factory=MLPSettings)
@@ -164,9 +165,10 @@ class BertSettings:
     lora_targets: list[str] = field(default_factory=lambda: ["query", "value"])
     """The layers that get adapters, by the end of their name."""
     terms: Literal["joint", "fitted"] = "joint"
-    """How bags of terms are learnt: `joint`ly with the network, to whose scores they add; or `fitted` beforehand, as by
-    `model=linear` with `prior: naive_bayes`, while the network learns alone. The scores of the two then add up with weights that
-    are fitted on the validation part."""
+    """How bags of terms are learnt: `joint`ly with the network, to whose scores they add; or `fitted` beforehand, while the
+    network learns alone. The scores of the two then add up with weights that are fitted on the validation part."""
+    linear: LinearSettings = field(default_factory=LinearSettings)
+    """The linear model of terms that are `fitted` beforehand; as of `model=linear`."""
     head: MLPSettings = field(default_factory=MLPSettings)
     """The perceptron that reads the plain columns, where there are any; as of `model=mlp`."""
 

@@ -207,7 +207,13 @@ def test_terms_fitted_beforehand_are_the_linear_models_and_the_network_learns_al
     spec = FeatureSpec((FeatureBlock("review", "characters", "tokens", 0, 1, (), cardinality=9, shape=(12,)), *BAG.blocks))
     rows = {**TRAIN, **tokens(9, RANDOM.integers(0, 12, N), RANDOM)}
     train, validation = Arrays(rows, target), Arrays({name: values[:50] for name, values in rows.items()}, target[:50])
-    settings = LSTMSettings(hidden_dim=3, token_dim=3, terms="fitted", head=MLPSettings(hidden=[4], members=2))
+    settings = LSTMSettings(
+        hidden_dim=3,
+        token_dim=3,
+        terms="fitted",
+        linear=LinearSettings(prior="naive_bayes"),
+        head=MLPSettings(hidden=[4], members=2),
+    )
     model = LSTM(settings, spec, task.n_outputs)
     trainer = TrainerSettings(max_epochs=2, batch_size=64, threads=1)
     facts = fit(model, task, train, validation, trainer, folder=tmp_path, seed=0).facts
