@@ -30,7 +30,8 @@ TFIDF = "{name: tfidf, analyzer: char, ngram_range: [1, 3], min_df: 2, sublinear
 COMMON = [
     "view=table", "view.target=label", "task=binary", "split=given", "split.column=part", "evaluation.baselines=[]",
     "evaluation.permutation_repeats=0", "evaluation.latency_seconds=0.2", "trainer.threads=1",
-    "model.terms=fitted", "model.linear.prior=naive_bayes", "trainer.schedule=cosine", "trainer.warmup=0.05", "trainer.gradient_clip=1", "trainer.batch_size=64",
+    "model.terms=fitted", "model.linear.prior=naive_bayes",
+    "trainer.schedule=cosine", "trainer.warmup=0.05", "trainer.gradient_clip=1", "trainer.batch_size=64",
 ]  # fmt: skip
 MODELS = {
     "lstm": [
@@ -42,8 +43,7 @@ MODELS = {
     "bert": [
         "model=bert", "model.encoder=scratch",
         "features.columns.review=[{name: wordpiece, vocabulary: scratch, max_length: 160}, " + TFIDF + "]",
-        "model.hidden_dim=128", "model.layers=2", "model.dropout=0.2", "trainer.lr=4e-3",
-        "trainer.max_epochs=6",
+        "model.hidden_dim=128", "model.layers=2", "model.dropout=0.2", "trainer.lr=4e-3", "trainer.max_epochs=6",
     ],
 }  # fmt: skip
 
