@@ -244,7 +244,7 @@ def fit_model(
         initialise=initialise,
     )
     if started.is_file():
-        result = replace(result, facts={"init_from": read_json(started)})
+        result = replace(result, facts={**result.facts, "init_from": read_json(started)})
     if hasattr(choice.settings, "init_from"):
         save_weights(folder / WEIGHTS, choice.name, model, features.vocabularies)
     size = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)

@@ -59,7 +59,7 @@ class EvaluationSettings:
     """Share of the target's variance that one column alone explains, from which the audit takes it for a leak (regression)."""
     cases: int = 0
     """Test rows that the report shows with what moved their answers: half of them right, half wrong, those the model is surest
-    of. 0 shows none: no raw row is printed unless asked for. For tasks of classes."""
+    of; of numbers, those met best and those missed by most. 0 shows none: no raw row is printed unless asked for."""
     latency_batch_sizes: list[int] = field(default_factory=lambda: [1, 32, 1024])
     """Rows a call, for the latency table."""
     latency_seconds: float = 1.0

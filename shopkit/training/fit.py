@@ -42,7 +42,7 @@ class FitResult:
     """Learning curves, a row for each epoch: `epoch` (from 0), `lr`, `train_loss`, `validation_loss`, `validation_<metric>`."""
     best_epoch: int = -1
     facts: dict[str, Any] = field(default_factory=dict)
-    """What an estimator says of its fit (iterations, loss, …)."""
+    """What the model says of its fit (iterations, loss, …)."""
     seconds: float = 0.0
     """Wall-clock time of this call."""
     device: str = "cpu"
@@ -84,6 +84,7 @@ def fit(
         (folder / checkpoint.FILE).unlink(missing_ok=True)
     if not (folder / checkpoint.FILE).is_file():
         model.start_from(torch.from_numpy(np.asarray(task.initial_bias(), np.float32)))
+        model.prepare(train, validation, task, seed)
         initialise(model)
     batches = Batches(train, settings.batch_size, seed, settings.max_steps)
     learner = Learner(model, task, batches, validation, settings, seed, folder)
@@ -113,9 +114,11 @@ def fit(
     _write_history(folder / HISTORY, state.history)
     model.cpu().load_state_dict(state.best)
     model.eval()
+    facts = model.finish(validation, task)
     return FitResult(
         state.history,
         state.best_epoch,
+        facts,
         seconds=time.perf_counter() - start,
         device=_device(settings),
         threads=settings.threads or torch.get_num_threads(),
