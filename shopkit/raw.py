@@ -24,14 +24,14 @@ Raw = dict[str, np.ndarray]
 
 def read_columns(path: Path, names: Sequence[str], rows: np.ndarray | None = None) -> Raw:
     """Columns of a Parquet file of canonical values; `rows` is a boolean mask (N,) of those wanted."""
-    with pq.ParquetFile(path) as file:
+    with pq.ParquetFile(path, pre_buffer=False) as file:
         tables = list(_groups(file, names, rows))
     return _raw(pa.concat_tables(tables))
 
 
 def read_batches(path: Path, names: Sequence[str], rows: np.ndarray | None = None, size: int = BATCH_ROWS) -> Iterator[Raw]:
     """The same, `size` rows at a time (the last time fewer); one batch without rows where none are wanted."""
-    with pq.ParquetFile(path) as file:
+    with pq.ParquetFile(path, pre_buffer=False) as file:
         pending = None
         for table in _groups(file, names, rows):
             pending = table if pending is None else pa.concat_tables([pending, table])

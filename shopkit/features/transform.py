@@ -88,7 +88,7 @@ def _transform_plain(
         tensor: np.empty((batch_rows, widths[tensor]), ARRAYS[tensor].dtype) for tensor in graph.tensors
     }
     at = 0
-    with pq.ParquetFile(examples, read_dictionary=graph.strings) as file, ExitStack() as open_files:
+    with pq.ParquetFile(examples, read_dictionary=graph.strings, pre_buffer=False) as file, ExitStack() as open_files:
         kept: dict[tuple[str, str], Writer | InMemory] = {}
         for part, mask in masks.items():
             for tensor in graph.tensors:
@@ -136,7 +136,9 @@ def _transform_varied(
     graph = RowGraph(model)
     written = {part: {name: Growing(folder, f"{part}_{name}", name) for name in graph.outputs} for part in masks}
     at = 0
-    for batch in pq.ParquetFile(examples).iter_batches(READ_ROWS, columns=[column.name for column in graph.columns]):
+    for batch in pq.ParquetFile(examples, pre_buffer=False).iter_batches(
+        READ_ROWS, columns=[column.name for column in graph.columns]
+    ):
         chosen = {part: np.flatnonzero(mask[at : at + len(batch)]) for part, mask in masks.items()}
         at += len(batch)
         found = graph.run(batch)

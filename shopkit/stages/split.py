@@ -45,7 +45,7 @@ def run(way: Way) -> tuple[str, dict[str, Any]]:
 def _write(way: Way, keys: list[str], parts: np.ndarray) -> None:
     """Keys and part of every example, a batch at a time."""
     start = 0
-    with replacing(way.run.split_path) as temporary, pq.ParquetFile(way.run.examples_path) as examples:
+    with replacing(way.run.split_path) as temporary, pq.ParquetFile(way.run.examples_path, pre_buffer=False) as examples:
         fields = [*(examples.schema_arrow.field(name) for name in keys), pa.field("part", pa.string())]
         with pq.ParquetWriter(temporary, pa.schema(fields), compression="zstd") as writer:
             for batch in examples.iter_batches(BATCH_ROWS, columns=keys):
