@@ -2,10 +2,11 @@
 
     python benchmarks/sasrec.py [--seconds 5] [--rectools FOLDER] [--json FILE]
 
-Both take the shop's own item ids (text) and give them: the file as it is, in bare onnxruntime; eager torch with a dict from id to
-number before it and a list from number to id after it. Contestants take turns; medians of single calls by the wall clock, one
-thread. Eager torch is measured twice: as this network is written (it computes the last state only), and with the states of all
-50 padded steps and their scores against all items, as training code computes them. With the environment that
+All take the shop's own item ids (text) and give them: the file as it is, in bare onnxruntime; eager torch with a dict of ids
+before it and a list of them after it. Contestants take turns of twenty calls; medians of single calls by the
+wall clock, one thread. Eager torch is measured three times: as one writes it with torch's own modules (padded to 50 steps,
+`nn.TransformerEncoder`, the same weights, the last step scored); with this network's code, which computes the last state only;
+and with the scores of all 50 padded steps, as training code does. All must give the same items. With the environment that
 benchmarks/peers/rectools.sh makes, RecTools' SASRec of the same size answers one user after another as well. Weights are
 untrained, which changes no time.
 """
@@ -29,12 +30,16 @@ import pyarrow.parquet as pq
 import torch
 from made_sequences import write
 from shopkit_recommend.models.inputs import FIRST_ITEM
+from shopkit_recommend.models.sasrec import SASRec
 from shopkit_recommend.models.seen import mask_seen
+from torch import nn
 
 import shopkit
 from shopkit import fitting
 
 N_ITEMS, N_CUSTOMERS, LENGTH, K = 12_101, 4_000, 50, 20
+TURN = 20
+"""Calls in a row of one contestant: as where a process answers with one model."""
 
 
 def exported(folder: Path) -> tuple[Any, Path, list[str]]:
@@ -56,17 +61,60 @@ def exported(folder: Path) -> tuple[Any, Path, list[str]]:
     return model.eval(), run.model_path, task.state["classes"]
 
 
-def eager(model: Any, items: list[str], whole: bool) -> Callable[[list[str]], list[str]]:
-    number = {item: at + FIRST_ITEM for at, item in enumerate(items)}
+class Plain(nn.Module):
+    """The network in torch's own modules, as one writes it: ids (batch, length) → states (batch, length, dim)."""
+
+    def __init__(self, model: SASRec) -> None:
+        super().__init__()
+        dim, heads = model.settings.dim, model.settings.heads
+        self.dim = dim
+        self.items = nn.Embedding.from_pretrained(model.items.detach())
+        self.places = nn.Embedding.from_pretrained(model.places.detach())
+        layer = nn.TransformerEncoderLayer(dim, heads, dim, 0.5, "gelu", batch_first=True, norm_first=True)
+        self.encoder = nn.TransformerEncoder(layer, len(model.blocks), norm=model.norm, enable_nested_tensor=False)
+        for block, layer in zip(model.blocks, self.encoder.layers, strict=True):
+            attention = layer.self_attn
+            attention.in_proj_weight.data = torch.cat([block.query.weight, block.key_value.weight]).detach()
+            attention.in_proj_bias.data = torch.cat([block.query.bias, block.key_value.bias]).detach()
+            attention.out_proj, layer.linear1, layer.linear2 = block.out, block.widen, block.narrow
+            layer.norm1, layer.norm2 = block.norm, block.norm_after
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        x = self.items(ids) * self.dim**0.5 + self.places(torch.arange(ids.shape[1]))
+        mask = nn.Transformer.generate_square_subsequent_mask(ids.shape[1])
+        return self.encoder(x, mask=mask, is_causal=True)
+
+
+def numbers(items: list[str]) -> dict[str, int]:
+    return {item: at + FIRST_ITEM for at, item in enumerate(items)}
+
+
+def by_torch_modules(model: SASRec, items: list[str]) -> Callable[[list[str]], list[str]]:
+    number, plain = numbers(items), Plain(model).eval()
+
+    @torch.inference_mode()
+    def answer(history: list[str]) -> list[str]:
+        ids = [number.get(item, 1) for item in history[-LENGTH:]]
+        padded = torch.tensor([ids + [0] * (LENGTH - len(ids))])
+        state = plain(padded)[:, len(ids) - 1]
+        scores = (state @ plain.items.weight[FIRST_ITEM:].T)[0]
+        scores[[known - FIRST_ITEM for known in ids if known >= FIRST_ITEM]] = -torch.inf
+        return [items[place] for place in torch.topk(scores, K).indices.tolist()]
+
+    return answer
+
+
+def eager(model: SASRec, items: list[str], all_steps: bool) -> Callable[[list[str]], list[str]]:
+    number = numbers(items)
 
     @torch.inference_mode()
     def answer(history: list[str]) -> list[str]:
         ids = [number.get(item, 1) for item in history[-LENGTH:]]
         n = len(ids)
-        if whole:
+        if all_steps:
             ids += [0] * (LENGTH - n)
         batch = {"sequence_ids": torch.tensor(ids).view(1, -1, 1), "lengths": torch.tensor([n])}
-        if whole:
+        if all_steps:
             scores = (model.states(batch) @ model.item_vectors().T)[:, n - 1]
             scores = mask_seen(scores, batch["sequence_ids"][:, :, 0])
         else:
@@ -118,18 +166,24 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         model, path, items = exported(Path(scratch))
         file = from_file(path)
-        answers = {"file": file, "eager": eager(model, items, False), "eager, all steps": eager(model, items, True)}
+        answers = {
+            "file": file,
+            "torch modules, padded": by_torch_modules(model, items),
+            "this network, last state": eager(model, items, False),
+            "this network, all steps scored": eager(model, items, True),
+        }
         for length in (5, 9, 50):
             histories = [rng.choice(items, length, replace=False).tolist() for _ in range(64)]
             same = all(len({tuple(answer(history)) for answer in answers.values()}) == 1 for history in histories[:16])
             times: dict[str, list[float]] = {name: [] for name in answers}
             end, turn = time.perf_counter() + asked.seconds, 0
             while time.perf_counter() < end:
-                history = histories[turn % len(histories)]
                 for name, answer in answers.items():
-                    start = time.perf_counter()
-                    answer(history)
-                    times[name].append(time.perf_counter() - start)
+                    for call in range(TURN):
+                        history = histories[(turn * TURN + call) % len(histories)]
+                        start = time.perf_counter()
+                        answer(history)
+                        times[name].append(time.perf_counter() - start)
                 turn += 1
             medians = {name: float(np.median(values) * 1e6) for name, values in times.items()}
             ratios = {name: value / medians["file"] for name, value in medians.items() if name != "file"}
@@ -137,7 +191,7 @@ def main() -> None:
                 "microseconds": medians,
                 "times the file": ratios,
                 "same answers": same,
-                "turns": turn,
+                "calls": turn * TURN,
             }
             shown = ", ".join(f"{name} {value:.0f} µs" for name, value in medians.items())
             print(f"history of {length}: {shown}; same answers: {same}")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 FAMILIES: tuple[str, ...] = ("sources", "views", "features", "models", "tasks", "exporters")
 """The hook families: folder = hook `shopkit_<family>` = row of `shopkit list`."""
@@ -32,3 +34,8 @@ class Component:
     """One line of what it is, for `shopkit list`."""
     tags: frozenset[str] = field(default_factory=frozenset)
     """Facts that choose conformance checks and behaviour, e.g. `estimator`, `regression`."""
+    tried_with: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """Settings under which the conformance suite tries it, where the defaults are slow or do not suit the data it makes up."""
+    known_failures: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """Laws of the conformance suite that it cannot keep → why, as `{"check_models_batch_of_one": "batch normalisation"}`. Such a
+    check must fail: passing is an error."""

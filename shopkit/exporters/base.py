@@ -20,6 +20,17 @@ Raw = Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True)
+class Encoder:
+    """A part of a model that answers alone."""
+
+    model: onnx.ModelProto
+    """`dense`, `ids`, … → `scores`, float32 (N, n_outputs)."""
+    n_outputs: int
+    reference: Callable[[Raw], np.ndarray]
+    """Raw columns → the same by the part itself."""
+
+
+@dataclass(frozen=True)
 class Fitted:
     """All that an exporter joins: raw columns → features → model → decision."""
 
@@ -39,6 +50,8 @@ class Fitted:
     """Plain data to store: experiment, versions, fingerprint, currency, …"""
     quality: Callable[[Mapping[str, np.ndarray]], dict[str, float]] | None = None
     """Named outputs for the first held-out rows, however many → the task's metrics; None if the target is not known."""
+    encoders: Mapping[str, Encoder] = field(default_factory=dict)
+    """Parts of the model that an exporter may write beside the file."""
 
 
 @dataclass(frozen=True)

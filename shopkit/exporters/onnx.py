@@ -20,6 +20,8 @@ from shopkit.tasks.base import Task
 UNSEEN = "\u2603 a category that no training row has"
 PADDING = 7
 """Steps of padding more than the longest row needs."""
+MOST_VALUES = 1 << 24
+"""Scores compared at once at most: of many outputs, fewer rows."""
 
 
 class OnnxExporter(Exporter):
@@ -42,7 +44,7 @@ class OnnxExporter(Exporter):
             ExportError: an answer differs beyond the tolerance; names the situation, output, row and both values.
         """
         checks = {}
-        for situation, raw in _situations(fitted, self.settings.check_rows):
+        for situation, raw in _situations(fitted, self.rows_to_check(fitted)):
             scores = fitted.reference(raw)
             checks[situation] = self._compare(situation, fitted.task, predictor.answer(raw), scores)
             if situation == "many rows" and predictor.description.lengths:
@@ -56,6 +58,10 @@ class OnnxExporter(Exporter):
             answer = predictor.answer(raw)
             singles = max(singles, self._compare("one row", fitted.task, answer, fitted.reference(raw)))
         return {"one row": singles, **checks}
+
+    def rows_to_check(self, fitted: Fitted) -> int:
+        """How many held-out rows are compared."""
+        return max(1, min(self.settings.check_rows, MOST_VALUES // fitted.task.n_outputs))
 
     def _compare(self, situation: str, task: Task, got: dict[str, np.ndarray], scores: np.ndarray) -> float:
         expected = decided(task, scores)

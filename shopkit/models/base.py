@@ -83,6 +83,10 @@ class Model(nn.Module, ABC):
         """The module that `to_onnx` traces, in eval mode: override to fold what need not be computed for each row."""
         return self
 
+    def encoders(self) -> dict[str, Model]:
+        """Parts that answer alone, for exporters that write them beside the file: name → a model of the same batches."""
+        return {}
+
     def entries(self) -> dict[str, nn.Module]:
         """Array of whole numbers in the batch → the submodule whose output stands for it, (batch, its own dimensions, …), float,
         called once for each batch: what attributions of that array go by. Arrays of float32 need none."""

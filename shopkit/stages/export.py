@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from shopkit.drift import METADATA, MOST_ROWS, training_statistics
-from shopkit.exporters.base import Exporter, Fitted
+from shopkit.exporters.base import Encoder, Exporter, Fitted, Raw
+from shopkit.features.base import FeatureSpec
+from shopkit.features.tensors import FeatureArrays
 from shopkit.fitting import fit_decision
-from shopkit.models.base import Arrays
+from shopkit.models.base import Arrays, Estimator, Model
+from shopkit.models.to_onnx import to_onnx
 from shopkit.raw import evenly
 from shopkit.registry import Choice
 from shopkit.runtime import Predictor
 from shopkit.schema import Schema
 from shopkit.tasks.base import Task
+from shopkit.training.scores import model_scores
 
 if TYPE_CHECKING:
     from shopkit.stages.way import Way
@@ -47,6 +51,7 @@ def run(way: Way) -> tuple[str, dict[str, Any]]:
             "versions": dict(way.versions),
             METADATA: training_statistics(Schema(inputs), lambda name: way.read_rows([name], spread)[name]),
         },
+        encoders=_encoders(model.model, features.spec, transform),
         quality=lambda outputs: _quality(way.task, outputs, validation),
     )
     exporter: Exporter = way.registry.build(way.experiment.exporter)
@@ -71,6 +76,17 @@ def run(way: Way) -> tuple[str, dict[str, Any]]:
 def _first(rows: np.ndarray) -> np.ndarray:
     """Of the rows of a boolean mask, the first `HELD_OUT_ROWS`."""
     return rows & (np.cumsum(rows) <= HELD_OUT_ROWS)
+
+
+def _encoders(model: Model | Estimator, features: FeatureSpec, transform: Callable[[Raw], FeatureArrays]) -> dict[str, Encoder]:
+    """The parts of a model that answer alone."""
+    if isinstance(model, Estimator):
+        return {}
+
+    def encoder(part: Model) -> Encoder:
+        return Encoder(to_onnx(part, features), part.n_outputs, lambda raw: model_scores(part, transform(raw)))
+
+    return {name: encoder(part) for name, part in model.encoders().items()}
 
 
 def _export_also(way: Way, choice: Choice, fitted: Fitted) -> dict[str, Any]:

@@ -169,8 +169,10 @@ def cases(
 
     Args:
         distribution: e.g. `shopkit-gbdt`, or a plugin's entry-point name; `shopkit` itself for the built-ins.
-        known_failures: `check_x` or `component:check_x` → why it fails. Such a check must fail: passing is an error.
-        settings: component → settings that differ from the defaults, e.g. `{"gbdt": {"n_trees": 10}}`.
+        known_failures: `check_x` or `component:check_x` → why it fails, beside those that components declare. Such a check must
+            fail: passing is an error.
+        settings: component → settings that differ from the defaults, e.g. `{"gbdt": {"n_trees": 10}}`; they go before what the
+            component itself is `tried_with`.
         registry: all that is installed if None.
 
     Raises:
@@ -178,21 +180,26 @@ def cases(
         ConfigError: `known_failures` or `settings` name what does not exist.
     """
     registry = registry or load_registry()
-    overrides, known = dict(settings or {}), Known(known_failures or {})
+    own = [
+        (family, name, registered.component)
+        for family, components in registry.families.items()
+        for name, registered in components.items()
+        if distribution in (registered.distribution, registered.plugin)
+    ]
+    declared = {f"{name}:{law}": reason for _, name, component in own for law, reason in component.known_failures.items()}
+    overrides, known = dict(settings or {}), Known({**declared, **(known_failures or {})})
     found = [*_plugin_cases(registry, distribution)]
     if not found:
         installed = sorted({origin.distribution for origin in registry.plugins} | {f.distribution for f in registry.failures})
         raise PluginError(
             f"No plugin '{distribution}' is installed.{nearest(distribution, installed)} Installed: {', '.join(installed)}."
         )
-    for family, components in registry.families.items():
-        for name, registered in components.items():
-            if distribution in (registered.distribution, registered.plugin):
-                changed = overrides.pop(name, {})
-                found += [
-                    Case(check, family, name, _subject(registry, family, name, changed), known.reason(name, check.name))
-                    for check in checks_for(family, registered.component.tags)
-                ]
+    for family, name, component in own:
+        changed = {**component.tried_with, **overrides.pop(name, {})}
+        found += [
+            Case(check, family, name, _subject(registry, family, name, changed), known.reason(name, check.name))
+            for check in checks_for(family, component.tags)
+        ]
     if overrides:
         raise ConfigError(f"settings name the component '{next(iter(overrides))}', which {distribution} does not have.")
     known.refuse_unused([f"{case.name}:{case.check.name}" for case in found])

@@ -6,7 +6,9 @@ import re
 import tomllib
 from pathlib import Path
 
+import pandas as pd
 import pytest
+from PIL import Image
 
 from shopkit.component import FAMILIES
 from tests.packaging.environment import ROOT, Environment, build_wheel, make_environment
@@ -61,11 +63,29 @@ def test_the_core_stands_alone(clean: Environment) -> None:
     assert clean.run("shopkit", "plugins", "doctor").endswith("1 plugin(s), no problem(s).\n")
 
 
-NEEDS_OTHER_DATA = ("shopkit-recommend", "shopkit-vision")
-"""Their experiments want histories or photographs, which the quick run here does not make; their own tests do."""
+def histories(folder: Path) -> list[str]:
+    """Lists of items in a file → what runs on them."""
+    lists = [[(row + step) % 12 for step in range(3 + row % 5)] for row in range(80)]
+    pd.DataFrame({"items": lists}).to_parquet(folder / "sequences.parquet")
+    return ["+experiment=next_item_sequences", f"source.path={folder / 'sequences.parquet'}", "model=item_knn"]
 
 
-@pytest.mark.parametrize("name", [name for name in PLUGINS if name not in NEEDS_OTHER_DATA])
+def photographs(folder: Path) -> list[str]:
+    """Images of two classes in a folder → what runs on them."""
+    for number in range(60):
+        path = folder / "photos" / ("dark", "light")[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (12, 12), number if number % 2 == 0 else 255 - number).save(path)
+    own = ["source=image_folder", f"source.path={folder / 'photos'}", "view.keys=[file]", "split=stratified"]
+    return ["+experiment=product_image", *own, "model.widths=[8]", "trainer.max_epochs=1", "evaluation.cases=0"]
+
+
+OWN_DATA = {"shopkit-recommend": histories, "shopkit-vision": photographs}
+"""Plugins whose experiments want other data than the quick run makes → what makes it."""
+FAST = ["evaluation.baselines=[]", "evaluation.n_bootstrap=20", "evaluation.latency_seconds=0.02"]
+
+
+@pytest.mark.parametrize("name", PLUGINS)
 def test_a_plugin_comes_and_goes(clean: Environment, wheels: dict[str, Path], name: str) -> None:
     project = tomllib.loads((ROOT / "plugins" / name / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     before = clean.run("shopkit", "list")
@@ -79,7 +99,7 @@ def test_a_plugin_comes_and_goes(clean: Environment, wheels: dict[str, Path], na
 
     experiments = re.search(r"experiments: (.*)", listed)
     own = [f"+experiment={experiments[1].split(', ')[0]}"] if experiments else ["model=linear"]
-    clean.run("shopkit", "run", *own, *QUICK)
+    clean.run("shopkit", "run", *([*OWN_DATA[name](clean.here), *FAST] if name in OWN_DATA else [*own, *QUICK]))
     assert len(list(clean.here.glob("runs/*/*/model.onnx"))) == 1
 
     assert re.search(rf"{name}: \d+ passed", clean.run("shopkit", "plugins", "check", name))

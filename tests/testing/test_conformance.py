@@ -73,6 +73,16 @@ def test_a_known_failure_is_no_failure(toy: Path, key: str) -> None:
     assert [(r.check, r.message) for r in results if r.status == "known failure"] == [(FAILS, "it has no empty state")]
 
 
+def test_a_component_declares_what_it_cannot_keep(install: Install) -> None:  # noqa: F811
+    declared = TOY.replace('"A toy")', f'"A toy", known_failures={{"{FAILS}": "it has no empty state"}})')
+    folder = install("shopkit-toy", declared)
+    (folder / "shopkit_toy_source.py").write_text(SOURCE, encoding="utf-8")
+    results = check_distribution("shopkit-toy")
+    assert failures(results) == []
+    assert [(r.check, r.message) for r in results if r.status == "known failure"] == [(FAILS, "it has no empty state")]
+    sys.modules.pop("shopkit_toy_source", None)
+
+
 def test_a_known_failure_that_passes_is_an_error(toy: Path) -> None:
     results = check_distribution("toy", known_failures={FAILS: "so", "check_sources_are_lazy": "it once was not"})
     (wrong,) = [result for result in results if not result.ok]
@@ -105,6 +115,15 @@ def test_a_plugin_that_is_not_installed_is_named(toy: Path) -> None:
 def test_settings_can_be_made_quick(toy: Path) -> None:
     case = next(case for case in cases("shopkit-toy", settings={"toy": {"depth": 1}}) if case.family == "sources")
     assert case.examined(toy).settings().depth == 1  # type: ignore[union-attr]
+
+
+def test_a_component_says_what_it_is_tried_with(install: Install) -> None:  # noqa: F811
+    folder = install("shopkit-toy", TOY.replace('"A toy")', '"A toy", tried_with={"depth": 2})'))
+    (folder / "shopkit_toy_source.py").write_text(SOURCE, encoding="utf-8")
+    found = [next(case for case in cases("shopkit-toy", settings=changed) if case.family == "sources")
+             for changed in ({}, {"toy": {"depth": 1}})]  # fmt: skip
+    assert [case.examined(folder).settings().depth for case in found] == [2, 1]  # type: ignore[union-attr]
+    sys.modules.pop("shopkit_toy_source", None)
 
 
 def test_known_failures_are_strict_in_pytest(toy: Path) -> None:

@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+import shopkit
 from shop import recommend, sequences
 from shopkit import Predictor
 from shopkit.errors import ConfigError, ExportError
@@ -34,6 +36,24 @@ def test_vectors_of_customers_and_items_give_the_scores(tmp_path: Path, model: s
     assert facts["items"] == len(items)
     index = faiss.read_index(str(run.path / "items.faiss"))
     assert index.search(np.asarray([customer], np.float32), 1)[1][0, 0] == best[0]
+
+
+def test_new_items_get_a_vector_of_their_attributes(tmp_path: Path) -> None:
+    pytest.importorskip("faiss")
+    rows = sequences()
+    kinds = [[("odd", "even")[item % 2 == 0] for item in steps] for steps in rows]
+    table = pd.DataFrame({"items": rows, "kind": kinds})
+    changes = ["model=two_tower", "view.beside=[kind]", "exporter=item_index", "evaluation.baselines=[]", *QUICK]
+    run = shopkit.run("next_item_sequences", changes, data={"data": table}, folder=tmp_path / "run")
+    encode = Predictor(run.path / "item_encoder.onnx")
+    with np.load(run.path / "items.npz") as stored:
+        vectors = dict(zip(stored["items"].tolist(), stored["vectors"], strict=True))
+    known = encode({"history": ["104"], "kind": ["even"]})["vector"]
+    np.testing.assert_allclose(known, vectors["104"], atol=1e-5)
+    new = [np.asarray(encode({"history": ["a new item"], "kind": [kind]})["vector"]) for kind in ("odd", "even")]
+    assert np.linalg.norm(new[0] - new[1]) > 0.01
+    checks = run.facts("export")["checks"]  # type: ignore[index]
+    assert checks["item encoder"] < 1e-5
 
 
 def test_a_model_without_vectors_has_no_halves(tmp_path: Path) -> None:

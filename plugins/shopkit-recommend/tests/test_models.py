@@ -99,6 +99,12 @@ def test_markov_counts_what_followed_the_last_known_item() -> None:
     assert np.allclose(model.scores(asked([4, 1, -1])), after_one)  # -1 is an unknown item
 
 
+def test_sequential_rules_count_within_a_window_and_backwards() -> None:
+    model = fitted(Markov, MarkovSettings(window=2, backwards=0.5, exclude_seen=False))
+    popularity = 0.125 * np.array([4, 4, 4, 2, 1]) / 4
+    np.testing.assert_allclose(model.scores(asked([0]))[0] - popularity, [0, 3, 1.5, 0.5, 0.5], atol=1e-6)
+
+
 def test_item_knn_is_shrunk_cosine_with_decay() -> None:
     model = fitted(ItemKnn, ItemKnnSettings(decay=0.5, shrink=2.0, exclude_seen=False, repeat=3.0))
     has = np.zeros((6, 5))
@@ -141,6 +147,7 @@ def test_what_was_seen_is_masked() -> None:
     ("kind", "chosen"),
     [
         (Markov, MarkovSettings()),
+        (Markov, MarkovSettings(window=3, backwards=0.5)),
         (ItemKnn, ItemKnnSettings(neighbours=2)),
         (Ease, EaseSettings(weights=2)),
         (SessionKnn, SessionKnnSettings(neighbours=2, recent=2)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +159,9 @@ def test_sequences(tmp_path: Path) -> None:
     }
     assert [list(paid) for paid in rows["paid"]] == [pytest.approx(p) for p in ([0.1], [0.1, 0.2], [0.2, 0.3], [1.0])]
     assert facts.left_out == {"sequence without items": 1}
+    both = ItemSequencesView(replace(chosen, train_on_validation=True))
+    assert histories(made(both, tables(data=table), tmp_path)[0])["a", "1"] == (["1", "2"], "3")
+    assert both.examples(tables(data=table)).summary.endswith("validation figures mean nothing.")
 
 
 @pytest.mark.parametrize("both", [False, True])

@@ -27,7 +27,7 @@ from shopkit.tasks.base import Input, Output, Task
 
 from shopkit_recommend.exporters.settings import ItemIndexSettings
 
-CUSTOMERS, ITEMS, INDEX, FACTS = "customers.onnx", "items.npz", "items.faiss", "index.json"
+CUSTOMERS, ITEMS, INDEX, FACTS, ITEM_ENCODER = "customers.onnx", "items.npz", "items.faiss", "index.json", "item_encoder.onnx"
 OUT_OF_REACH = -1e29
 """Scores below this are of items that are masked, which the vectors know nothing of."""
 
@@ -38,7 +38,9 @@ class ItemIndexExporter(OnnxExporter):
     - `customers.onnx`: raw columns → `vector` float32 (N, dim);
     - `items.npz`: `vectors` float32 (n_items, dim) and `items`, their ids, whose product with a customer's vector is the score;
     - `items.faiss`: an HNSW index of the vectors by inner product, keyed by their places;
-    - `index.json`: how much of the exact lists the index finds, and how long either takes.
+    - `index.json`: how much of the exact lists the index finds, and how long either takes;
+    - `item_encoder.onnx`, of a model whose items have attributes: a history of one step, the item with what stands beside it →
+      `vector`. So new items get one, to be added to the matrix and the index.
 
     What was seen is not left out: ask for as many more, and leave it out of the answer.
     """
@@ -55,24 +57,37 @@ class ItemIndexExporter(OnnxExporter):
         _faiss()
         encoder, vectors = halves(fitted.model, fitted.task.n_outputs)
         exported = super().export(fitted, folder)
-        paths = [folder / name for name in (CUSTOMERS, ITEMS, INDEX, FACTS)]
+        paths = [folder / name for name in (CUSTOMERS, ITEMS, INDEX, FACTS, ITEM_ENCODER)]
         try:
-            customers = compose(replace(fitted, model=encoder, task=cast(Task, _Vector(vectors.shape[1]))))
-            with replacing(paths[0]) as temporary:
-                temporary.write_bytes(customers.SerializeToString(deterministic=True))
+            _write(fitted, encoder, vectors.shape[1], paths[0])
             names = np.array(fitted.task.state["classes"])
             with replacing(paths[1]) as temporary, temporary.open("wb") as stream:
                 np.savez(stream, vectors=vectors, items=names)
             facts, difference = self._index(fitted, folder, vectors)
+            checks = {**exported.checks, "vectors": difference}
+            if "items" in fitted.encoders:
+                _write(fitted, fitted.encoders["items"].model, vectors.shape[1], paths[4])
+                checks["item encoder"] = self._of_items(fitted, paths[4])
         except BaseException:
             for path in (exported.path, *paths):
                 path.unlink(missing_ok=True)
             raise
         write_json(paths[3], facts)
-        return Exported(exported.path, {**exported.checks, "vectors": difference})
+        return Exported(exported.path, checks)
+
+    def _of_items(self, fitted: Fitted, path: Path) -> float:
+        """How far the file is from the item's part of the model, on the first steps of held-out rows."""
+        sequences = {column.name for column in fitted.schema.of_role("feature") if column.sequence}
+        rows = {name: values[: self.rows_to_check(fitted)] for name, values in fitted.held_out.items()}
+        first = {name: _first_steps(values) if name in sequences else values for name, values in rows.items()}
+        given, expected = Predictor(path).answer(first)["vector"], fitted.encoders["items"].reference(first)
+        difference = float(np.abs(given - expected).max(initial=0))
+        if difference > self.settings.absolute_tolerance:
+            raise ExportError(f"Export check 'item encoder': file and model differ by {difference:g}.")
+        return difference
 
     def _index(self, fitted: Fitted, folder: Path, vectors: np.ndarray) -> tuple[dict[str, Any], float]:
-        raw = {name: values[: self.settings.check_rows] for name, values in fitted.held_out.items()}
+        raw = {name: values[: self.rows_to_check(fitted)] for name, values in fitted.held_out.items()}
         customers = Predictor(folder / CUSTOMERS).answer(raw)["vector"]
         scores, k = fitted.reference(raw), min(self.settings.k, len(vectors))
         exact = customers @ vectors.T
@@ -141,6 +156,19 @@ def halves(model: onnx.ModelProto, n_items: int) -> tuple[onnx.ModelProto, np.nd
     return encoder, vectors
 
 
+def _write(fitted: Fitted, model: onnx.ModelProto, dim: int, path: Path) -> None:
+    """A file from raw columns to a vector."""
+    whole = compose(replace(fitted, model=model, task=cast(Task, _Vector(dim))))
+    with replacing(path) as temporary:
+        temporary.write_bytes(whole.SerializeToString(deterministic=True))
+
+
+def _first_steps(histories: np.ndarray) -> np.ndarray:
+    first = np.empty(len(histories), object)
+    first[:] = [steps[:1] for steps in histories]
+    return first
+
+
 def _faiss() -> Any:
     try:
         import faiss
@@ -178,7 +206,7 @@ class _Vector:
     """What `compose` asks of a task, for a file that ends at the customer's vector."""
 
     inputs: tuple[Input, ...] = ()
-    outputs = (Output("vector", "float32", "the customer, to be multiplied by the items' vectors", per="dimension"),)
+    outputs = (Output("vector", "float32", "customers and items, whose products are the scores", per="dimension"),)
     state: Mapping[str, Any] = {}
 
     def __init__(self, dim: int) -> None:

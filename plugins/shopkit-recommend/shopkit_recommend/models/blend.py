@@ -34,7 +34,6 @@ from shopkit_recommend.models.network_settings import BlendSettings
 from shopkit_recommend.models.sasrec import SASRec
 from shopkit_recommend.models.seen import mask_seen_graph, mask_seen_rows
 from shopkit_recommend.models.session_knn import SessionKnn
-from shopkit_recommend.models.settings import MarkovSettings
 
 ROWS = 256
 """Rows of the validation part that are scored at once."""
@@ -57,7 +56,7 @@ class Blend(Estimator):
         # What is seen is masked once, at the end.
         self.network = self._new_network()
         self.neighbours = SessionKnn(replace(settings.neighbours, exclude_seen=False), features, task)
-        self.followers = Markov(MarkovSettings(exclude_seen=False), features, task)
+        self.followers = Markov(replace(settings.followers, exclude_seen=False), features, task)
         self.weights: Weights = (settings.neighbour_weights[0], settings.follower_weights[0])
 
     def _new_network(self) -> Network:

@@ -40,11 +40,11 @@ class Histories:
         found.data[:] = 1
         return found
 
-    @property
-    def pairs(self) -> tuple[np.ndarray, np.ndarray]:
-        """Each item that is followed by another in its sequence, and that one."""
-        follows = np.flatnonzero(np.diff(self.row) == 0)
-        return self.items[follows], self.items[follows + 1]
+    def pairs(self, steps: int = 1) -> tuple[np.ndarray, np.ndarray]:
+        """Each item that another follows so many steps later in its sequence, and that one."""
+        row = self.row
+        follows = np.flatnonzero(row[steps:] == row[:-steps])
+        return self.items[follows], self.items[follows + steps]
 
 
 def step_ids(features: FeatureArrays, block: FeatureBlock) -> tuple[np.ndarray, np.ndarray]:

@@ -60,10 +60,12 @@ class _FullSoftmax(torch.autograd.Function):
         share = weight / weight.sum()
         d_hidden, d_items = torch.empty_like(hidden), torch.zeros_like(items)
         loss = hidden.new_zeros(())
+        memory = torch.empty(min(chunk, len(hidden)), len(items), dtype=dtype, device=hidden.device)
         for start in range(0, len(hidden), chunk):
             rows = slice(start, start + chunk)
             state, of_row, right = states[rows], share[rows].unsqueeze(1), target[rows].unsqueeze(1)
-            p = state @ table.T  # (chunk, n_items): logits, then probabilities, then the gradient, always in the same memory
+            p = memory[: len(state)]  # (chunk, n_items): logits, then probabilities, then the gradient
+            torch.mm(state, table.T, out=p)
             torch.ops.aten._softmax.out(p, 1, False, out=p)
             of_right = p.gather(1, right)
             loss -= (of_right.to(hidden.dtype).clamp_min(torch.finfo(hidden.dtype).tiny).log() * of_row).sum()

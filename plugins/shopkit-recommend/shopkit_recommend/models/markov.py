@@ -17,22 +17,28 @@ from shopkit_recommend.models.recommender import Recommender, csr_of, csr_state,
 from shopkit_recommend.models.settings import MarkovSettings
 
 BACK_OFF = 0.5
-"""What popularity adds at most: less than one customer who went from the last item to the next."""
+"""What popularity adds at most, of the least that one customer counts who went from the last item to the next."""
 
 
 class Markov(Recommender):
-    """A first-order Markov chain: the score is the number of times an item followed the last known one, plus up to a half by its
-    popularity, which decides ties and speaks alone where there is no history."""
+    """A first-order Markov chain: the score is the number of times an item followed the last known one, within some steps and
+    perhaps backwards, plus less than that by its popularity, which decides ties and speaks alone where there is no history."""
 
     settings: MarkovSettings
 
     def learn(self, sequences: Histories, train: Arrays) -> dict[str, Any]:
-        before, after = sequences.pairs
-        followed = sp.csr_matrix((np.ones(len(before)), (before, after)), (self.n_items, self.n_items))
-        followed.sum_duplicates()
+        shape, backwards = (self.n_items, self.n_items), self.settings.backwards
+        followed = sp.csr_matrix(shape)
+        for steps in range(1, self.settings.window + 1):
+            before, after = sequences.pairs(steps)
+            followed += sp.csr_matrix((np.full(len(before), 1 / steps), (before, after)), shape)
+        if backwards:
+            followed = sp.csr_matrix(followed + backwards * followed.T)
+        followed.sort_indices()
         self.followed = csr.with_first_ids(followed, FIRST_ITEM).astype(np.float32)
         counts = np.bincount(sequences.items, minlength=self.n_items)
-        self.popularity = (BACK_OFF * counts / max(1, counts.max(initial=0))).astype(np.float32)
+        least = BACK_OFF * (backwards or 1.0) / self.settings.window
+        self.popularity = (least * counts / max(1, counts.max(initial=0))).astype(np.float32)
         return {"transitions": int(self.followed.nnz)}
 
     def of_ids(self, ids: np.ndarray) -> np.ndarray:

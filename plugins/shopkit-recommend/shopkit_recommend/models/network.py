@@ -63,9 +63,9 @@ class Network(Model):
         return read
 
     def beginner(self, batch: Batch) -> Tensor:
-        """The state of the rows before their first step, (batch, dim)."""
+        """The state of the rows before their first step, (batch, dim), or (1, dim) where customers have no profile."""
         state = self.nothing + self.steps.of_customer(batch)
-        return state.reshape(-1, self.settings.dim).expand(batch["lengths"].shape[0], self.settings.dim)
+        return state.reshape(-1, self.settings.dim)
 
     def forward(self, batch: Batch) -> Tensor:
         state = torch.where((batch["lengths"] > 0).unsqueeze(1), self.last_state(batch), self.beginner(batch))
@@ -88,7 +88,8 @@ class Network(Model):
         after = next_steps(ids, batch["lengths"], target, weight, loss.recency_weight, loss.repeat_weight)
         first = torch.where(batch["lengths"] > 0, ids[:, 0], target + FIRST_ITEM)[:BEGINNERS] - FIRST_ITEM
         known = first >= 0
-        hidden = torch.cat([self.states(batch)[after.real], self.beginner(batch)[:BEGINNERS][known]])
+        beginners = self.beginner(batch).expand(len(target), -1)[:BEGINNERS]
+        hidden = torch.cat([self.states(batch)[after.real], beginners[known]])
         steps = NextSteps(
             after.real,
             torch.cat([after.item, first[known]]),

@@ -8,7 +8,7 @@ from typing import Literal
 from shopkit.errors import ConfigError
 from shopkit.training.settings import TrainerSettings
 
-from shopkit_recommend.models.settings import SessionKnnSettings, within
+from shopkit_recommend.models.settings import MarkovSettings, SessionKnnSettings, within
 
 
 @dataclass
@@ -181,15 +181,19 @@ class BlendSettings:
 
     network: Literal["sasrec", "gru4rec"] = "sasrec"
     """Which network."""
-    sasrec: SASRecSettings = field(default_factory=lambda: SASRecSettings(dim=96, dropout=0.1, max_length=20, cosine_scale=16.0))
+    sasrec: SASRecSettings = field(
+        default_factory=lambda: SASRecSettings(dim=96, dropout=0.2, max_length=20, position="relative", cosine_scale=16.0)
+    )
     """Settings of the transformer, if it is that."""
-    gru4rec: GRU4RecSettings = field(default_factory=lambda: GRU4RecSettings(dim=96, dropout=0.1, cosine_scale=16.0))
+    gru4rec: GRU4RecSettings = field(default_factory=lambda: GRU4RecSettings(dim=96, dropout=0.2, cosine_scale=16.0))
     """Settings of the recurrent network, if it is that."""
     neighbours: SessionKnnSettings = field(default_factory=SessionKnnSettings)
     """Settings of the neighbours."""
+    followers: MarkovSettings = field(default_factory=lambda: MarkovSettings(window=5, backwards=0.5))
+    """Settings of what follows what."""
     neighbour_weights: list[float] = field(default_factory=lambda: [0.1, 0.2, 0.3, 0.4])
     """Weights of the neighbours, and …"""
-    follower_weights: list[float] = field(default_factory=lambda: [0.0, 0.1, 0.2, 0.3])
+    follower_weights: list[float] = field(default_factory=lambda: [0.0, 0.2, 0.3, 0.4])
     """… of what most often followed the last item; the network has the rest. The pair is kept that validates best."""
     power: float = 0.5
     """Probabilities are averaged to this power: below 1, what both find likely goes before what one of them is sure of."""

@@ -35,27 +35,25 @@ class Agreement(nn.Module):
 
     def forward(self, batch: Batch, of: Tensor) -> Tensor:
         """For the steps at the places `of`, (batch or 1, steps) → (batch or 1, heads or 1, steps, length)."""
-        ids = batch["sequence_ids"]
-        distance = of.unsqueeze(2) - torch.arange(ids.shape[1], device=ids.device)
-        bias = (distance < 0).to(self._dtype(batch)).unsqueeze(1) * NEVER
+        places = torch.arange(batch["sequence_ids"].shape[1], device=of.device)
+        now = of.unsqueeze(2)
+        bias = torch.where(now < places, NEVER, 0.0).unsqueeze(1)
         if self.distance is not None:
-            places = distance.clamp(0, len(self.distance) - 1)
-            bias = bias + F.embedding(places, self.distance).permute(0, 3, 1, 2)
+            distance = (now - places).clamp(0, len(self.distance) - 1)
+            bias = bias + F.embedding(distance, self.distance).permute(0, 3, 1, 2)
         if self.time is not None and self.time_at is not None:
             days = batch["sequence_dense"][:, :, self.time_at]
-            now = days.gather(1, of.clamp(min=0).expand(days.shape[0], of.shape[1]))
-            passed = (now.unsqueeze(2) - days.unsqueeze(1)).abs()
+            today = days.gather(1, of.clamp(min=0).expand(days.shape[0], of.shape[1]))
+            passed = (today.unsqueeze(2) - days.unsqueeze(1)).abs()
             bucket = torch.log2(passed + 1).clamp(0, N_TIMES - 1).to(torch.int64)
             bias = bias + F.embedding(bucket, self.time).permute(0, 3, 1, 2)
         return bias
 
-    def _dtype(self, batch: Batch) -> torch.dtype:
-        learned = self.distance if self.distance is not None else self.time
-        return torch.get_default_dtype() if learned is None else learned.dtype
-
 
 class Block(nn.Module):
     """Attention over the steps so far, then a small network at each step; each is added to what it reads."""
+
+    own: Tensor
 
     def __init__(self, dim: int, heads: int, feedforward: int, dropout: float) -> None:
         super().__init__()
@@ -64,15 +62,32 @@ class Block(nn.Module):
         self.query, self.key_value, self.out = nn.Linear(dim, dim), nn.Linear(dim, 2 * dim), nn.Linear(dim, dim)
         self.widen, self.narrow = nn.Linear(dim, feedforward * dim), nn.Linear(feedforward * dim, dim)
         self.dropout = nn.Dropout(dropout)
+        own = torch.eye(heads).repeat_interleave(dim // heads, 1)  # (heads, dim): 1 where a dimension is of the head
+        self.register_buffer("own", own, persistent=False)
 
-    def forward(self, x: Tensor, agreement: Tensor, place: Tensor | None = None) -> Tensor:
-        """Steps (batch, length, dim) → the same; or, given a place of each row (batch,), what stands there: (batch, 1, dim)."""
+    def forward(self, x: Tensor, agreement: Tensor) -> Tensor:
+        """Steps (batch, length, dim) and their agreement (batch or 1, heads or 1, length, length) → the same steps."""
         seen = self.norm(x)
-        asking, kept = (seen, x) if place is None else (at(seen, place).unsqueeze(1), at(x, place).unsqueeze(1))
-        query, (key, value) = self._split(self.query(asking)), map(self._split, self.key_value(seen).chunk(2, -1))
+        query, (key, value) = self._split(self.query(seen)), map(self._split, self.key_value(seen).chunk(2, -1))
         weights = torch.softmax(query @ key.transpose(2, 3) * query.shape[3] ** -0.5 + agreement, -1)
         attended = (self.dropout(weights) @ value).transpose(1, 2).flatten(2)
-        kept = kept + self.dropout(self.out(attended))
+        return self._added(x, attended)
+
+    def last(self, x: Tensor, agreement: Tensor, place: Tensor) -> Tensor:
+        """What `forward` gives at one place of each row (batch,), with its agreement (batch or 1, heads or 1, length):
+        (batch, dim).
+
+        Each head asks with a query that is 0 but for its own dimensions, so that nothing is transposed: half the nodes in a file.
+        """
+        kept = at(x, place)
+        query = self.query(self.norm(kept)).unsqueeze(1) * self.own
+        key, value = self.key_value(self.norm(x)).chunk(2, -1)
+        head_dim = x.shape[2] // self.heads
+        weights = torch.softmax(query @ key.transpose(1, 2) * head_dim**-0.5 + agreement, -1)
+        return self._added(kept, ((self.dropout(weights) @ value) * self.own).sum(1))
+
+    def _added(self, x: Tensor, attended: Tensor) -> Tensor:
+        kept = x + self.dropout(self.out(attended))
         inner = self.dropout(F.gelu(self.widen(self.norm_after(kept))))
         result: Tensor = kept + self.dropout(self.narrow(inner))
         return result
@@ -105,12 +120,14 @@ class SASRec(Network):
         return states
 
     def last_state(self, batch: Batch) -> Tensor:
-        x, last = self._before(batch), (batch["lengths"] - 1).clamp(min=0)
+        x, last = self._before(batch), batch["lengths"] - 1
         if len(self.blocks) > 1:
             agreement = self.agreement(batch, torch.arange(x.shape[1], device=x.device).unsqueeze(0))
             for block in self.blocks[:-1]:
                 x = block(x, agreement)
-        state: Tensor = self.norm(self.blocks[-1](x, self.agreement(batch, last.unsqueeze(1)), last).squeeze(1))
+        final = self.blocks[-1]
+        assert isinstance(final, Block)
+        state: Tensor = self.norm(final.last(x, self.agreement(batch, last.unsqueeze(1)).squeeze(2), last))
         return state
 
     def _before(self, batch: Batch) -> Tensor:

@@ -34,8 +34,17 @@ class PopularSettings:
 class MarkovSettings:
     """What most often followed the last item, and where that ties or says nothing, what is bought most."""
 
+    window: int = 1
+    """Steps within which an item counts as following, d steps later 1/d. 1 is the plain chain; more are sequential rules
+    (Kamehkhosh, Jannach & Ludewig 2017)."""
+    backwards: float = 0.0
+    """What it counts that the item came before instead: in short sessions the order is half chance."""
     exclude_seen: bool = True
     """Never recommend what stands in the history. Groceries repeat: there, false."""
+
+    def __post_init__(self) -> None:
+        within("window", self.window, 1)
+        within("backwards", self.backwards, 0, 1)
 
 
 @dataclass

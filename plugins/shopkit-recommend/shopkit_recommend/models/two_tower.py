@@ -13,7 +13,7 @@ from itertools import pairwise
 import torch
 import torch.nn.functional as F  # noqa: N812
 from shopkit.features.base import FeatureSpec
-from shopkit.models.base import Batch
+from shopkit.models.base import Batch, Model
 from shopkit.tasks.base import Task
 from torch import Tensor, nn
 
@@ -63,6 +63,9 @@ class TwoTower(Network):
             own = own + self.steps.of_attributes(self.steps.attribute_ids(batch)[:, 0])
         return self._of_unit_length(own)
 
+    def encoders(self) -> dict[str, Model]:
+        return {"items": ItemTower(self)} if self.steps.n_attribute_ids else {}
+
     def states(self, batch: Batch) -> Tensor:
         x = self.dropout(self.read(batch))
         return self._customer(self.average(x, torch.arange(x.shape[1], device=x.device).unsqueeze(0)), x)
@@ -80,3 +83,14 @@ class TwoTower(Network):
     def _customer(self, average: Tensor, newest: Tensor) -> Tensor:
         state: Tensor = average + newest + self.tower(torch.cat([average, newest], -1))
         return state
+
+
+class ItemTower(Model):
+    """The item's tower alone: the first step of each row → its vector, (batch, dim)."""
+
+    def __init__(self, whole: TwoTower) -> None:
+        super().__init__(whole.settings, whole.features, whole.settings.dim)
+        self.whole = whole
+
+    def forward(self, batch: Batch) -> Tensor:
+        return self.whole.encode_items(batch)

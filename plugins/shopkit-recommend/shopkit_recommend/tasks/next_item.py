@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 import ndonnx as ndx
 import numpy as np
+import spox
 import spox.opset.ai.onnx.ml.v4 as ml
 import spox.opset.ai.onnx.v21 as op
 import torch
@@ -175,13 +176,7 @@ class NextItem(Task):
         items, x = self.state["classes"], scores.unwrap_spox()
         n_items, one = np.int64(len(items)), op.const(np.array([1], np.int64))
         if candidates is not None:
-            names = candidates.unwrap_spox()
-            places = ml.label_encoder(names, keys_strings=items, values_int64s=list(range(len(items))), default_int64=len(items))
-            named = op.expand(op.const(np.array([1], np.int64)), op.shape(places))
-            allowed = op.scatter_elements(op.const(np.zeros(n_items + 1, np.int64)), places, named)
-            allowed = op.slice(allowed, op.const(np.array([0])), op.const(np.array([n_items])))
-            every = op.equal(op.size(names), op.const(np.int64(0)))
-            x = op.where(op.or_(op.cast(allowed, to=bool), every), x, op.const(np.float32(-np.inf)))
+            x = op.add(x, _only(candidates.unwrap_spox(), items))
         wanted = op.const(np.int64(self.settings.k)) if k is None else k.unwrap_spox()
         wanted = op.reshape(op.min([op.max([wanted, op.const(np.int64(1))]), op.const(n_items)]), one)
         best, places = op.top_k(x, wanted, axis=1)
@@ -253,6 +248,16 @@ class NextItem(Task):
 
     def example_target(self, rng: np.random.Generator, n_rows: int) -> np.ndarray:
         return np.array([f"item {number}" for number in rng.geometric(0.4, n_rows)], object)
+
+
+def _only(names: spox.Var, items: list[str]) -> spox.Var:
+    """0 for the items that are named, minus infinity for all others, float32 (n_items,); where none is named, 0 for all."""
+    zero, excluded = op.const(np.float32(0)), op.const(np.float32(-np.inf))
+    places = ml.label_encoder(names, keys_strings=items, values_int64s=list(range(len(items))), default_int64=-1)
+    of_named = op.where(op.greater_or_equal(places, op.const(np.int64(0))), zero, excluded)
+    of_others = op.where(op.equal(op.size(names), op.const(np.int64(0))), zero, excluded)
+    others = op.expand(of_others, op.const(np.array([len(items)], np.int64)))
+    return op.scatter_elements(others, op.max([places, op.const(np.int64(0))]), of_named, reduction="max")
 
 
 def _codes(values: np.ndarray, items: list[str], unknown: int) -> np.ndarray:

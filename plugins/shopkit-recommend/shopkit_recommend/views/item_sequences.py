@@ -11,7 +11,7 @@ from shopkit.schema import Kind, Role
 from shopkit.sources.base import Tables
 from shopkit.views.base import Examples, View
 
-from shopkit_recommend.views.lists import HISTORY, PLACE, TARGET, before, column, list_column
+from shopkit_recommend.views.lists import HISTORY, PLACE, TARGET, TRAINED, before, column, list_column
 from shopkit_recommend.views.settings import ItemSequencesSettings
 
 if TYPE_CHECKING:
@@ -21,8 +21,9 @@ NAME = "item_sequences"
 
 
 class ItemSequencesView(View):
-    """Of a sequence three decisions: its last item, the one before, and the one before that, which trains on all that is left. A
-    sequence of one or two items gives its last one, to train on; one without items is left out."""
+    """Of a sequence three decisions: its last item, the one before, and the one before that, which trains on all that is left;
+    with `train_on_validation`, on the decision that validates as well. A sequence of one or two items gives its last one, to
+    train on; one without items is left out."""
 
     settings: ItemSequencesSettings
 
@@ -38,12 +39,13 @@ class ItemSequencesView(View):
         parts = []
         for last in (1, 2, 3):
             chosen = rows.filter(rows.n >= (1 if last == 1 else 3))
-            end = chosen.n - last
+            place = chosen.n - last
+            end = chosen.n - 2 if last == 3 and settings.train_on_validation else place
             parts.append(
                 chosen.select(
                     "customer",
-                    step=end,
-                    **{PLACE: end},
+                    step=place,
+                    **{PLACE: place},
                     **{name: before(chosen[name], end, settings.max_steps) for name in lists},
                     **{TARGET: chosen[HISTORY][end]},
                     **{name: chosen[name] for name in profile},
@@ -57,7 +59,7 @@ class ItemSequencesView(View):
             kinds=kinds,
             left_out={"sequence without items": rows.filter(rows.n == 0).count()},
             summary=f"Each row is a place in a sequence of {settings.table}; the target is the item there, the history what came "
-            "before it.",
+            f"before it.{TRAINED if settings.train_on_validation else ''}",
         )
 
     @classmethod

@@ -9,6 +9,8 @@ from shopkit.sources.base import Tables
 
 HISTORY, TARGET, PLACE = "history", "target", "place"
 """Columns of all views here: the items so far, the next one, and how many decisions came before it."""
+TRAINED = " Training has what validates as well: validation figures mean nothing."
+"""What a view adds to its summary where that is so."""
 
 
 def column(tables: Tables, view: str, setting: str, table: str, name: str) -> ir.Value:

@@ -11,7 +11,7 @@ import numpy as np
 from shopkit.sources.base import Tables
 from shopkit.views.base import Examples, View
 
-from shopkit_recommend.views.lists import HISTORY, TARGET, before, column, list_column
+from shopkit_recommend.views.lists import HISTORY, TARGET, TRAINED, before, column, list_column
 from shopkit_recommend.views.settings import SessionPrefixesSettings
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class SessionPrefixesView(View):
             kinds={HISTORY: "string", TARGET: "string"},
             left_out={"session without items": placed.filter(placed.n == 0).count()},
             summary=f"Each row is a place in a session of {settings.train}, or a beginning of {settings.test}; the target is the "
-            "item there, the history what came before it.",
+            f"item there, the history what came before it.{TRAINED if self.settings.train_on_validation else ''}",
         )
 
     def _rows(self, sessions: ir.Table, part: str, end: ir.IntegerValue) -> ir.Table:

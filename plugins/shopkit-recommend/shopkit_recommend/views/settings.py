@@ -90,6 +90,9 @@ class ItemSequencesSettings:
     """Columns of lists that run beside `items`, step by step."""
     profile: list[str] = field(default_factory=list)
     """Plain columns that become features."""
+    train_on_validation: bool = False
+    """Trains on the decision that validates as well: for the last run, when all settings and the number of epochs stand.
+    Validation figures then mean nothing."""
     max_steps: int = 200
     """The latest steps of a history that are kept."""
 
