@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
 
 from shopkit.bench.clock import CannotError
 from shopkit.features.base import FeatureBlock, FeatureSpec
@@ -21,6 +21,8 @@ from shopkit.schema import MISSING_TIME
 Settings = Mapping[str, Any]
 Encode = Callable[[pd.Series], np.ndarray]
 """(N,) → (N, width)."""
+Learn = Callable[[pd.Series, FeatureBlock, Settings], Encode]
+"""Training values, the block they become, its settings → what encodes a column."""
 
 MISSING_ID, UNKNOWN_ID, FIRST_ID = 0, 1, 2
 
@@ -40,9 +42,16 @@ def by_hand(
         CannotError: an extractor that no one would write in pandas.
     """
     described = {(row["column"], row["extractor"]): row for row in columns}
-    parts: dict[str, list[tuple[str, Encode]]] = {}
+    parts: dict[str, list[Callable[[pd.DataFrame], np.ndarray]]] = {}
+    of_steps: dict[str, list[tuple[str, Encode]]] = {}
     text: Callable[[pd.DataFrame], dict[str, np.ndarray]] | None = None
+    together = [block for block in spec.blocks if _is_plain(block)]
     for block in spec.blocks:
+        if block in together:
+            # All at once, as a person would: column by column takes eleven times as long for eleven columns.
+            if block is together[0]:
+                parts.setdefault("dense", []).append(_standardized([one.column for one in together], train))
+            continue
         settings = described.get((block.column, block.extractor), {})
         if block.extractor == "wordpiece":
             names = [name for name, extractor in described if extractor == "wordpiece"]
@@ -54,18 +63,32 @@ def by_hand(
         is_sequence = block.tensor.startswith("sequence_")
         steps = pd.Series(np.concatenate(values.to_list())) if is_sequence else values
         encode = FITS[block.extractor](steps, block, {**settings, "vocabulary": vocabularies.get(block.column, ())})
-        parts.setdefault(block.tensor, []).append((block.column, encode))
+        if is_sequence:
+            of_steps.setdefault(block.tensor, []).append((block.column, encode))
+        else:
+            parts.setdefault(block.tensor, []).append(_of_column(block.column, encode))
 
     def arrays(frame: pd.DataFrame) -> dict[str, np.ndarray]:
         found = text(frame) if text is not None else {}
-        for tensor, encodings in parts.items():
-            if tensor.startswith("sequence_"):
-                found |= _padded(frame, tensor, encodings)
-            else:
-                found[tensor] = np.concatenate([encode(frame[name]) for name, encode in encodings], axis=1)
-        return found
+        for tensor, encodings in of_steps.items():
+            found |= _padded(frame, tensor, encodings)
+        return found | {tensor: np.concatenate([encode(frame) for encode in of], axis=1) for tensor, of in parts.items()}
 
     return arrays
+
+
+def _is_plain(block: FeatureBlock) -> bool:
+    return block.extractor == "standardize" and block.tensor == "dense" and not _indicator(block)
+
+
+def _standardized(names: list[str], train: pd.DataFrame) -> Callable[[pd.DataFrame], np.ndarray]:
+    means = train[names].mean()
+    scales = train[names].std(ddof=0).replace(0, 1)
+    return lambda frame: ((frame[names] - means) / scales).fillna(0).to_numpy(np.float32)
+
+
+def _of_column(name: str, encode: Encode) -> Callable[[pd.DataFrame], np.ndarray]:
+    return lambda frame: encode(frame[name])
 
 
 def _padded(frame: pd.DataFrame, tensor: str, encodings: Sequence[tuple[str, Encode]]) -> dict[str, np.ndarray]:
@@ -105,16 +128,16 @@ def _indicator(block: FeatureBlock) -> bool:
 
 
 def _is_missing(x: pd.Series) -> np.ndarray:
-    return x.isna().to_numpy(np.float32)[:, None]
+    return np.asarray(x.isna(), np.float32)[:, None]
 
 
-def _number(learn: Callable[[pd.Series, FeatureBlock, Settings], Encode]) -> Callable[[pd.Series, FeatureBlock, Settings], Encode]:
+def _number(learn: Learn) -> Learn:
     """With an indicator block of its own where the run has one."""
     return lambda train, block, settings: _is_missing if _indicator(block) else learn(train, block, settings)
 
 
 def _one(x: pd.Series) -> np.ndarray:
-    return x.to_numpy(np.float32)[:, None]
+    return np.asarray(x, np.float32)[:, None]
 
 
 def _standardize(train: pd.Series, block: FeatureBlock, settings: Settings) -> Encode:
@@ -142,7 +165,8 @@ def _impute(train: pd.Series, block: FeatureBlock, settings: Settings) -> Encode
 def _quantile(train: pd.Series, block: FeatureBlock, settings: Settings) -> Encode:
     ranks = np.linspace(0, 1, int(settings.get("n_quantiles", 100)))
     knots = train.quantile(ranks).to_numpy()
-    scores = norm.ppf(np.clip(ranks, 1e-7, 1 - 1e-7)) if settings.get("output", "normal") == "normal" else ranks
+    normal = settings.get("output", "normal") == "normal"
+    scores = np.array([NormalDist().inv_cdf(rank) for rank in np.clip(ranks, 1e-7, 1 - 1e-7)]) if normal else ranks
     return lambda x: np.nan_to_num(np.interp(x.to_numpy(), knots, scores)).astype(np.float32)[:, None]
 
 
@@ -171,7 +195,7 @@ def _one_hot(train: pd.Series, block: FeatureBlock, settings: Settings) -> Encod
 def _vocabulary(train: pd.Series, block: FeatureBlock, settings: Settings) -> Encode:
     known = pd.Index(["", *settings["vocabulary"]], dtype=object)
     ids = np.array([MISSING_ID, *range(FIRST_ID, FIRST_ID + len(known) - 1), UNKNOWN_ID])  # unknown comes last, where −1 points
-    return lambda x: ids[known.get_indexer(x)][:, None]
+    return lambda x: np.asarray(ids[known.get_indexer(x)])[:, None]
 
 
 def _time_parts(train: pd.Series, block: FeatureBlock, settings: Settings) -> Encode:
@@ -187,17 +211,17 @@ def _time_parts(train: pd.Series, block: FeatureBlock, settings: Settings) -> En
         times = pd.to_datetime(x.where(x != MISSING_TIME), unit="s").dt
         turns = {
             "hour": lambda: (times.hour + times.minute / 60) / 24,
-            "weekday": lambda: (times.dayofweek + times.hour / 24) / 7,
+            "weekday": lambda: (times.day_of_week + times.hour / 24) / 7,
             "day_of_month": lambda: (times.day - 1) / 31,
-            "day_of_year": lambda: times.dayofyear / 365.25,
+            "day_of_year": lambda: times.day_of_year / 365.25,
         }[part]()
         angle = 2 * np.pi * turns.to_numpy()
-        return np.nan_to_num(np.column_stack([np.sin(angle), np.cos(angle)])).astype(np.float32)
+        return np.asarray(np.nan_to_num(np.column_stack([np.sin(angle), np.cos(angle)])), np.float32)
 
     return encode
 
 
-FITS: dict[str, Callable[[pd.Series, FeatureBlock, Settings], Encode]] = {
+FITS: dict[str, Learn] = {
     "standardize": _number(_standardize),
     "log1p": _number(_log1p),
     "identity": _number(_identity),

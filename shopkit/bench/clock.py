@@ -55,6 +55,8 @@ def take_turns(calls: Mapping[str, Call], seconds: float, tick: Callable[[], Non
     """
     found: dict[str, list[float]] = {name: [] for name in calls}
     names = list(calls)
+    if not calls:
+        return {}
     stop = time.perf_counter() + seconds
     with _no_collecting():
         while True:

@@ -36,9 +36,7 @@ def halves(model: onnx.ModelProto) -> tuple[onnx.ModelProto, onnx.ModelProto] | 
     inputs = list(model.graph.input)
     return (
         _graph(model, first, [value for value in inputs if _reads(first, value.name)], [known[name] for name in joint]),
-        _graph(
-            model, rest, [*(known[name] for name in joint), *(v for v in inputs if _reads(rest, v.name))], model.graph.output
-        ),
+        _graph(model, rest, [*(known[name] for name in joint), *(v for v in inputs if _reads(rest, v.name))], model.graph.output),
     )
 
 

@@ -56,7 +56,10 @@ class OfFile:
         predictor = self.predictor(threads) if providers is None else Predictor(self.path, threads=threads, providers=providers)
         if providers and predictor.session.get_providers()[0] != providers[0]:
             raise CannotError(f"ONNX Runtime has {providers[0]}, and it does not start here")
-        feeds, outputs = list(blocks(predictor, self.rows.take(n_rows))), [value.name for value in predictor.session.get_outputs()]
+        feeds, outputs = (
+            list(blocks(predictor, self.rows.take(n_rows))),
+            [value.name for value in predictor.session.get_outputs()],
+        )
         return _each(predictor.session, outputs, feeds)
 
     def call(self, n_rows: int, threads: int) -> Call:

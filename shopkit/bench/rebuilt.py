@@ -110,8 +110,8 @@ class Rebuilt:
         found.append(Contestant(EAGER, "the model in eager torch, fed with ready tensors", "tensors", self._on_tensors(module)))
         if torch.cuda.is_available():
             found.append(Contestant("eager torch, CUDA", "the same on the graphics card", "tensors", self._on_cuda()))
-        if why := no_compiler():
-            left_out.append(LeftOut(COMPILED, why))
+        if missing := no_compiler():
+            left_out.append(LeftOut(COMPILED, missing))
         else:
             compiled: Answer = torch.compile(self.model, dynamic=True)
             what = "the model by torch.compile, fed with ready tensors"
@@ -200,5 +200,3 @@ def no_compiler() -> str:
     if next((True for name in ("c++", "g++", "clang++", "cl") if shutil.which(name)), False):
         return ""
     return "torch.compile needs a C++ compiler, and there is none on the path"
-
-

@@ -51,7 +51,9 @@ def of_run(run: Run, predictor: Predictor, most: int) -> Rows:
     chosen[np.flatnonzero(is_test)[:most]] = True
     if not chosen.any():
         raise DataError(f"{run.path} has no test rows to ask about. Give rows with --data FILE.")
-    return Rows(_of_like_images(read_columns(run.examples_path, predictor.inputs.names, chosen), predictor), "the run's test part")
+    return Rows(
+        _of_like_images(read_columns(run.examples_path, predictor.inputs.names, chosen), predictor), "the run's test part"
+    )
 
 
 def of_table(path: Path, predictor: Predictor, most: int) -> Rows:

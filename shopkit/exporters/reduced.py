@@ -16,6 +16,7 @@ import numpy as np
 import onnx
 
 from shopkit.errors import ExportError
+from shopkit.exporters.attention import simplify_attention
 from shopkit.exporters.base import Exported, Exporter, Fitted, decided
 from shopkit.exporters.graph import compose
 from shopkit.exporters.settings import Fp16Settings, Int8Settings
@@ -28,6 +29,8 @@ from shopkit.schema import INPUT_PREFIX, LENGTHS_INPUT
 
 WORST_ROUNDING = 1e-4
 """Of a quality measured twice on equal answers."""
+ERRORS_OF_SHARES = ("brier", "calibration_error")
+"""Errors between 0 and 1, often so near to 0 that any change is large beside them: they are judged as shares are."""
 FAR = 0.1
 """Mean difference, in standard deviations of the model's own answers, that is no rounding any more."""
 
@@ -85,7 +88,8 @@ class Reduced(Exporter):
                 continue
             loss = first[name] - second[name] if metric.better == "higher" else second[name] - first[name]
             # Losses and errors have a unit of their own; they are judged relative to themselves.
-            allowed = self.settings.max_loss * (1.0 if metric.better == "higher" else max(abs(first[name]), 1e-12))
+            is_share = metric.better == "higher" or name in ERRORS_OF_SHARES
+            allowed = self.settings.max_loss * (1.0 if is_share else max(abs(first[name]), 1e-12))
             if not loss <= allowed + WORST_ROUNDING:
                 raise ExportError(
                     f"{self.file}: {metric.title} on {len(next(iter(before.values()))):,} validation rows goes from "
@@ -119,13 +123,14 @@ class Int8Exporter(Reduced):
             plain = onnx.ModelProto.FromString(fitted.model.SerializeToString())
             del plain.graph.value_info[:]  # shapes that the tracer noted confuse the quantiser
             hoist_constants(plain.graph)
+            simplify_attention(plain)
             last = _last(plain.graph)
             onnx.save(plain, source)
             if settings.mode == "dynamic":
                 quantize_dynamic(
                     source,
                     target,
-                    op_types_to_quantize=["MatMul", "Gemm"],
+                    op_types_to_quantize=["MatMul", "Gemm", *(["Gather"] if settings.embeddings else [])],
                     per_channel=settings.per_channel,
                     weight_type=QuantType.QInt8,
                 )
@@ -136,7 +141,7 @@ class Int8Exporter(Reduced):
                     Reader(),
                     quant_format=QuantFormat.QDQ,
                     per_channel=settings.per_channel,
-                    op_types_to_quantize=["MatMul", "Gemm", "Conv"],
+                    op_types_to_quantize=["MatMul", "Gemm", "Conv", *(["Gather"] if settings.embeddings else [])],
                     nodes_to_exclude=last,
                     activation_type=QuantType.QInt8,
                     weight_type=QuantType.QInt8,

@@ -42,7 +42,12 @@ def test_values_that_need_a_closer_look(price: object) -> None:
 
 @pytest.mark.parametrize(
     "column",
-    [Column("at", "time"), Column("x", "number", double=True), Column("x", "string", integer=True), Column("x", "number", sequence=True)],
+    [
+        Column("at", "time"),
+        Column("x", "number", double=True),
+        Column("x", "string", integer=True),
+        Column("x", "number", sequence=True),
+    ],
 )
 def test_columns_that_need_a_closer_look(column: Column) -> None:
     assert OneRow([*COLUMNS, (column, column.name)]).feed({"price": 1, "color": "red", "pages": 1, column.name: 1}) is None

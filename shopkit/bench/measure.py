@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ from shopkit.runtime import Predictor
 
 SIZES = (1, 8, 64, 512, 4096)
 SECONDS = 60.0
+MOST_COLD_STARTS = 5
+"""Of each kind: one for every five seconds, up to this many."""
 FORMAT_VERSION = 1
 LARGEST_SHARE = 0.1
 """Of all the time, that one call may take; a contestant that would take more is left out at that size."""
@@ -76,7 +78,7 @@ def bench(
     rows = _rows(run, predictor, data, max(sizes))
     progress("baselines", 0.0)
     contestants, left_out, exports, rebuilt = _contestants(file, run, rows)
-    timings = []
+    timings: list[dict[str, Any]] = []
     groups = [(n_threads, n_rows) for n_threads in counts for n_rows in sorted(set(sizes))]
     for at, (n_threads, n_rows) in enumerate(groups):
         what = f"{n_rows:,} rows, {n_threads} {'thread' if n_threads == 1 else 'threads'}"
@@ -85,12 +87,12 @@ def bench(
         timings += found
         left_out += [one for one in not_now if one not in left_out]
     progress("cold starts", 1.0)
-    cold = _cold(file, predictor, rows, max(sizes), repeats=5 if seconds >= SECONDS / 2 else 2)
+    cold = _cold(file, predictor, rows, max(sizes), repeats=max(1, min(MOST_COLD_STARTS, int(seconds // 5))))
     return {
         "format_version": FORMAT_VERSION,
         "machine": machine(),
         "session": SESSION,
-        "file": {"name": file.name, "bytes": file.stat().st_size, "experiment": predictor.description.facts.get("experiment", "")},
+        "file": {"name": file.name, "bytes": file.stat().st_size},
         "rows": {"origin": rows.origin, "n_distinct": len(rows), "n_columns": len(predictor.inputs.columns)},
         "seconds": seconds,
         "weights": "the run's" if rebuilt is None or rebuilt.has_weights else "others than the run's, which keeps none: as fast",
@@ -228,15 +230,23 @@ def _cold(file: Path, predictor: Predictor, rows: Rows, most: int, repeats: int)
 def _torch_threads(n_threads: int) -> Iterator[None]:
     """Torch and BLAS with so many threads."""
     import torch
-    from threadpoolctl import threadpool_limits
 
     before = torch.get_num_threads()
-    with threadpool_limits(n_threads):
+    with _blas_threads(n_threads):
         torch.set_num_threads(n_threads)
         try:
             yield
         finally:
             torch.set_num_threads(before)
+
+
+def _blas_threads(n_threads: int) -> AbstractContextManager[Any]:
+    try:
+        from threadpoolctl import threadpool_limits
+    except ImportError:  # it comes with scikit-learn, without which nothing here uses BLAS
+        return nullcontext()
+    limits: AbstractContextManager[Any] = threadpool_limits(n_threads)
+    return limits
 
 
 def all_threads() -> int:
