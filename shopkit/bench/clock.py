@@ -46,12 +46,14 @@ class CannotError(Exception):
     """A contestant cannot take part, for a reason that people are told."""
 
 
-def take_turns(calls: Mapping[str, Call], seconds: float, tick: Callable[[], None] = lambda: None) -> dict[str, np.ndarray]:
+def take_turns(
+    calls: Mapping[str, Call], seconds: float, timer: Callable[[], float] = time.perf_counter
+) -> dict[str, np.ndarray]:
     """Seconds of every call of each, float64 (n_calls,); all are given about equally much of the time.
 
     Args:
         seconds: for all of them together; slow ones may take longer, as each is called a few times.
-        tick: called after each round.
+        timer: what is read before and after a call; `time.thread_time` where a busy machine must not count, and one thread works.
     """
     found: dict[str, list[float]] = {name: [] for name in calls}
     names = list(calls)
@@ -64,13 +66,11 @@ def take_turns(calls: Mapping[str, Call], seconds: float, tick: Callable[[], Non
                 call, times = calls[name], found[name]
                 end = time.perf_counter() + TURN_SECONDS
                 while True:
-                    start = time.perf_counter()
+                    start = timer()
                     call()
-                    now = time.perf_counter()
-                    times.append(now - start)
-                    if now >= end:
+                    times.append(timer() - start)
+                    if time.perf_counter() >= end:
                         break
-            tick()
             if time.perf_counter() >= stop and min(map(len, found.values())) >= LEAST_CALLS:
                 return {name: np.array(times) for name, times in found.items()}
             # Everyone comes after everyone else in turn.

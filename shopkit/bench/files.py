@@ -71,7 +71,7 @@ class OfFile:
 
     def floor(self, n_rows: int, threads: int) -> Call:
         predictor = self.predictor(threads)
-        session = open_session(_idle([(v.name, v.type, v.shape) for v in predictor.session.get_inputs()]), threads)
+        session = open_session(idle([(v.name, v.type, v.shape) for v in predictor.session.get_inputs()]), threads)
         return _each(session, ["nothing"], list(blocks(predictor, self.rows.take(n_rows))))
 
     def accelerated(self, name: str) -> tuple[list[Contestant], list[LeftOut]]:
@@ -158,7 +158,7 @@ class OfHalves:
 
     def _run_nothing(self, n_rows: int, threads: int) -> Call:
         inputs = [(value.name, value.type, value.shape) for value in self.rest(threads).get_inputs()]
-        return _each(open_session(_idle(inputs), threads), ["nothing"], self._tensors(n_rows))
+        return _each(open_session(idle(inputs), threads), ["nothing"], self._tensors(n_rows))
 
     def _tensors(self, n_rows: int) -> list[dict[str, np.ndarray]]:
         """The inputs of the second half, block by block."""
@@ -186,8 +186,8 @@ def _each(session: ort.InferenceSession, outputs: list[str], feeds: Sequence[Map
     return lambda: [session.run(outputs, feed) for feed in feeds]
 
 
-def _idle(inputs: Sequence[tuple[str, str, Sequence[Any]]]) -> bytes:
-    """A graph that takes these inputs, and gives the rank of the first."""
+def idle(inputs: Sequence[tuple[str, str, Sequence[Any]]]) -> bytes:
+    """A graph that takes these inputs (name, type and shape, in ONNX Runtime's words), and gives the rows of the first."""
     values = [onnx.helper.make_tensor_value_info(name, ELEMENTS[kind], list(shape) or None) for name, kind, shape in inputs]
     output = onnx.helper.make_tensor_value_info("nothing", onnx.TensorProto.INT64, [1])
     nodes = [onnx.helper.make_node("Shape", [inputs[0][0]], ["nothing"], start=0, end=1)]

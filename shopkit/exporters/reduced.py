@@ -29,8 +29,8 @@ from shopkit.schema import INPUT_PREFIX, LENGTHS_INPUT
 
 WORST_ROUNDING = 1e-4
 """Of a quality measured twice on equal answers."""
-ERRORS_OF_SHARES = ("brier", "calibration_error")
-"""Errors between 0 and 1, often so near to 0 that any change is large beside them: they are judged as shares are."""
+OF_PROBABILITIES = ("log_loss", "brier", "calibration_error")
+"""Errors that are often so near to 0 that any change is large beside them: they are judged as shares are."""
 FAR = 0.1
 """Mean difference, in standard deviations of the model's own answers, that is no rounding any more."""
 
@@ -87,8 +87,8 @@ class Reduced(Exporter):
             if name not in first or not np.isfinite(first[name]):
                 continue
             loss = first[name] - second[name] if metric.better == "higher" else second[name] - first[name]
-            # Losses and errors have a unit of their own; they are judged relative to themselves.
-            is_share = metric.better == "higher" or name in ERRORS_OF_SHARES
+            # Other errors have a unit of their own; they are judged relative to themselves.
+            is_share = metric.better == "higher" or name in OF_PROBABILITIES
             allowed = self.settings.max_loss * (1.0 if is_share else max(abs(first[name]), 1e-12))
             if not loss <= allowed + WORST_ROUNDING:
                 raise ExportError(

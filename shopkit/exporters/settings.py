@@ -55,7 +55,7 @@ class Int8Settings:
     check_rows: int = 2048
     """Held-out rows that differences and quality are measured on."""
     max_loss: float = 0.005
-    """Most that a metric may lose; of losses and errors, relative to themselves. Above it the file is refused."""
+    """Most that a metric may lose; of errors in a unit of their own, relative to themselves. Above it the file is refused."""
 
     def __post_init__(self) -> None:
         if self.mode not in ("dynamic", "static"):
@@ -71,7 +71,7 @@ class Fp16Settings:
     check_rows: int = 2048
     """Held-out rows that differences and quality are measured on."""
     max_loss: float = 0.002
-    """Most that a metric may lose; of losses and errors, relative to themselves. Above it the file is refused."""
+    """Most that a metric may lose; of errors in a unit of their own, relative to themselves. Above it the file is refused."""
 
     def __post_init__(self) -> None:
         _require_rows(self, "check_rows")
