@@ -5,9 +5,11 @@ Features and decision stay in full precision: they cost little, and a category l
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from shopkit.errors import ExportError
+from shopkit.errors import ArtifactError, ExportError
 from shopkit.exporters.attention import simplify_attention
 from shopkit.exporters.base import Exported, Exporter, Fitted, decided
 from shopkit.exporters.graph import compose
@@ -50,7 +52,14 @@ class Reduced(Exporter):
         path = folder / self.file
         with replacing(path) as temporary:
             temporary.write_bytes(model.SerializeToString(deterministic=True))
-            checks, facts = self.check(fitted, Predictor(temporary))
+            try:
+                predictor = Predictor(temporary)
+            except ArtifactError as error:
+                raise ExportError(
+                    f"{self.file}: ONNX Runtime does not load what its own tools made of this model, so the file was not kept "
+                    f"({error}). Choose another way to reduce it, e.g. mode: dynamic."
+                ) from error
+            checks, facts = self.check(fitted, predictor)
         return Exported(path, checks, facts)
 
     def check(self, fitted: Fitted, predictor: Predictor) -> tuple[dict[str, float], dict[str, Any]]:
@@ -118,7 +127,7 @@ class Int8Exporter(Reduced):
             def get_next(self) -> dict[str, np.ndarray] | None:
                 return next(feeds, None)
 
-        with tempfile.TemporaryDirectory(prefix="shopkit-") as folder:
+        with tempfile.TemporaryDirectory(prefix="shopkit-") as folder, _without_advice():
             source, target = Path(folder) / "model.onnx", Path(folder) / "int8.onnx"
             plain = onnx.ModelProto.FromString(fitted.model.SerializeToString())
             del plain.graph.value_info[:]  # shapes that the tracer noted confuse the quantiser
@@ -173,6 +182,17 @@ class Fp16Exporter(Reduced):
         reduced.topological_sort()  # the casts it adds stand at the end
         model: onnx.ModelProto = reduced.model
         return model
+
+
+@contextmanager
+def _without_advice() -> Iterator[None]:
+    """The quantiser advises its own pre-processing by the root logger; what that would do is done here."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 def _last(graph: onnx.GraphProto) -> list[str]:

@@ -135,3 +135,20 @@ def test_embedding_tables_are_reduced_where_that_is_asked_for(tmp_path: Path) ->
         exported = Int8Exporter(Int8Settings(embeddings=embeddings)).export(fitted, tmp_path)
         sizes.append(exported.path.stat().st_size)
     assert sizes[1] < 0.3 * sizes[0]
+
+
+def test_what_cannot_be_loaded_is_refused_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fitted = two_layers()
+    broken = onnx.ModelProto.FromString(fitted.model.SerializeToString())
+    broken.graph.node[0].op_type = "NoSuchOperator"
+    monkeypatch.setattr("shopkit.exporters.reduced.compose", lambda fitted: broken)
+    with pytest.raises(
+        ExportError, match=r"model\.int8\.onnx: ONNX Runtime does not load what its own tools made .*mode: dynamic"
+    ):
+        Int8Exporter(Int8Settings()).export(fitted, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_quantiser_is_quiet(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    Int8Exporter(Int8Settings()).export(two_layers(), tmp_path)
+    assert "pre-processing" not in caplog.text
