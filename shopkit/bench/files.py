@@ -18,6 +18,7 @@ from shopkit.onnx_format import IR_VERSION, OPSETS
 from shopkit.raw import Raw
 from shopkit.runtime import Predictor
 from shopkit.runtime.artifact import open_session
+from shopkit.runtime.images import MOST_PIXELS
 
 CPU = "CPUExecutionProvider"
 ACCELERATORS = {
@@ -29,7 +30,7 @@ ACCELERATORS = {
 }
 """Execution providers that are tried where ONNX Runtime has them."""
 
-FLOOR, EMPTY, BARE, FEATURES = "feeding floor", "empty call", "bare model", "features alone"
+FLOOR, BARE, FEATURES = "feeding floor", "bare model", "features alone"
 
 
 class OfFile:
@@ -141,7 +142,6 @@ class OfHalves:
     def contestants(self) -> Iterator[Contestant]:
         yield Contestant(FEATURES, "the features' half of the file: columns to tensors", "arrays", self._run_features)
         yield Contestant(BARE, "the other half: model and decision, fed with ready tensors", "tensors", self._run_rest)
-        yield Contestant(EMPTY, "a graph with the same tensors that computes next to nothing", "tensors", self._run_nothing)
 
     def _feeds(self, session: ort.InferenceSession, n_rows: int) -> list[dict[str, np.ndarray]]:
         names = {value.name for value in session.get_inputs()}
@@ -156,10 +156,6 @@ class OfHalves:
         session = self.rest(threads)
         return _each(session, [value.name for value in session.get_outputs()], self._tensors(n_rows))
 
-    def _run_nothing(self, n_rows: int, threads: int) -> Call:
-        inputs = [(value.name, value.type, value.shape) for value in self.rest(threads).get_inputs()]
-        return _each(open_session(idle(inputs), threads), ["nothing"], self._tensors(n_rows))
-
     def _tensors(self, n_rows: int) -> list[dict[str, np.ndarray]]:
         """The inputs of the second half, block by block."""
         session, wanted = self.features(1), {value.name for value in self.rest(1).get_inputs()}
@@ -173,9 +169,13 @@ class OfHalves:
 
 
 def blocks(predictor: Any, raw: Raw) -> Iterator[dict[str, np.ndarray]]:
-    """The inputs of a graph for the rows: all at once, or in blocks of as many as the file asks for."""
+    """The inputs of a graph for the rows: all at once, or in blocks of as many as the file or the size of its images asks for."""
     n_rows = len(next(iter(raw.values())))
     size = int(predictor.description.facts.get("block_rows", 0)) or n_rows
+    images = [raw[column.name][0] for column in predictor.inputs if column.kind == "image"]
+    pixels = sum(image.shape[0] * image.shape[1] for image in images)
+    if pixels:
+        size = min(size, max(1, MOST_PIXELS // pixels))
     for start in range(0, n_rows, size):
         yield dict(predictor.feed({name: values[start : start + size] for name, values in raw.items()}))
 

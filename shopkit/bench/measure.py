@@ -14,7 +14,7 @@ import numpy as np
 
 from shopkit.bench import process, scikit
 from shopkit.bench.clock import Call, CannotError, Contestant, LeftOut, summary, take_turns
-from shopkit.bench.files import BARE, EMPTY, FLOOR, OfFile, OfHalves, blocks, of_export
+from shopkit.bench.files import BARE, FEATURES, FLOOR, OfFile, OfHalves, blocks, of_export
 from shopkit.bench.rebuilt import Rebuilt
 from shopkit.bench.rows import Rows, made, of_run, of_table
 from shopkit.errors import ConfigError
@@ -99,7 +99,7 @@ def bench(
         "contestants": [{"name": c.name, "what": c.what, "takes": c.takes} for c in contestants],
         "left_out": [vars(one) for one in left_out],
         "timings": timings,
-        "features": features_cost(timings, file.name, len(predictor.inputs.columns)),
+        "features": features_cost(timings, len(predictor.inputs.columns)),
         "process": cold,
         "exports": exports,
     }
@@ -193,30 +193,17 @@ def _expected(name: str, n_rows: int, n_threads: int, before: Sequence[dict[str,
     return 0.0 if last is None else float(last["p50_ms"]) / 1e3 * n_rows / int(last["rows"])
 
 
-def features_cost(timings: Sequence[dict[str, Any]], file: str, n_columns: int) -> list[dict[str, Any]]:
-    """What the features in the file cost: the file, less the bare model, less feeding.
-
-    A call of the file is the call itself, feeding the columns, features and model; of the bare model the call itself, feeding the
-    tensors and the model. The two idle graphs tell the call and the feeding.
-    """
+def features_cost(timings: Sequence[dict[str, Any]], n_columns: int) -> list[dict[str, Any]]:
+    """What the features in the file cost beyond the call itself and feeding the columns: the features alone, less the floor."""
     by_place = {(one["name"], one["rows"], one["threads"]): one["p50_ms"] * 1e3 for one in timings}
     found = []
     for (name, n_rows, n_threads), whole in by_place.items():
-        parts = [by_place.get((part, n_rows, n_threads)) for part in (BARE, FLOOR, EMPTY)]
-        if name != file or None in parts:
+        floor = by_place.get((FLOOR, n_rows, n_threads))
+        if name != FEATURES or floor is None:
             continue
-        bare, floor, empty = (float(part) for part in parts if part is not None)
-        cost = whole - bare - (floor - empty)
-        found.append(
-            {
-                "rows": n_rows,
-                "threads": n_threads,
-                "microseconds": cost,
-                "per_column": cost / n_columns,
-                "per_value": cost / n_columns / n_rows,
-                "feeding": floor - empty,
-            }
-        )
+        cost = whole - floor
+        per_column = {"per_column": cost / n_columns, "per_value": cost / n_columns / n_rows}
+        found.append({"rows": n_rows, "threads": n_threads, "microseconds": cost, **per_column, "feeding": floor})
     return found
 
 

@@ -151,7 +151,7 @@ class Int8Exporter(Reduced):
                     quant_format=QuantFormat.QDQ,
                     per_channel=settings.per_channel,
                     op_types_to_quantize=["MatMul", "Gemm", "Conv", *(["Gather"] if settings.embeddings else [])],
-                    nodes_to_exclude=last,
+                    nodes_to_exclude=[*last, *_of_two_activations(plain.graph)],
                     activation_type=QuantType.QInt8,
                     weight_type=QuantType.QInt8,
                 )
@@ -182,6 +182,12 @@ class Fp16Exporter(Reduced):
         reduced.topological_sort()  # the casts it adds stand at the end
         model: onnx.ModelProto = reduced.model
         return model
+
+
+def _of_two_activations(graph: onnx.GraphProto) -> list[str]:
+    """Matrix products without a weight: `dynamic` leaves them as well, and ONNX Runtime 1.31 does not load all reduced ones."""
+    constants = {tensor.name for tensor in graph.initializer}
+    return [node.name for node in graph.node if node.op_type == "MatMul" and not constants & set(node.input)]
 
 
 @contextmanager

@@ -14,7 +14,8 @@ from shopkit.report.svg import Axis, Chart
 Plain = Mapping[str, Any]
 
 DRAWN = ("model.onnx", "Predictor", "pandas + eager torch", "scikit-learn", "eager torch", "bare model")
-"""Drawn first; the plot has six lines at most."""
+"""Drawn first, then exports; the plot has six lines at most."""
+NOT_DRAWN = ("feeding floor", "features alone")
 MOST_LINES = 6
 
 
@@ -75,7 +76,7 @@ def picture(bench: Plain) -> Figure | None:
     sizes = sizes_of(bench)
     if len(sizes) < 2:
         return None
-    names = [one["name"] for one in bench["contestants"]]
+    names = [one["name"] for one in bench["contestants"] if one["name"] not in NOT_DRAWN]
     chosen = sorted(names, key=lambda name: DRAWN.index(name) if name in DRAWN else len(DRAWN))[:MOST_LINES]
     lines = {name: {n: float(t["p50_ms"]) for n, t in _times(bench, name, 1).items()} for name in chosen}
     lines = {name: points for name, points in lines.items() if len(points) > 1}
