@@ -14,6 +14,7 @@ import argparse
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +30,7 @@ class Benchmark:
 
     name: str
     arguments: tuple[str, ...] = ()
-    """`data:PATH` is a path within --data, `peers` the folder of --peers."""
+    """`data:PATH` is a path within --data, `peer:NAME` an environment within --peers, `scratch` a folder of its own."""
     can_make_rows: bool = False
     """Runs on made rows where the data are not there."""
     minutes: float = 1.0
@@ -56,6 +57,7 @@ EVERY = (
     Benchmark("cnn", minutes=2),
     Benchmark("sasrec"),
     Benchmark("gpu"),
+    Benchmark("rechub", (ONLINE_SHOPPERS, "--torch-rechub", "peer:torch-rechub"), can_make_rows=True),
     Benchmark("gbdt", (ONLINE_SHOPPERS,), can_make_rows=True),
     Benchmark("online_shoppers", (ONLINE_SHOPPERS,), minutes=4),
     Benchmark("intents_linear", (INTENTS,), minutes=2),
@@ -66,8 +68,11 @@ EVERY = (
     Benchmark("bert_int8", (INTENTS,), minutes=10),
     Benchmark("bert_intents", (INTENTS,), minutes=10),
     Benchmark("bert_intents_few_shot", (INTENTS, "--few-shot"), minutes=10, script="bert_intents"),
+    Benchmark("predict_rows", minutes=30),
+    Benchmark("block_shuffle", minutes=20),
+    Benchmark("scale", ("scratch",), minutes=120),
     Benchmark("sasrec_accuracy", ("data:.",), minutes=60),
-    Benchmark("sasrec_epoch", (BEAUTY, "--rectools", "peers"), minutes=15),
+    Benchmark("sasrec_epoch", (BEAUTY, "--rectools", "peer:rectools"), minutes=15),
     Benchmark("fashion_mnist", ("data:fashion_mnist",), minutes=25),
 )
 
@@ -87,16 +92,18 @@ def arguments_of(benchmark: Benchmark, data: Path | None, peers: Path | None) ->
     """
     found = []
     for argument in benchmark.arguments:
-        if argument == "peers":
+        if argument.startswith("peer:"):
             if peers is None:
                 raise LackingError("it needs --peers FOLDER")
-            found.append(str(peers))
+            found.append(str(peers / argument.removeprefix("peer:")))
+        elif argument == "scratch":
+            found.append(str(Path(tempfile.gettempdir()) / f"shopkit-{benchmark.name}"))
         elif argument.startswith("data:"):
             place = argument.removeprefix("data:")
             path = None if data is None else data / place
             if path is None or not path.exists():
                 if benchmark.can_make_rows:
-                    return []
+                    continue
                 raise LackingError(f"it needs {place} in --data FOLDER")
             found.append(str(path))
         else:

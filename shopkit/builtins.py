@@ -39,6 +39,12 @@ def shopkit_sources() -> list[Component]:
             "A database by URL: DuckDB, SQLite, PostgreSQL and what else ibis speaks",
         ),
         Component(
+            "catalog",
+            sources.CatalogSettings,
+            "shopkit.sources.catalog:CatalogSource",
+            "Tables of a Spark cluster's catalogue, with engine=spark",
+        ),
+        Component(
             "dataframe",
             sources.DataFrameSettings,
             "shopkit.sources.dataframe:DataFrameSource",

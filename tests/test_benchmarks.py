@@ -13,7 +13,7 @@ import pytest
 
 Script = Callable[[str], ModuleType]
 FOLDER = Path(__file__).parents[1] / "benchmarks"
-HELPERS = {"run_all", "table", "timing", "made_sequences"}
+HELPERS = {"run_all", "table", "timing", "made_sequences", "made_shop", "pandas_view"}
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_what_is_lacking_is_said(script: Script, tmp_path: Path, capsys: pytest.
     with pytest.raises(run_all.LackingError, match="it needs --peers FOLDER"):
         run_all.arguments_of(benchmarks["sasrec_epoch"], tmp_path, None)
     assert run_all.arguments_of(benchmarks["inference"], None, None) == []
-    assert run_all.arguments_of(benchmarks["sasrec_epoch"], tmp_path, tmp_path)[1:] == ["--rectools", str(tmp_path)]
+    assert run_all.arguments_of(benchmarks["sasrec_epoch"], tmp_path, tmp_path)[1:] == ["--rectools", str(tmp_path / "rectools")]
 
 
 def test_a_graphics_card_that_is_not_there_is_left_out(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,7 +62,7 @@ def compose(fitted: Fitted) -> onnx.ModelProto:
     if missing := needed - set(features):
         raise ExportError(f"The model's graph wants the inputs {sorted(missing)}, the feature graph gives {sorted(features)}.")
     scores = spox.inline(_simplified(fitted.model))(**{name: features[name] for name in needed})["scores"]
-    options = {OPTION_PREFIX + option.name: _option(option) for option in task.inputs}
+    options = {OPTION_PREFIX + option.name: option_argument(option) for option in task.inputs}
     decided = task.decide(ndx.asarray(scores), **{option.name: options[OPTION_PREFIX + option.name] for option in task.inputs})
     arguments |= {name: option.unwrap_spox() for name, option in options.items()}
     model = spox.build(arguments, {output.name: decided[output.name].unwrap_spox() for output in task.outputs})
@@ -169,7 +169,7 @@ def _strip_node(node: onnx.NodeProto) -> None:
             _strip(attribute.g)
 
 
-def _option(option: Input) -> ndx.Array:
+def option_argument(option: Input) -> ndx.Array:
     dtype = {"string": ndx.utf8, "float32": ndx.float32, "int64": ndx.int64, "bool": ndx.bool}[option.dtype]
     return ndx.argument(shape=option.shape, dtype=dtype)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -240,10 +240,11 @@ class Moments:
     @classmethod
     def of(cls, train: Arrays, offsets: np.ndarray, n_categories: int, bags: SparseRows | None) -> Moments:
         dense = train.features.get("dense", np.zeros((len(train), 0), np.float32))
-        mean = torch.from_numpy(dense.mean(axis=0, dtype=np.float64))
-        deviation = torch.from_numpy(dense.std(axis=0, dtype=np.float64))
-        spread = torch.where(deviation > 0, deviation, 1.0)
         n = dense.shape[1]
+        centre = _sum_of(dense, lambda rows: rows) / len(train)
+        mean = torch.from_numpy(centre)
+        deviation = torch.from_numpy(np.sqrt(_sum_of(dense, lambda rows: (rows - centre) ** 2) / len(train)))
+        spread = torch.where(deviation > 0, deviation, 1.0)
         correlation = torch.eye(n)
         if 0 < n <= MOST_CORRELATED:
             correlation = torch.zeros(n, n)
@@ -252,8 +253,9 @@ class Moments:
                 correlation.addmm_(z.t(), z)
             correlation /= len(train)
         counts = np.zeros(n_categories)
-        for column, offset in zip(train.features["ids"].T if n_categories else [], offsets, strict=True):
-            counts += np.bincount(column + offset, minlength=n_categories)
+        for chunk in _chunks({"ids": train.features["ids"]}) if n_categories else ():
+            for column, offset in zip(chunk["ids"].numpy().T, offsets, strict=True):
+                counts += np.bincount(column + offset, minlength=n_categories)
         frequency = torch.from_numpy(counts / len(train))
         mean_square = torch.from_numpy(np.zeros(0) if bags is None else bags.mean_square())
         return cls(mean[:, None], spread[:, None], correlation.double(), frequency[:, None], mean_square[:, None])
@@ -263,6 +265,11 @@ class Moments:
         curvature = CURVATURE * self.correlation + torch.diag(penalty / self.spread[:, 0] ** 2 + SMALLEST_CURVATURE)
         factor: Tensor = torch.linalg.cholesky(curvature)
         return factor
+
+
+def _sum_of(dense: np.ndarray, values: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Over all rows, chunk by chunk, float64 (width,)."""
+    return np.asarray(sum(values(chunk["dense"].numpy()).sum(axis=0, dtype=np.float64) for chunk in _chunks({"dense": dense})))
 
 
 def scale(mean_square: Tensor, penalty: float) -> Tensor:

@@ -93,6 +93,7 @@ def _context(facts: Facts, summaries: Mapping[str, Summary]) -> dict[str, Any]:
         "audit": metrics.get("audit"),
         "examples": examples,
         "parts": tables.parts(metrics, facts.times),
+        "sampled": tables.sampled(metrics),
         "columns": [(column, summaries.get(column.name)) for column in facts.columns],
         "train": facts.stage("train"),
         "features": tables.features(facts.stage("features")),

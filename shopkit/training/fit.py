@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import csv
-import logging
 import os
 import signal
 import time
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,15 +16,19 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.plugins.environments import LightningEnvironment  # type: ignore[attr-defined]
 
+from shopkit.errors import ConfigError
 from shopkit.models.base import Arrays, Estimator, Model
 from shopkit.runs import read_json, replacing, write_json
 from shopkit.tasks.base import Task
 from shopkit.training import checkpoint
 from shopkit.training.batches import Batches
 from shopkit.training.learner import Learner
+from shopkit.training.processes import quiet, sent_to_processes
 from shopkit.training.progress import ProgressBar
 from shopkit.training.settings import TrainerSettings
+from shopkit.training.watch import EpochWatch
 
 HISTORY = "history.csv"
 ESTIMATOR = "estimator.npz"
@@ -86,10 +88,14 @@ def fit(
     batches = Batches(train, settings.batch_size, seed, settings.max_steps)
     learner = Learner(model, task, batches, validation, settings, seed, folder)
     if not learner.state.finished and learner.state.epoch < settings.max_epochs:
-        with _quiet(), _kernels(settings):
+        _refuse_watched(settings, loggers)
+        with quiet(), _kernels(settings), sent_to_processes(settings):
             trainer = pl.Trainer(
                 accelerator=settings.accelerator,
                 devices=settings.devices,
+                num_nodes=settings.nodes,
+                # Not what Lightning would guess from the variables of Slurm or MPI.
+                plugins=[LightningEnvironment()] if settings.nodes > 1 else None,
                 strategy=settings.strategy,
                 precision=settings.precision,
                 max_epochs=settings.max_epochs - learner.state.epoch,
@@ -136,6 +142,14 @@ def fit_estimator(
     return FitResult(facts=facts, seconds=time.perf_counter() - start)
 
 
+def _refuse_watched(settings: TrainerSettings, loggers: Sequence[Logger]) -> None:
+    if (settings.devices, settings.nodes) != (1, 1) and any(isinstance(logger, EpochWatch) for logger in loggers):
+        raise ConfigError(
+            f"A search looks at every epoch as it ends, which it cannot on {settings.devices} devices of {settings.nodes} "
+            "machines. Search with trainer.devices=1, and train the best settings on several."
+        )
+
+
 def _train(trainer: pl.Trainer, learner: Learner) -> None:
     handler = signal.getsignal(signal.SIGINT)
     try:
@@ -179,20 +193,3 @@ def _kernels(settings: TrainerSettings) -> Iterator[None]:
         torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
         memory.fill_uninitialized_memory = filled
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Lightning's notices of devices, of data loader workers and of its own services say nothing that a user can act on."""
-    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning", "lightning_fabric", "lightning.pytorch")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module="pytorch_lightning")
-            warnings.filterwarnings("ignore", module="lightning_fabric")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
