@@ -33,7 +33,13 @@ def lines(export: Plain, metrics: Plain) -> list[Line]:
         metrics: of the run, whose order is that of importance.
     """
     return [
-        Line(name, str(one["path"]), int(one["size_bytes"]), _difference(one.get("checks") or {}), _quality(one, metrics))
+        Line(
+            name,
+            str(one.get("path", "")),
+            int(one.get("size_bytes", 0)),
+            _difference(one.get("checks") or {}),
+            _quality(one, metrics),
+        )
         for name, one in (export.get("exports") or {}).items()
     ]
 
