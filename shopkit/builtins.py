@@ -247,6 +247,12 @@ def shopkit_exporters() -> list[Component]:
             "One .onnx file from raw columns to decision, checked against the fitted model",
         ),
         Component(
+            "optimized",
+            exporters.OptimizedSettings,
+            "shopkit.exporters.optimized:OptimizedExporter",
+            "The file optimised beforehand by ONNX Runtime, which loads faster",
+        ),
+        Component(
             "int8",
             exporters.Int8Settings,
             "shopkit.exporters.reduced:Int8Exporter",

@@ -226,8 +226,11 @@ def _strings(array: np.ndarray, column: Column, first_row: int) -> np.ndarray:
             return _object_array([""] * len(array))
         value = array[0] if len(array) else array.dtype
         raise _refuse(column, first_row, value, "text; give it as a string, as in training")
+    values = array.tolist()
+    if set(map(type, values)) <= {str} and _is_unicode("".join(values)):
+        return array.copy()
     result = array.copy()
-    for i, value in enumerate(array):
+    for i, value in enumerate(values):
         if type(value) is not str:
             if isinstance(value, str):
                 result[i] = str(value)
