@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import shopkit.split
@@ -113,6 +113,11 @@ def test_a_fold_in_time_is_the_block_nearest_to_its_share(counts, n_folds, data)
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.integers(1, 12), min_size=3, max_size=25), st.integers(0, 50))
+@example([2, 1, 1], 0)
+@example([2, 1, 1], 1)
+@example([2, 1, 1], 2)
+@example([2, 1, 1], 3)
+@example([2, 1, 1], 4)
 def test_groups_in_random_order_fill_the_parts_by_the_middle_of_each(sizes, seed):
     customer = np.random.default_rng(1).permutation(np.repeat([f"c{i:02}" for i in range(len(sizes))], sizes)).astype(object)
     fractions = {"validation_fraction": 0.25, "test_fraction": 0.25}
@@ -190,6 +195,12 @@ def test_up_to_a_quarter_as_many_values_as_rows_are_classes(n_different):
         return
     with pytest.raises(DataError, match="the target has 26 different values in 100 rows"):
         classes_of(values, "stratified")
+
+
+def test_a_part_by_value_is_the_whole_value():
+    data = {"part": np.array(["train", "validation", "test", "pretrain"], object)}
+    with pytest.raises(DataError, match="row 3 holds 'pretrain', which is none of"):
+        parts_of(GivenSplit(GivenSplitSettings("part")), data)
 
 
 # -- messages, whole --------------------------------------------------------------------------------------------------
