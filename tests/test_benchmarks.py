@@ -13,7 +13,7 @@ import pytest
 
 Script = Callable[[str], ModuleType]
 FOLDER = Path(__file__).parents[1] / "benchmarks"
-HELPERS = {"run_all", "table", "timing", "made_sequences", "made_shop", "pandas_view"}
+HELPERS = {"run_all", "table", "timing", "made_sequences", "made_shop", "pandas_view", "figures"}
 
 
 @pytest.fixture

@@ -100,7 +100,7 @@ def test_settings_for_a_replaced_component_are_left_out(experiment: Write) -> No
     experiment("mine", "defaults: [purchase_intent]\nmodel: {dropout: 0.3, members: 2}\n")
     assert compose("mine").model.settings.dropout == 0.3
     replaced = compose("mine", ["model=linear"])
-    assert set(replaced.raw["model"]) == {"name", "l2", "max_iterations", "tolerance"}
+    assert set(replaced.raw["model"]) == {"name", "l2", "max_iterations", "tolerance", "prior"}
     assert problem(["model=linear", "model.dropout=0.3"], "mine").startswith(
         "command line: model.dropout=0.3: model linear has no"
     )
