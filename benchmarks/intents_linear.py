@@ -11,18 +11,15 @@ of them, and its figures are those of the exported file. Exits with 1 if the fil
 
 from __future__ import annotations
 
-import argparse
-import json
-import platform
 import sys
 import tempfile
 import time
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
+from figures import answers, machine, options, show, write
 from scipy.sparse import hstack
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
@@ -72,7 +69,7 @@ def exported_file(table: pd.DataFrame, overrides: list[str], folder: Path) -> di
     run = shopkit.run(None, [*FIXED, *overrides], data=table, folder=folder / "run")
     seconds = time.perf_counter() - start
     test = table[table["part"] == "test"]
-    label = shopkit.Predictor(run.model_path)(test[["utterance"]])["label"]
+    label = answers(run, test[["utterance"]], "label")
     facts = run.facts("train") or {}
     return {**scores(test["intent"], label), "l2": facts["l2"], "seconds": seconds, "bytes": run.model_path.stat().st_size}
 
@@ -82,10 +79,7 @@ def scores(target: pd.Series, label: np.ndarray) -> dict[str, float]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--override", action="append", default=[], help="a Hydra override for the shopkit run, may be repeated")
-    parser.add_argument("--json", type=Path, help="write the figures and the machine to this file")
+    parser = options(__doc__ or "", "folder")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     table = utterances(arguments.folder)
@@ -93,12 +87,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         ours = exported_file(table, arguments.override, Path(folder))
     results = {"shopkit linear, exported file": ours, "scikit-learn, TfidfVectorizer + LogisticRegression": scikit_learn(table)}
-    for name, found in results.items():
-        print(f"{name:55} " + "  ".join(f"{key} {value:,.4f}" for key, value in found.items()))
-    if arguments.json:
-        machine = {"processor": platform.processor() or platform.machine(), "python": platform.python_version()}
-        machine |= {package: version(package) for package in ("shopkit", "onnxruntime", "scikit-learn", "torch")}
-        arguments.json.write_text(json.dumps({"results": results, "machine": machine}, indent=2) + "\n", encoding="utf-8")
+    show(results)
+    write(arguments.json, {"results": results, "machine": machine()})
     return int(ours["accuracy"] < LEAST_ACCURACY)
 
 

@@ -4,26 +4,23 @@
 
 PATH is online_shopping_10_cats as Parquet or CSV (`label`, `review`; https://github.com/SophonPlus/ChineseNlpCorpus), split as in
 reviews_zh_linear.py, whose scikit-learn reference (character 1–2-gram TF-IDF and logistic regression) is fitted beside it. `lstm`
-is bidirectional over characters; `bert` is a small Transformer from scratch over word pieces learned from the training part.
+is bidirectional over characters and pairs of them; `bert` is a small Transformer from scratch over word pieces learned from the
+training part. Each stands beside terms fitted as `linear` fits them, weighed against each other on the validation part.
 Neither has seen any other text. shopkit's figures are those of the exported file.
 Exits with 1 if the file's accuracy is below 0.945.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import platform
 import sys
 import tempfile
 import time
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
+from figures import answers, machine, options, show, write
 from reviews_zh_linear import reviews, scikit_learn, scores
 
 import shopkit
@@ -33,13 +30,15 @@ TFIDF = "{name: tfidf, analyzer: char, ngram_range: [1, 3], min_df: 2, sublinear
 COMMON = [
     "view=table", "view.target=label", "task=binary", "split=given", "split.column=part", "evaluation.baselines=[]",
     "evaluation.permutation_repeats=0", "evaluation.latency_seconds=0.2", "trainer.threads=1",
+    "model.terms=fitted", "model.linear.prior=naive_bayes",
     "trainer.schedule=cosine", "trainer.warmup=0.05", "trainer.gradient_clip=1", "trainer.batch_size=64",
 ]  # fmt: skip
 MODELS = {
     "lstm": [
         "model=lstm", "features.columns.review=[{name: characters, max_length: 160}, " + TFIDF + "]",
-        "model.bidirectional=true", "model.pooling=attention", "model.hidden_dim=64", "model.token_dim=64", "model.dropout=0.3",
-        "model.head.hidden=[64]", "trainer.lr=3e-3", "trainer.max_epochs=5",
+        "model.bidirectional=true", "model.pooling=max", "model.hidden_dim=96", "model.token_dim=64", "model.pairs=32768",
+        "model.dropout=0.4", "model.token_dropout=0.2", "model.head.hidden=[64]",
+        "trainer.lr=2e-3", "trainer.max_epochs=2", "trainer.ema_decay=0.998",
     ],
     "bert": [
         "model=bert", "model.encoder=scratch",
@@ -55,20 +54,15 @@ def exported_file(table: pd.DataFrame, overrides: list[str], folder: Path) -> di
     seconds = time.perf_counter() - start
     print((run.path / "history.csv").read_text(encoding="utf-8"), flush=True)
     test = table[table["part"] == "test"]
-    predictor = shopkit.Predictor(run.model_path)
-    answers = [predictor(test[["review"]].iloc[at : at + 256]) for at in range(0, len(test), 256)]
-    probability = np.concatenate([answer["probability"] for answer in answers])
-    found = scores(test["label"].to_numpy(), probability)
-    return {**found, "seconds": seconds, "bytes": run.model_path.stat().st_size}
+    found = scores(test["label"].to_numpy(), answers(run, test[["review"]], "probability"))
+    shares = {f"share of the {part}": share for part, share in (run.facts("train") or {})["shares"].items()}
+    return {**found, **shares, "seconds": seconds, "bytes": run.model_path.stat().st_size}
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("path", type=Path)
+    parser = options(__doc__ or "", "path")
     parser.add_argument("--model", choices=sorted(MODELS), default="lstm")
     parser.add_argument("--no-reference", action="store_true")
-    parser.add_argument("--override", action="append", default=[], help="a Hydra override for the shopkit run, may be repeated")
-    parser.add_argument("--json", type=Path, help="write the figures and the machine to this file")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     table = reviews(arguments.path)
@@ -79,12 +73,8 @@ def main() -> int:
         found = results[f"shopkit {arguments.model}, exported file"] = exported_file(table, overrides, Path(folder))
     if not arguments.no_reference:
         results["scikit-learn, TfidfVectorizer + LogisticRegression"] = scikit_learn(table, (10.0,))
-    for name, of_one in results.items():
-        print(f"{name:55} " + "  ".join(f"{key} {value:,.4f}" for key, value in of_one.items()))
-    if arguments.json:
-        machine = {"processor": platform.processor() or platform.machine(), "python": platform.python_version()}
-        machine |= {package: version(package) for package in ("shopkit", "onnxruntime", "scikit-learn", "torch", "transformers")}
-        arguments.json.write_text(json.dumps({"results": results, "machine": machine}, indent=2, ensure_ascii=False) + "\n")
+    show(results)
+    write(arguments.json, {"results": results, "machine": machine("transformers")})
     return int(found["accuracy"] < GOAL)
 
 

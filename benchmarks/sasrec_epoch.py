@@ -2,7 +2,7 @@
 
     python benchmarks/sasrec_epoch.py SEQUENCES --rectools FOLDER [--json FILE]
 
-SEQUENCES is a Parquet file with a list `items` in each row (Amazon Beauty 5-core); FOLDER is where benchmarks/peers/rectools.sh
+SEQUENCES is a Parquet file with a list `items` in each row (Amazon Beauty 5-core); FOLDER is where benchmarks/peers/setup.sh
 makes (or made) the peer's own environment. Two blocks, two heads, 64 dimensions, batches of 128, one thread; seconds are
 processor time of the process. Contestants take turns, one case after the other. shopkit's epoch holds all that a run's does but
 the validation, which is the evaluation here. Sampled losses: RecTools draws 64 items for each step, shopkit 1,024 for all steps
@@ -110,7 +110,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE")
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    subprocess.run([HERE / "peers" / "rectools.sh", asked.rectools], check=True)
+    subprocess.run([HERE / "peers" / "setup.sh", "rectools", asked.rectools], check=True)
     lists = pd.read_parquet(asked.sequences)["items"]
     number = {item: at for at, item in enumerate(sorted({item for items in lists for item in items}))}
     sequences = [np.array([number[item] for item in items]) for items in lists]

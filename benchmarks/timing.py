@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -30,3 +31,12 @@ def medians(contestants: Mapping[str, Callable[[], Any]], seconds: float, warm_u
             call()
             times[name].append(time.perf_counter() - start)
     return {name: float(np.median(of_one)) * 1e6 for name, of_one in times.items()}
+
+
+def of_this_machine(*packages: str) -> dict[str, Any]:
+    """What figures were taken on, for their JSON."""
+    from shopkit.bench.measure import machine
+
+    found = machine()
+    versions = {package: version(package) for package in packages}
+    return {key: found[key] for key in ("processor", "cores", "system", "python")} | versions

@@ -136,7 +136,10 @@ def site(folder: Path, runs: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    (folder / "index.md").write_text(readme.replace("](docs/", "]("), encoding="utf-8")
+    readme = readme.replace("](docs/", "](").replace("](benchmarks/README.md", "](benchmarks.md")
+    (folder / "index.md").write_text(readme, encoding="utf-8")
+    figures = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8").replace("](../docs/", "](")
+    (folder / "benchmarks.md").write_text(re.sub(r"\[(\w+\.py)\]\(\1\)", r"`benchmarks/\1`", figures), encoding="utf-8")
     for page in DOCS.glob("*.md"):
         text = (
             page.read_text(encoding="utf-8")

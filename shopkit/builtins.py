@@ -39,6 +39,12 @@ def shopkit_sources() -> list[Component]:
             "A database by URL: DuckDB, SQLite, PostgreSQL and what else ibis speaks",
         ),
         Component(
+            "catalog",
+            sources.CatalogSettings,
+            "shopkit.sources.catalog:CatalogSource",
+            "Tables of a Spark cluster's catalogue, with engine=spark",
+        ),
+        Component(
             "dataframe",
             sources.DataFrameSettings,
             "shopkit.sources.dataframe:DataFrameSource",
@@ -239,6 +245,12 @@ def shopkit_exporters() -> list[Component]:
             exporters.OnnxSettings,
             "shopkit.exporters.onnx:OnnxExporter",
             "One .onnx file from raw columns to decision, checked against the fitted model",
+        ),
+        Component(
+            "optimized",
+            exporters.OptimizedSettings,
+            "shopkit.exporters.optimized:OptimizedExporter",
+            "The file optimised beforehand by ONNX Runtime, which loads faster",
         ),
         Component(
             "int8",

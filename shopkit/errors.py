@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
+import re
 from collections.abc import Iterable
 
 from shopkit.secrecy import without_secrets
@@ -43,11 +43,24 @@ class RunError(ShopkitError):
     """A run that cannot start, go on or be resumed."""
 
 
+def raised_elsewhere(text: str) -> ShopkitError | None:
+    """The error of another process, read from the trace that it left; None where it is not one of these.
+
+    >>> raised_elsewhere("Traceback …\nshopkit.errors.RunError: The loss is nan.\n")
+    RunError('The loss is nan.')
+    """
+    found = re.search(r"shopkit\.errors\.(\w+): (.+)", text)
+    cls = globals().get(found[1]) if found else None
+    return cls(found[2].strip()) if found and isinstance(cls, type) and issubclass(cls, ShopkitError) else None
+
+
 def nearest(name: str, choices: Iterable[str]) -> str:
     """`" Did you mean 'x'?"` for the closest choice, or an empty string.
 
     >>> nearest("hiden", ["hidden", "depth"])
     " Did you mean 'hidden'?"
     """
+    import difflib  # an answer without a mistake in it comes sooner
+
     match = difflib.get_close_matches(name, list(choices), n=1, cutoff=0.6)
     return f" Did you mean '{match[0]}'?" if match else ""

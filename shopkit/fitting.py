@@ -17,11 +17,12 @@ from shopkit.features.base import FeatureSpec
 from shopkit.features.graph import fit
 from shopkit.features.plan import resolve
 from shopkit.features.settings import FeaturePlan
-from shopkit.features.tensors import READ_BY, FeatureArrays, Ragged, take
+from shopkit.features.tensors import READ_BY, FeatureArrays, take
 from shopkit.features.training_part import training_part
-from shopkit.features.transform import load, transform
+from shopkit.features.transform import in_memory, load, n_bytes, transform
 from shopkit.models.base import Arrays, Estimator, Model
 from shopkit.models.to_onnx import to_onnx
+from shopkit.raw import evenly
 from shopkit.registry import Choice, Registry
 from shopkit.runs import read_json, replacing, write_json
 from shopkit.runtime.artifact import open_session
@@ -34,9 +35,6 @@ from shopkit.training.scores import block_rows, model_scores
 from shopkit.training.settings import TrainerSettings
 from shopkit.training.warm_start import VOCABULARIES, WEIGHTS, Earlier, Vocabularies, save_weights, warm_start
 
-IN_MEMORY_BYTES = 2 << 30
-"""Feature arrays up to this size are read into memory; larger ones stay in their files."""
-
 
 @dataclass(frozen=True)
 class Examples:
@@ -46,7 +44,7 @@ class Examples:
     """Parquet of canonical columns, N rows."""
     schema: Schema
     parts: np.ndarray
-    """(N,) part of every row."""
+    """Part of every row, int8 (N,): its place in `PARTS`, or -1."""
     target: np.ndarray
     """(N,) encoded target."""
     weight: np.ndarray | None
@@ -59,9 +57,19 @@ class Examples:
     """Their names."""
     times: np.ndarray | None = None
     """(N,) int64 seconds UTC."""
+    memory: int = 2 << 30
+    """Bytes that queries may take, and that features may take if they are to be held in memory; of larger ones, training draws
+    shuffled blocks."""
 
     def rows(self, part: str) -> np.ndarray:
-        return np.asarray(self.parts == part)
+        """Which rows are in a part, bool (N,)."""
+        return np.asarray(self.parts == PARTS.index(part))
+
+    def thinned(self, part: str, most: int) -> Examples:
+        """The same with at most so many rows in one part, evenly spaced; the others are in none."""
+        rows = self.rows(part)
+        kept = evenly(rows, most)
+        return self if kept is rows else replace(self, parts=np.where(rows & ~kept, np.int8(-1), self.parts))
 
 
 @dataclass(frozen=True)
@@ -83,13 +91,19 @@ class Features:
     def arrays(self, examples: Examples, part: str) -> Arrays:
         """Features, target, weight and groups of one part."""
         rows = examples.rows(part)
-        paths = {name: self.folder / f"{part}_{name}.npy" for name in self.spec.shapes}
-        in_memory = sum(path.stat().st_size for path in paths.values()) <= IN_MEMORY_BYTES
-        features = {name: load(path, name, in_memory) for name, path in paths.items()}
+        stored = {each: {name: load(self.folder, each, name) for name in self.spec.shapes} for each in PARTS}
+        size = sum(n_bytes(array) for arrays in stored.values() for array in arrays.values())
+        fits = size <= examples.memory
+        features = {name: in_memory(array) if fits else array for name, array in stored[part].items()}
         weight = None if examples.weight is None else examples.weight[rows]
         groups = None if examples.groups is None else examples.groups[rows]
         times = None if examples.times is None else examples.times[rows]
         return Arrays(features, examples.target[rows], weight, groups, times)
+
+    def discard_arrays(self) -> None:
+        """Remove the arrays, which are the largest files of a run."""
+        for path in (*self.folder.glob("*.arrow"), *self.folder.glob("*.npy")):
+            path.unlink()
 
     def transformer(self) -> Callable[[Raw], dict[str, np.ndarray]]:
         """Canonical raw columns → tensors, through the graph."""
@@ -125,7 +139,15 @@ def fit_features(
     folder.mkdir(parents=True, exist_ok=True)
     train = examples.rows("train")
     with training_part(
-        examples.path, train, examples.target, examples.weight, examples.n_classes, seed, folder, examples.classes
+        examples.path,
+        train,
+        examples.target,
+        examples.weight,
+        examples.n_classes,
+        seed,
+        folder,
+        examples.classes,
+        memory=examples.memory,
     ) as context:
         resolved = resolve(plan, examples.schema, context, tags, registry, leave_out_unread)
         fitted = fit(resolved, replace(context, vocabularies=earlier.vocabularies if earlier else {}))
@@ -135,14 +157,8 @@ def fit_features(
             f"it lacks the tag {READ_BY[block.tensor]}. Choose another extractor with features.columns.{block.column}, or "
             "another model; `shopkit list models` shows the tags."
         )
-    arrays = transform(fitted.model, fitted.spec, examples.path, {part: examples.rows(part) for part in PARTS}, folder)
-    for start, rows in fitted.training_overrides.items():
-        arrays["train"]["dense"][:, start : start + rows.shape[1]] = rows
-    for tensors in arrays.values():
-        for values in tensors.values():
-            stored = values.values if isinstance(values, Ragged) else values
-            if isinstance(stored, np.memmap):
-                stored.flush()
+    parts = {part: examples.rows(part) for part in PARTS}
+    transform(fitted.model, fitted.spec, examples.path, parts, folder, overrides={"train": fitted.training_overrides})
     with replacing(folder / "features.onnx") as temporary:
         temporary.write_bytes(fitted.model.SerializeToString(deterministic=True))
     for name, text in fitted.assets.items():
@@ -228,7 +244,7 @@ def fit_model(
         initialise=initialise,
     )
     if started.is_file():
-        result = replace(result, facts={"init_from": read_json(started)})
+        result = replace(result, facts={**result.facts, "init_from": read_json(started)})
     if hasattr(choice.settings, "init_from"):
         save_weights(folder / WEIGHTS, choice.name, model, features.vocabularies)
     size = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)

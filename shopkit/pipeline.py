@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import datetime as dt
 import shutil
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import ibis
 
 from shopkit import provenance
 from shopkit.errors import ConfigError, DataError, RunError
@@ -22,9 +25,14 @@ from shopkit.runs import PARTIAL, Run, discard_temporaries, lock, write_json
 from shopkit.sources.base import Source, Tables
 from shopkit.sources.privacy import with_hashed_keys
 from shopkit.stages import Announce, Way
+from shopkit.training.processes import node_rank
 
 if TYPE_CHECKING:
     from shopkit.config.experiment import Experiment
+
+
+POLL_SECONDS = 0.5
+"""Between two looks for what another machine is to leave."""
 
 
 def run(
@@ -88,6 +96,8 @@ def execute(
             f"cv is {experiment.cv}, which makes several runs: shopkit.cross_validate does that in Python, and `shopkit run` "
             "on the command line."
         )
+    if node_rank(experiment.trainer):
+        return take_part(experiment, folder, registry, announce)
     with way(experiment, folder, registry, tables or open_tables(experiment, registry, data), announce) as going:
         if isinstance(going, Run):
             return going
@@ -95,13 +105,50 @@ def execute(
         return going.go()
 
 
+def take_part(experiment: Experiment, folder: Path, registry: Registry, announce: Announce) -> Run:
+    """Train with the other machines on what the first one leaves in the shared run folder; all the rest is done there.
+
+    Returns:
+        The run as it stands after training, unfinished.
+    """
+    run = Run(folder)
+    start = time.perf_counter()
+    announce("waiting", f"for the features in {folder}", 0.0)
+    while run.facts("features") is None:
+        time.sleep(POLL_SECONDS)
+    nothing = Tables({}, ibis.duckdb.connect(), "", "")
+    going = Way(experiment, registry, run, nothing, {}, "", announce)
+    if run.facts("train") is None:
+        going.fit_model(experiment.model, going.features, going.task, run.work / "model", main=True)
+    announce("train", f"took part in training {experiment.model.name}", time.perf_counter() - start)
+    return run
+
+
 def open_tables(experiment: Experiment, registry: Registry, data: Any = None) -> Tables:
     """The tables of the experiment's source."""
     source: Source = registry.build(experiment.source, *([data] if data is not None else []))
     try:
+        if experiment.engine.name == "spark":
+            return on_spark(source, experiment)
         return with_hashed_keys(source.open(), experiment.privacy)
     except OSError as error:
         raise DataError(f"source {experiment.source.name}: {error}") from error
+
+
+def on_spark(source: Source, experiment: Experiment) -> Tables:
+    """The tables of a source on the experiment's Spark cluster.
+
+    Raises:
+        ConfigError: no cluster, a source that is not read there, or keys to hash, which DuckDB does.
+    """
+    from shopkit.sources.spark import Spark
+
+    if experiment.privacy.hash_keys:
+        raise ConfigError(
+            "privacy.hash_keys: keys are hashed by DuckDB, as on Spark the key would stand in query plans. Use engine=duckdb, or "
+            "hash them where the tables are written."
+        )
+    return source.on_spark(Spark(experiment.engine))
 
 
 @contextmanager

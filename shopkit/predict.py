@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import os
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from shopkit.errors import DataError, RunError, nearest
+import numpy as np
+
+from shopkit.errors import ConfigError, DataError, RunError, nearest
 from shopkit.runs import replacing
 from shopkit.runtime import Predictor
 from shopkit.schema import NULL_TEXTS, Column
 
 if TYPE_CHECKING:
-    import numpy as np
     import pyarrow as pa
 
 BATCH_ROWS = 65_536
+"""Rows read, and written, at once."""
+IMAGE_ROWS = 1024
+"""The same where each row has an image."""
+BLOCK_ROWS = 4096
+"""Rows that go through the graph at once: what it computes of them stays in the processor's caches."""
 _FORMATS = {".csv": "csv", ".tsv": "tsv", ".parquet": "parquet", ".pq": "parquet"}
 
 
@@ -29,8 +38,8 @@ def predict_file(
     data: str | Path,
     output: str | Path,
     *,
-    threads: int = 1,
-    batch_rows: int = BATCH_ROWS,
+    threads: int = 0,
+    batch_rows: int = 0,
     on_batch: Callable[[int], None] = lambda n_rows: None,
     on_columns: Callable[[Predictor, Mapping[str, np.ndarray]], None] | None = None,
 ) -> int:
@@ -40,6 +49,8 @@ def predict_file(
         artifact: `model.onnx` or the run folder that holds it.
         data: the table; its columns may stand in any order, and more than are needed.
         output: CSV, TSV or Parquet by its ending: key columns that are present, then the outputs. Written whole or not at all.
+        threads: batches scored at the same time, each by one thread; 0 is one for each core. Answers do not depend on it.
+        batch_rows: rows read at once; 0 leaves the choice to shopkit. Memory grows with `threads` times this, not with the rows.
         on_batch: called with the number of rows of each batch done, for a progress bar.
         on_columns: called with the canonical columns of each batch, for a look at the data as they pass.
 
@@ -49,23 +60,28 @@ def predict_file(
     Raises:
         DataError: no such file, an unknown format, a missing column, a value of the wrong type (with its row).
         ArtifactError: the artifact cannot be used.
+        ConfigError: fewer than no threads or rows.
     """
+    for name, value in (("threads", threads), ("batch_rows", batch_rows)):
+        if value < 0:
+            raise ConfigError(f"{name} is {value}; it must be at least 1, or 0 to leave the choice to shopkit.")
     data, output = Path(data), Path(output)
-    predictor = Predictor(artifact, threads=threads)
+    predictor = Predictor(artifact)
     reading, writing = _format(data), _format(output)
     if not data.is_file():
         raise DataError(f"There is no file {data}.{nearest(data.name, _names_beside(data))}")
     if not output.parent.is_dir():
         raise RunError(f"Cannot write {output}: there is no folder {output.parent}.")
-    keys = [column.name for column in predictor.schema.of_role("key")]
+    size = batch_rows or (IMAGE_ROWS if any(column.kind == "image" for column in predictor.inputs) else BATCH_ROWS)
     n_rows = 0
     with replacing(output) as temporary:
         writer: _Writer | None = None
         try:
-            for batch in _batches(data, reading, predictor, batch_rows):
-                answer = _answer(predictor, batch, keys, n_rows, on_columns)
-                writer = writer or _writer(temporary, writing, answer.schema)
-                writer.write_batch(answer)
+            for columns, batch in _answered(predictor, _batches(data, reading, predictor, size), threads or available_cores()):
+                if on_columns is not None:
+                    on_columns(predictor, columns)
+                writer = writer or _writer(temporary, writing, batch.schema)
+                writer.write_batch(batch)
                 n_rows += batch.num_rows
                 on_batch(batch.num_rows)
         finally:
@@ -76,23 +92,51 @@ def predict_file(
     return n_rows
 
 
-def _answer(
-    predictor: Predictor,
-    batch: pa.RecordBatch,
-    keys: list[str],
-    first_row: int,
-    on_columns: Callable[[Predictor, Mapping[str, np.ndarray]], None] | None,
-) -> pa.RecordBatch:
+def available_cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _answered(
+    predictor: Predictor, batches: Iterator[pa.RecordBatch], threads: int
+) -> Iterator[tuple[dict[str, np.ndarray], pa.RecordBatch]]:
+    """Canonical columns and answers of each batch, in order; a few batches are under way at once."""
+    first_row = 0
+    under_way: deque[Future[tuple[dict[str, np.ndarray], pa.RecordBatch]]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            for batch in batches:
+                under_way.append(pool.submit(answer_batch, predictor, batch, first_row))
+                first_row += batch.num_rows
+                if len(under_way) > threads:
+                    yield under_way.popleft().result()
+            while under_way:
+                yield under_way.popleft().result()
+        finally:
+            for future in under_way:
+                future.cancel()
+
+
+def answer_batch(predictor: Predictor, batch: pa.RecordBatch, first_row: int) -> tuple[dict[str, np.ndarray], pa.RecordBatch]:
+    """The canonical columns of a batch, and its answer: key columns that are present, then the outputs.
+
+    Raises:
+        DataError: a value of the wrong type, with its row, counted from `first_row`.
+    """
     import pyarrow as pa
 
     given = dict(zip(batch.schema.names, batch.columns, strict=True))
     raw = predictor.canonical(given, first_row)
-    if on_columns is not None:
-        on_columns(predictor, raw)
-    outputs = predictor.table(predictor.answer(raw, first_row))
-    columns: dict[str, Any] = {name: given[name] for name in keys if name in given}
+    blocks = [
+        predictor.answer({name: values[start : start + BLOCK_ROWS] for name, values in raw.items()}, first_row + start)
+        for start in range(0, max(1, batch.num_rows), BLOCK_ROWS)
+    ]
+    outputs = predictor.table({name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]})
+    columns: dict[str, Any] = {
+        column.name: given[column.name] for column in predictor.schema.of_role("key") if column.name in given
+    }
     columns |= {name: pa.array(values) for name, values in outputs.items()}
-    return pa.RecordBatch.from_pydict(columns)
+    return raw, pa.RecordBatch.from_pydict(columns)
 
 
 def _batches(path: Path, reading: str, predictor: Predictor, batch_rows: int) -> Iterator[pa.RecordBatch]:
@@ -102,7 +146,8 @@ def _batches(path: Path, reading: str, predictor: Predictor, batch_rows: int) ->
 
     try:
         if reading == "parquet":
-            with pyarrow.parquet.ParquetFile(path) as parquet:
+            # Buffered before, all that was ever read would stay in memory.
+            with pyarrow.parquet.ParquetFile(path, pre_buffer=False) as parquet:
                 yield from parquet.iter_batches(batch_rows, columns=_wanted(predictor, parquet.schema_arrow.names))
             return
         parse = pyarrow.csv.ParseOptions(delimiter="\t" if reading == "tsv" else ",", newlines_in_values=True)
@@ -116,13 +161,9 @@ def _batches(path: Path, reading: str, predictor: Predictor, batch_rows: int) ->
             null_values=list(NULL_TEXTS),
         )
         n_rows = 0
-        with pyarrow.csv.open_csv(path, pyarrow.csv.ReadOptions(block_size=8 << 20), parse, convert) as reader:
+        with pyarrow.csv.open_csv(path, pyarrow.csv.ReadOptions(block_size=4 << 20), parse, convert) as reader:
             for batch in reader:
-                columns = dict(zip(batch.schema.names, batch.columns, strict=True))
-                for column in predictor.inputs:
-                    if column.kind == "number":
-                        columns[column.name] = _parsed(columns[column.name], column, n_rows)
-                yield pa.RecordBatch.from_pydict(columns)
+                yield _with_numbers(batch, predictor, n_rows)
                 n_rows += batch.num_rows
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"Cannot read {path}: {error}") from error
@@ -132,6 +173,30 @@ def _wanted(predictor: Predictor, given: list[str]) -> list[str]:
     """The columns to read, in the file's order; all inputs are among them."""
     predictor.require(given)
     return [name for name in given if name in predictor.schema]
+
+
+def parsed_text(batch: pa.RecordBatch, predictor: Predictor, first_row: int) -> pa.RecordBatch:
+    """A batch of texts as a CSV file has them: those that mean so are missing, and numbers are numbers.
+
+    Raises:
+        DataError: a text that is not a number, with its row.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    missing = pa.array(NULL_TEXTS)
+    columns = [pc.if_else(pc.is_in(column, value_set=missing), pa.scalar(None, pa.string()), column) for column in batch.columns]
+    return _with_numbers(pa.RecordBatch.from_arrays(columns, batch.schema.names), predictor, first_row)
+
+
+def _with_numbers(batch: pa.RecordBatch, predictor: Predictor, first_row: int) -> pa.RecordBatch:
+    import pyarrow as pa
+
+    columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+    for column in predictor.inputs:
+        if column.kind == "number":
+            columns[column.name] = _parsed(columns[column.name], column, first_row)
+    return pa.RecordBatch.from_pydict(columns)
 
 
 def _parsed(texts: pa.Array, column: Column, first_row: int) -> pa.Array:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from shopkit.runtime.images import FIELDS, decoded
 from shopkit.schema import MISSING_TIME, PARTS, Column, Schema
 
+BATCH_ROWS = 65_536
+"""Rows at once, where a file is read in batches."""
 IMAGE_TYPE = pa.struct([*((field, pa.int32()) for field in FIELDS[:3]), (FIELDS[3], pa.binary())])
 """Of an image in a table."""
 
@@ -21,10 +24,51 @@ Raw = dict[str, np.ndarray]
 
 def read_columns(path: Path, names: Sequence[str], rows: np.ndarray | None = None) -> Raw:
     """Columns of a Parquet file of canonical values; `rows` is a boolean mask (N,) of those wanted."""
-    table = pq.read_table(path, columns=list(dict.fromkeys(names)))
-    if rows is not None:
-        table = table.filter(rows)
+    with pq.ParquetFile(path, pre_buffer=False) as file:
+        tables = list(_groups(file, names, rows))
+    return _raw(pa.concat_tables(tables))
+
+
+def read_batches(path: Path, names: Sequence[str], rows: np.ndarray | None = None, size: int = BATCH_ROWS) -> Iterator[Raw]:
+    """The same, `size` rows at a time (the last time fewer); one batch without rows where none are wanted."""
+    with pq.ParquetFile(path, pre_buffer=False) as file:
+        pending = None
+        for table in _groups(file, names, rows):
+            pending = table if pending is None else pa.concat_tables([pending, table])
+            while len(pending) > size:
+                yield _raw(pending.slice(0, size))
+                pending = pending.slice(size)
+        assert pending is not None
+        yield _raw(pending)
+
+
+def _groups(file: pq.ParquetFile, names: Sequence[str], rows: np.ndarray | None) -> Iterator[pa.Table]:
+    """The wanted rows of each row group that has any; at least one table."""
+    names = list(dict.fromkeys(names))
+    start, is_first = 0, True
+    for group in range(file.num_row_groups):
+        place = slice(start, start + file.metadata.row_group(group).num_rows)
+        start = place.stop
+        if rows is None or rows[place].any():
+            is_first = False
+            table = file.read_row_group(group, columns=names)
+            yield table if rows is None or rows[place].all() else table.filter(rows[place])
+    if is_first:
+        yield file.schema_arrow.empty_table().select(names)
+
+
+def _raw(table: pa.Table) -> Raw:
     return {name: as_numpy(table.column(name)) for name in table.column_names}
+
+
+def evenly(rows: np.ndarray, most: int) -> np.ndarray:
+    """Of the rows of a boolean mask (N,), at most so many, evenly spaced; all of them if they are no more."""
+    chosen = np.flatnonzero(rows)
+    if len(chosen) <= most:
+        return rows
+    sample = np.zeros(len(rows), bool)
+    sample[chosen[np.arange(most) * len(chosen) // most]] = True
+    return sample
 
 
 def image_structs(images: Iterable[np.ndarray]) -> pa.StructArray:
@@ -50,8 +94,42 @@ def group_codes(path: Path, schema: Schema) -> np.ndarray | None:
     column = schema.the("group") or (keys[0] if len(keys) > 1 else None)
     if column is None:
         return None
-    names, codes = np.unique(read_columns(path, [column.name])[column.name], return_inverse=True)
-    return None if column.role != "group" and len(names) == len(codes) else np.asarray(codes, np.int64)
+    distinct = _distinct(path, column.name)
+    if column.role != "group" and len(distinct) == pq.read_metadata(path).num_rows:
+        return None
+    codes = [_places(batch[column.name], distinct) for batch in read_batches(path, [column.name])]
+    return np.concatenate(codes)
+
+
+def _distinct(path: Path, name: str) -> np.ndarray:
+    """The different values of a column, sorted."""
+    found = None
+    for batch in read_batches(path, [name]):
+        values = batch[name]
+        values = pa.array(values).unique().to_numpy(zero_copy_only=False) if values.dtype == object else np.unique(values)
+        found = values if found is None else np.unique(np.concatenate([found, values]))
+    assert found is not None
+    return np.unique(found)
+
+
+def _places(values: np.ndarray, distinct: np.ndarray) -> np.ndarray:
+    """Where each value stands among the sorted distinct ones, int64 (n,)."""
+    if values.dtype != object:
+        return np.searchsorted(distinct, values)
+    return np.asarray(pc.index_in(pa.array(values), value_set=pa.array(distinct)).to_numpy(zero_copy_only=False), np.int64)
+
+
+def part_codes(path: Path) -> np.ndarray:
+    """The part of every example, int8 (N,): its place in `PARTS`, or -1 for one that is in none."""
+    codes = [_code(batch["part"]) for batch in read_batches(path, ["part"])]
+    return np.concatenate(codes)
+
+
+def _code(parts: np.ndarray) -> np.ndarray:
+    codes = np.full(len(parts), -1, np.int8)
+    for code, part in enumerate(PARTS):
+        codes[parts == part] = code
+    return codes
 
 
 def readable(values: np.ndarray, column: Column) -> pa.Array:
@@ -62,12 +140,16 @@ def readable(values: np.ndarray, column: Column) -> pa.Array:
 
 
 def time_ranges(times: np.ndarray | None, parts: np.ndarray) -> dict[str, list[int]]:
-    """Part → first and last time in it, int seconds UTC."""
+    """Part → first and last time in it, int seconds UTC.
+
+    Args:
+        parts: int8 (N,), as `part_codes` gives them.
+    """
     if times is None:
         return {}
     ranges = {}
-    for part in PARTS:
-        known = times[(parts == part) & (times != MISSING_TIME)]
+    for code, part in enumerate(PARTS):
+        known = times[(parts == code) & (times != MISSING_TIME)]
         if len(known):
             ranges[part] = [int(known.min()), int(known.max())]
     return ranges

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
-import importlib.util
 import os
 import re
 import sys
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,12 +21,12 @@ import pluggy
 
 from shopkit import hookspecs
 from shopkit.component import FAMILIES, GROUPS, Component
+from shopkit.entry_points import RESTRICT, Origin, check_version, origin_of, selected, version_problem
 from shopkit.errors import ConfigError, PluginError, nearest
 from shopkit.offered import Offered, collect
-from shopkit.pins import ENTRY_POINT_GROUP, check_pin
+from shopkit.pins import ENTRY_POINT_GROUP
 from shopkit.settings import build
 
-RESTRICT = "SHOPKIT_PLUGINS"
 BUILTINS = "shopkit.builtins"
 
 _RECOMMEND = "popular markov item_knn session_knn ease als mf two_tower gru4rec sasrec blend"
@@ -86,18 +85,6 @@ class Failure:
 
     def __str__(self) -> str:
         return f"{self.plugin} ({self.distribution} {self.version}): {self.problem}"
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Where a plugin was installed from."""
-
-    plugin: str
-    distribution: str
-    version: str
-
-    def __str__(self) -> str:
-        return f"{self.distribution} {self.version}"
 
 
 @dataclass(frozen=True)
@@ -233,35 +220,9 @@ def load_registry(plugins: str | None = None) -> Registry:
     if plugins is None:
         plugins = os.environ.get(RESTRICT)
     loader = _Loader()
-    for entry in _selected(importlib.metadata.entry_points(group=ENTRY_POINT_GROUP), plugins):
+    for entry in selected(importlib.metadata.entry_points(group=ENTRY_POINT_GROUP), plugins):
         loader.load(entry)
     return loader.registry()
-
-
-def _selected(entries: Iterable[importlib.metadata.EntryPoint], plugins: str | None) -> list[importlib.metadata.EntryPoint]:
-    # One plugin can be listed twice when its folder stands twice on sys.path.
-    unique = {(entry.name, entry.value): entry for entry in entries}
-    ordered = sorted(unique.values(), key=lambda entry: entry.name)
-    if plugins is None:
-        return ordered
-    wanted = []
-    for name, _, pin in (item.strip().partition("@") for item in plugins.split(",") if item.strip()):
-        if pin:
-            check_pin(name, pin, f"{RESTRICT}: {name}")
-        wanted.append(name)
-    names = {name for entry in ordered for name in (entry.name, _origin(entry).distribution)}
-    for name in wanted:
-        if name not in names:
-            installed = ", ".join(sorted({_origin(entry).distribution for entry in ordered})) or "none"
-            raise PluginError(f"{RESTRICT} names '{name}', which is not installed.{nearest(name, names)} Plugins: {installed}.")
-    return [entry for entry in ordered if entry.name in wanted or _origin(entry).distribution in wanted]
-
-
-def _origin(entry: importlib.metadata.EntryPoint) -> Origin:
-    distribution = entry.dist
-    if distribution is None:
-        return Origin(entry.name, entry.module, "unknown")
-    return Origin(entry.name, distribution.name, distribution.version)
 
 
 @dataclass
@@ -288,18 +249,18 @@ class _Loader:
             self.families[group] = {component.name: Registered(component, *_fields(origin)) for component in components}
 
     def load(self, entry: importlib.metadata.EntryPoint) -> None:
-        origin = _origin(entry)
+        origin = origin_of(entry)
         light = set(HEAVY) - sys.modules.keys()
         try:
             plugin = entry.load()
-            _check_version(getattr(plugin, "shopkit_api_version", hookspecs.API_VERSION))
+            check_version(getattr(plugin, "shopkit_api_version", hookspecs.API_VERSION))
             offered = collect(plugin)
             self._check_names(origin, offered)
             self._register(origin, plugin)
         except PluginError as error:
             self._fail(origin, str(error), "")
         except (Exception, SystemExit) as error:
-            self._fail(origin, _version_problem(entry) or f"{type(error).__name__}: {error}", traceback.format_exc())
+            self._fail(origin, version_problem(entry) or f"{type(error).__name__}: {error}", traceback.format_exc())
         else:
             self._take(origin, offered)
             if loaded := sorted(light & sys.modules.keys()):
@@ -364,37 +325,6 @@ class _Loader:
 
     def _fail(self, origin: Origin, problem: str, trace: str) -> None:
         self.failures.append(Failure(*_fields(origin), problem=problem, traceback=trace))
-
-
-def _check_version(stated: object) -> None:
-    """
-    Raises:
-        PluginError: the plugin was built for another version of the hooks.
-    """
-    from shopkit import __version__
-
-    if stated != hookspecs.API_VERSION:
-        is_older = isinstance(stated, int) and stated < hookspecs.API_VERSION
-        advice = "a newer version of the plugin" if is_older else "a newer shopkit, or an older version of the plugin"
-        raise PluginError(
-            f"it is built for version {stated} of the hook API, and shopkit {__version__} has version {hookspecs.API_VERSION}. "
-            f"Install {advice}."
-        )
-
-
-def _version_problem(entry: importlib.metadata.EntryPoint) -> str:
-    """The sentence about another hook API, if the source of a module that did not import states one; else nothing."""
-    try:
-        spec = importlib.util.find_spec(entry.module)
-        source = Path(spec.origin).read_text(encoding="utf-8") if spec and spec.origin else ""
-        stated = re.search(r"^shopkit_api_version\s*(?::\s*int\s*)?=\s*(\d+)", source, re.MULTILINE)
-        _check_version(int(stated[1]) if stated else hookspecs.API_VERSION)
-    except PluginError as error:
-        return str(error)
-    except (Exception, SystemExit):
-        # Looking for the source imports the packages around the module, which may fail as well: the first error says more.
-        return ""
-    return ""
 
 
 def _fields(origin: Origin) -> tuple[str, str, str]:

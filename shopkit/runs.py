@@ -163,6 +163,11 @@ class Run:
         return self.path / "model_card.md"
 
     @property
+    def bench_path(self) -> Path:
+        """What `shopkit bench` measured, beside the seal."""
+        return self.path / "bench.json"
+
+    @property
     def manifest_path(self) -> Path:
         return self.path / MANIFEST
 

@@ -19,6 +19,9 @@ MISSING = "???"
 _SCALARS = {bool: "true or false", int: "a whole number", float: "a number", str: "text", type(None): "null"}
 
 
+_UNITS = {"MB": 10**6, "GB": 10**9, "TB": 10**12, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
+
+
 class SettingError(ConfigError):
     """A value that does not fit its dataclass: `path` says which setting, the text says what is wrong."""
 
@@ -58,6 +61,19 @@ def plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
     return value
+
+
+def size_in_bytes(name: str, text: str) -> int:
+    """The bytes of a size such as `2GB` or `512MiB`.
+
+    Raises:
+        ConfigError: no such size; names the setting.
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([MGT]i?B)", text)
+    size = round(float(found[1]) * _UNITS[found[2]]) if found else 0
+    if not size:
+        raise ConfigError(f"{name} must be a size such as 512MB, 2GB or 1.5GiB, got {text!r}.")
+    return size
 
 
 def unfit(cls: object) -> str | None:

@@ -149,23 +149,21 @@ def _wrap(owner: Any, name: str, is_now: Callable[..., bool], after: bool = Fals
 FIXED = [f"{kind}:{stage}" for stage in (*STAGES, "report") for kind in ("before", "results", "marked")] + ["seal", "rename"]
 
 
-def points(what: str, n: int, seed: int) -> list[str]:
-    """Where to kill, n times: everywhere that has a name, then at random."""
+def points(what: str, seed: int) -> Iterator[str]:
+    """Where to kill: everywhere that has a name, then at random without end."""
     rng = random.Random(seed)
-    made = list(FIXED) if what == "run" else []
-    rng.shuffle(made)
+    named = list(FIXED) if what == "run" else []
+    rng.shuffle(named)
+    yield from named
     times = 1 if what == "run" else 2
-    while len(made) < n:
-        made.append(
-            rng.choice(
-                [
-                    f"step:{rng.randint(1, N_STEPS * times)}",
-                    f"write:{rng.randint(1, 30 * times)}",
-                    f"after:{rng.uniform(0.05, 2.0 * times):.2f}",
-                ]
-            )
+    while True:
+        yield rng.choice(
+            [
+                f"step:{rng.randint(1, N_STEPS * times)}",
+                f"write:{rng.randint(1, 30 * times)}",
+                f"after:{rng.uniform(0.05, 2.0 * times):.2f}",
+            ]
         )
-    return made[:n]
 
 
 # -- processes -------------------------------------------------------------------------------------------------------
@@ -248,18 +246,23 @@ def main() -> int:
     given = parser.parse_args()
     start = time.perf_counter()
     expected = undisturbed(given.what)
-    failed = killed = 0
-    for number, point in enumerate(points(given.what, given.n, given.seed)):
+    failed = killed = early = 0
+    for point in points(given.what, given.seed):
         try:
             said = kill_and_resume(given.what, point, expected)
-            killed += said.startswith("killed")
         except AssertionError as error:
-            failed += 1
             said = f"FAILED: {error}"
-        print(f"{number + 1:3} {point:18} {said}", flush=True)
+        killed, failed, early = (
+            killed + said.startswith("killed"),
+            failed + said.startswith("FAILED"),
+            early + said.startswith("ended"),
+        )
+        print(f"{killed + failed + early:3} {point:18} {said}", flush=True)
+        if killed + failed >= given.n:
+            break
     digest = hashlib.sha256(json.dumps(expected, sort_keys=True).encode()).hexdigest()[:16]
     print(
-        f"{given.what}: {killed} killed, {given.n - killed - failed} ended before, {failed} failed; outcome {digest}; "
+        f"{given.what}: {killed} killed and identical, {early} ended before they were, {failed} failed; outcome {digest}; "
         f"{time.perf_counter() - start:.0f} s"
     )
     return int(failed > 0)

@@ -62,16 +62,16 @@ def nothing_half_written(folder: Path) -> None:
 FULL = {
     # What is too large → overrides, rows, limit in bytes, model, the stages that are whole by then.
     "features": (
-        ["features.columns.price={name: piecewise_linear, n_bins: 300}"],
-        3000,
-        600_000,
+        ["features.columns.price={name: piecewise_linear, n_bins: 900}"],
+        12_000,
+        400_000,
         "linear",
         {"examples", "split"},
     ),
     "checkpoint": (["model.hidden=[512,512]"], 300, 600_000, "mlp", {"examples", "split", "features"}),
 }
 MESSAGES = {
-    "features": r"The stage features of .*it\.partial stopped: File too large\. What was finished is kept: make room",
+    "features": r"The stage features of .*it\.partial stopped: .*File too large.* What was finished is kept: make room",
     "checkpoint": r"Cannot write .*checkpoint\.npz: File too large\. Free some space or choose another folder",
 }
 
@@ -126,7 +126,7 @@ except shopkit.errors.ShopkitError as error:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kilobytes", [40, 300, 1000, 1700])
+@pytest.mark.parametrize("kilobytes", [40, 300, 1000])
 def test_a_disk_that_is_really_full(kilobytes: int, tmp_path: Path) -> None:
     if not can_mount():
         pytest.skip("mounting a disk needs root")
@@ -339,4 +339,4 @@ def test_killed_and_resumed_ends_as_if_undisturbed(what: str, n: int) -> None:
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("identical") == n
+    assert done.stdout.count("killed, resumed, identical") == n

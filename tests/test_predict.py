@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from shopkit.errors import DataError, RunError
+from shopkit.errors import ConfigError, DataError, RunError
 from shopkit.predict import predict_file
 from shopkit.runtime import Predictor
 from tests.handmade import exported_file
@@ -48,6 +48,29 @@ def test_a_file_is_answered_batch_by_batch_as_a_frame_is(artifact: Path, tmp_pat
     assert sum(batches) == 1000
 
 
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_rows_and_messages_do_not_depend_on_the_number_of_threads(artifact: Path, tmp_path: Path, threads: int) -> None:
+    frame = table(10_000)
+    frame.to_parquet(tmp_path / "in.parquet")
+    seen: list[int] = []
+    predict_file(
+        artifact,
+        tmp_path / "in.parquet",
+        tmp_path / "out.parquet",
+        threads=threads,
+        batch_rows=700,
+        on_columns=lambda predictor, columns: seen.append(len(columns["price"])),
+    )
+    expected = Predictor(artifact)(frame)
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "out.parquet"), expected, check_dtype=False)
+    assert sum(seen) == 10_000
+    frame.loc[[7777, 9999], "price"] = np.inf
+    frame.to_parquet(tmp_path / "in.parquet")
+    with pytest.raises(DataError, match=r"Column 'price', row 7777: inf is not a finite number"):
+        predict_file(artifact, tmp_path / "in.parquet", tmp_path / "none.parquet", threads=threads, batch_rows=700)
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(("none", ".none"))]
+
+
 def test_true_and_false_are_numbers(artifact: Path, tmp_path: Path) -> None:
     (tmp_path / "in.csv").write_text("price,color\nTrue,red\nfalse,red\n,red\n")
     predict_file(artifact, tmp_path / "in.csv", tmp_path / "out.csv")
@@ -71,6 +94,12 @@ def test_a_bad_file_is_named_and_nothing_is_left(artifact: Path, tmp_path: Path,
     with pytest.raises(DataError, match=message):
         predict_file(artifact, tmp_path / "in.csv", tmp_path / "out.csv")
     assert {path.name for path in tmp_path.iterdir()} == {"in.csv", "model.onnx"}
+
+
+@pytest.mark.parametrize("name", ["threads", "batch_rows"])
+def test_numbers_below_none_are_refused(artifact: Path, tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match=rf"{name} is -1; it must be at least 1, or 0 to leave the choice to shopkit"):
+        predict_file(artifact, tmp_path / "in.csv", tmp_path / "out.csv", **{name: -1})
 
 
 def test_unusable_paths_are_named(artifact: Path, tmp_path: Path) -> None:

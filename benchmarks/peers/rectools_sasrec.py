@@ -1,4 +1,4 @@
-"""RecTools' SASRec, timed in its own environment (rectools.sh makes it): epochs of training and a full-ranking evaluation.
+"""RecTools' SASRec, timed in its own environment (setup.sh makes it): epochs of training and a full-ranking evaluation.
 
     FOLDER/bin/python benchmarks/peers/rectools_sasrec.py interactions.csv --loss softmax --length 50 --seconds 60
 

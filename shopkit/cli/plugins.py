@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 from shopkit.cli.console import Parser, print_table
 from shopkit.cli.list import print_failures
 from shopkit.component import FAMILIES
+from shopkit.entry_points import Origin
 from shopkit.errors import ConfigError, PluginError, nearest
 from shopkit.pins import ENTRY_POINT_GROUP, plugin_hash
-from shopkit.registry import Failure, Origin, Registry, load_registry
+from shopkit.registry import Failure, Registry, load_registry
 
 if TYPE_CHECKING:
     from shopkit.testing import Result

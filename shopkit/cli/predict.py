@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shopkit.cli.console import Parser, is_terminal, print_table
-from shopkit.errors import ArtifactError
+from shopkit.errors import ArtifactError, ConfigError
 from shopkit.runs import write_json
 
 if TYPE_CHECKING:
@@ -20,18 +20,36 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str]) -> int:
     parser = Parser("predict", "Score a CSV, TSV or Parquet file of any size with an exported file.")
     parser.add_argument("artifact", metavar="RUN_OR_ONNX", type=Path, help="a run's folder, or its model.onnx")
-    parser.add_argument("data", metavar="DATA", type=Path, help="a table with the raw columns, in any order")
+    parser.add_argument("data", metavar="DATA", help="a table with the raw columns, in any order")
     parser.add_argument(
         "-o",
         dest="output",
         metavar="FILE",
-        type=Path,
         required=True,
-        help="where the key columns and the outputs go: .csv, .tsv or .parquet",
+        help="where the key columns and the outputs go: .csv, .tsv or .parquet; with Spark, a new folder of Parquet files",
     )
-    parser.add_argument("--threads", type=int, default=1, metavar="N", help="threads of ONNX Runtime (1)")
+    parser.add_argument("--threads", type=int, default=0, metavar="N", help="batches scored at the same time (one for each core)")
     parser.add_argument("--drift", metavar="FILE", type=Path, help="also write how the data differ from the training part, .json")
+    parser.add_argument(
+        "--engine", choices=("here", "spark"), default="here", help="here, or on the workers of a Spark cluster; see --master"
+    )
+    parser.add_argument(
+        "--master",
+        metavar="URL",
+        default="local[*]",
+        help="of the Spark cluster: spark://host:7077, yarn, k8s://… (local[*]: the cores of this machine). DATA is then Parquet "
+        "or CSV (a file, a folder of them or a glob, at an address the cluster reads), or table:NAME of its catalogue",
+    )
     parsed = parser.parse(arguments)
+
+    if parsed.engine == "spark":
+        if parsed.drift is not None:
+            raise ConfigError("--drift looks at the rows as they pass through this process, so it is not to be had on Spark.")
+        from shopkit.predict_spark import predict_on_spark
+
+        n_rows = predict_on_spark(parsed.artifact, parsed.data, parsed.output, master=parsed.master)
+        print(f"{n_rows:,} rows → {parsed.output}")
+        return 0
 
     from shopkit.predict import predict_file
 
@@ -44,9 +62,9 @@ def main(arguments: Sequence[str]) -> int:
         with Progress(*columns, transient=True) as progress:
             bar = progress.add_task("", total=None)
             options["on_batch"] = lambda n: progress.advance(bar, n)
-            n_rows = predict_file(parsed.artifact, parsed.data, parsed.output, **options)
+            n_rows = predict_file(parsed.artifact, Path(parsed.data), Path(parsed.output), **options)
     else:
-        n_rows = predict_file(parsed.artifact, parsed.data, parsed.output, **options)
+        n_rows = predict_file(parsed.artifact, Path(parsed.data), Path(parsed.output), **options)
     print(f"{n_rows:,} rows → {parsed.output}")
     look.show(parsed.drift)
     return 0

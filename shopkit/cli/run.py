@@ -124,7 +124,7 @@ def help_text(composer: Composer) -> str:
         options[group] = set(composer.registry.families[family])
     for group, names in options.items():
         names |= {path.stem for folder in composer.folders for path in (folder / group).glob("*.yaml")}
-    order = ("source", "view", "split", "features", "model", "task", "exporter", "trainer", "logger", "evaluation")
+    order = ("engine", "source", "view", "split", "features", "model", "task", "exporter", "trainer", "logger", "evaluation")
     wide = max(map(len, experiments), default=0)
     return _HELP.format(
         experiments="\n".join(f"  {name:{wide}}  {text}" for name, text in experiments.items()) or "  none",

@@ -23,6 +23,15 @@ from shopkit.registry import Registry, load_registry
 from shopkit.settings import SettingError, build, plain, types_of
 
 CONFIG_NAME = "config"
+LAUNCHERS = {
+    "joblib": "hydra-joblib-launcher",
+    "ray": "hydra-ray-launcher",
+    "ray_aws": "hydra-ray-launcher",
+    "rq": "hydra-rq-launcher",
+    "submitit_local": "hydra-submitit-launcher",
+    "submitit_slurm": "hydra-submitit-launcher",
+}
+"""Launchers of sweeps, and the package that brings each."""
 
 
 def compose(experiment: str | None = None, overrides: Sequence[str] = (), registry: Registry | None = None) -> Experiment:
@@ -251,6 +260,9 @@ class Composer:
         place = Places(overrides, self.folders, list).of_option(group, option)
         if group in {*self.groups, *SECTIONS, "experiment"} or not error.options:
             return ConfigError(_placed(place, unknown_option(group, option, self.registry, self.folders)))
+        if group == "hydra/launcher" and option in LAUNCHERS:
+            text = f"The launcher {option} is not installed. Run: pip install {LAUNCHERS[option]} (see docs/engines.md)"
+            return ConfigError(_placed(place, text))
         shown = ", ".join(error.options)
         return ConfigError(_placed(place, f"There is no {group} '{option}'.{nearest(option, error.options)} There are: {shown}."))
 

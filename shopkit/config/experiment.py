@@ -12,12 +12,14 @@ from shopkit.errors import ConfigError
 from shopkit.evaluation.settings import EvaluationSettings
 from shopkit.features.settings import FeaturePlan
 from shopkit.registry import Choice
-from shopkit.sources.settings import PrivacySettings
+from shopkit.settings import size_in_bytes
+from shopkit.sources.settings import EngineSettings, PrivacySettings
 from shopkit.training.settings import LoggerSettings, TrainerSettings
 
 __all__ = ["FIELDS", "SECTIONS", "Choice", "Experiment", "General"]
 
 SECTIONS: dict[str, tuple[str, type]] = {
+    "engine": ("duckdb", EngineSettings),
     "contract": ("default", ContractSettings),
     "features": ("auto", FeaturePlan),
     "trainer": ("default", TrainerSettings),
@@ -42,6 +44,9 @@ class General:
     """More exporters of the same run, each by its name or as `{name: …, <settings>}`; their files stand in `exports/`."""
     cv: int = 0
     """Folds of a cross-validation, made as `split` says: by rows, by groups, or forward in time. 0 makes one run."""
+    memory: str = "2GB"
+    """What a run's data may take of the memory. Queries that need more go on in files of the run folder; features that need more
+    stay there, and training draws shuffled blocks of them."""
     plugins: dict[str, str] = field(default_factory=dict)
     """Package of a plugin → `sha256:…` of its files, as `shopkit plugins list --hashes` shows it. One that was changed since
     is not run."""
@@ -53,6 +58,7 @@ class General:
             raise ConfigError(f"seed must lie between 0 and 4294967295, got {self.seed}.")
         if self.cv < 0 or self.cv == 1:
             raise ConfigError(f"cv must be a number of folds, at least 2, or 0 for one run; got {self.cv}.")
+        size_in_bytes("memory", self.memory)
 
 
 @dataclass(frozen=True)
@@ -63,7 +69,9 @@ class Experiment:
     seed: int
     resume: bool
     cv: int
+    memory: str
     plugins: dict[str, str]
+    engine: EngineSettings
     source: Choice
     view: Choice
     contract: ContractSettings

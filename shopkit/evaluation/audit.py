@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
 import numpy as np
 
-from shopkit.evaluation.part import Part, Raw
+from shopkit.evaluation.fingerprints import Fingerprints
+from shopkit.evaluation.part import Part
 from shopkit.evaluation.settings import EvaluationSettings
 from shopkit.schema import MISSING_TIME, PARTS
 from shopkit.tasks.metrics import BinaryStatistics, RegressionStatistics
@@ -36,19 +37,31 @@ class Finding:
     value: float | None = None
 
 
-def audit(parts: Mapping[str, Part], settings: EvaluationSettings, *, n_classes: int, seed: int) -> list[dict[str, object]]:
+def audit(
+    parts: Mapping[str, Part],
+    settings: EvaluationSettings,
+    *,
+    n_classes: int,
+    seed: int,
+    sample: Part | None = None,
+    fingerprints: Mapping[str, Fingerprints] | None = None,
+) -> list[dict[str, object]]:
     """The entry `audit` of `evaluate`: findings, worst first.
 
     Args:
         parts: `train`, `test` and perhaps `validation`.
+        sample: rows of the training part with their columns, if `parts` is without them.
+        fingerprints: of all rows of these parts; made of `parts` if not given.
         n_classes: 0 for regression; else targets are class indices.
     """
     train, test = parts["train"], parts["test"]
+    prints = fingerprints or {name: Fingerprints.of(part) for name, part in parts.items()}
+    known = sample or train
     findings = [
-        *_keys(parts),
-        *_late_times(parts),
-        *_telling_columns(train, settings, n_classes, seed),
-        *_duplicate_rows(train, test),
+        *_keys(prints, known.keys),
+        *_late_times(prints),
+        *_telling_columns(known, settings, n_classes, seed),
+        *(_duplicate_rows(prints["train"].rows, prints["test"].rows) if known.columns else ()),
         *_shared_groups(train, test),
         *_time_order(train, test),
     ]
@@ -156,33 +169,15 @@ def _halves(codes: np.ndarray, target: np.ndarray) -> np.ndarray:
 # -- rows, keys and groups shared by parts --------------------------------------------------------------------------
 
 
-def row_hashes(columns: Raw) -> np.ndarray:
-    """uint64 (N,): equal for rows that are equal in all columns."""
-    from pandas.util import hash_array
-
-    total: np.ndarray | None = None
-    for values in columns.values():
-        codes = np.asarray(values, dtype=object) if values.dtype.kind in "OUT" else np.asarray(values)
-        hashed = hash_array(codes)
-        total = hashed if total is None else total * np.uint64(1_000_003) ^ hashed
-    return np.zeros(0, np.uint64) if total is None else total
-
-
-def _values(part: Part) -> dict[str, np.ndarray]:
-    """The feature columns, each sequence as one text."""
-    texts = {name: np.array(["\0".join(map(str, steps)) for steps in rows], object) for name, rows in part.sequences.items()}
-    return {**part.raw, **texts}
-
-
-def _keys(parts: Mapping[str, Part]) -> list[Finding]:
+def _keys(prints: Mapping[str, Fingerprints], keys: Collection[str]) -> list[Finding]:
     findings = []
-    names = [name for name in PARTS if name in parts and parts[name].keys]
-    hashes = {name: np.unique(row_hashes(parts[name].keys)) for name in names}
+    names = [name for name in PARTS if name in prints] if keys else []
+    hashes = {name: np.unique(prints[name].keys) for name in names}
     for index, first in enumerate(names):
         for second in names[index + 1 :]:
             shared = int(np.isin(hashes[second], hashes[first]).sum())
             if shared:
-                columns = ", ".join(parts[first].keys)
+                columns = ", ".join(keys)
                 findings.append(
                     Finding(
                         "shared_keys",
@@ -196,11 +191,12 @@ def _keys(parts: Mapping[str, Part]) -> list[Finding]:
     return findings
 
 
-def _duplicate_rows(train: Part, test: Part) -> list[Finding]:
-    if not train.columns or not len(train) or not len(test):
+def _duplicate_rows(train: np.ndarray, test: np.ndarray) -> list[Finding]:
+    """Of the fingerprints of two parts' rows."""
+    if not len(train) or not len(test):
         return []
-    known, counts = np.unique(row_hashes({**_values(train), "\0target": train.target}), return_counts=True)
-    share = float(np.isin(row_hashes({**_values(test), "\0target": test.target}), known).mean())
+    known, counts = np.unique(train, return_counts=True)
+    share = float(np.isin(test, known).mean())
     if share == 0:
         return []
     within = float(counts[counts > 1].sum() / len(train))
@@ -241,17 +237,10 @@ def _shared_groups(train: Part, test: Part) -> list[Finding]:
 # -- time -----------------------------------------------------------------------------------------------------------
 
 
-def _late_times(parts: Mapping[str, Part]) -> list[Finding]:
+def _late_times(prints: Mapping[str, Fingerprints]) -> list[Finding]:
     findings = []
-    for column in parts["train"].raw:
-        late = total = 0
-        for part in parts.values():
-            values = part.raw[column]
-            if part.cutoff is None or values.dtype.kind != "i":
-                continue
-            known = (values != MISSING_TIME) & (part.cutoff != MISSING_TIME)
-            late += int((values[known] >= part.cutoff[known]).sum())
-            total += len(values)
+    for column in prints["train"].late:
+        late, total = (sum(of_part.late[column][i] for of_part in prints.values() if column in of_part.late) for i in (0, 1))
         if late:
             findings.append(
                 Finding(

@@ -1,4 +1,5 @@
-"""A few test rows with what moved their answers: the most confident right ones, and the most confident wrong ones.
+"""A few test rows with what moved their answers: the most confident right ones and the most confident wrong ones; of numbers,
+those that were met best and those that were missed by most.
 
 `explained_cases` returns plain JSON data, for `cases.json` and the report:
 
@@ -6,7 +7,7 @@
       "method": "integrated gradients",         # or "exact"
       "cases": [{
         "row": {"review_id": "17"},             # the key columns
-        "right": false, "target": "1", "label": "0", "confidence": 0.97,
+        "right": false, "target": "1", "label": "0", "confidence": 0.97,     # of numbers: "target": 12.5, "prediction": 11.9
         "score": 3.2, "reference": -0.4,        # of the label, before calibration; of a row in which nothing is known
         "gap": 0.01,                            # how far the shares miss the difference of the two
         "texts": [{"column": "review", "pieces": [["Too", 0.1], [" ", 0.0], ...], "rest": 0.02,
@@ -17,7 +18,8 @@
       }],
     }
 
-All shares are of the score for the label that was given: above 0 they speak for it, below 0 against it.
+All shares are of the score for the label that was given: above 0 they speak for it, below 0 against it. Of numbers they are of
+the score itself: above 0 they speak for more, below 0 for less.
 """
 
 from __future__ import annotations
@@ -64,21 +66,22 @@ def explained_cases(
     n_cases: int,
     keep: str = "latest",
 ) -> dict[str, Any] | None:
-    """The module's data; None for tasks without labels, for models that cannot be explained, and if none are asked for.
+    """The module's data; None for tasks with neither labels nor numbers, for models that cannot be explained, and if none are
+    asked for.
 
     Args:
         test: with the file's outputs.
         transform: raw columns → arrays of features, through the graph.
         keep: which end of a longer sequence the features read.
     """
-    if not n_cases or "label" not in test.outputs or "classes" not in task.state:
+    if not n_cases or (picked := _picked(task, test, n_cases)) is None:
         return None
+    rows, said, towards = picked
     method, explain, look = explainer(model)
     schema, spec = features.schema, features.spec
-    rows, labels, confidence = choose(test, task.state["classes"], n_cases)
     chosen = test.take(rows)
     arrays = transform(chosen.columns)
-    found = explain(arrays, blank(arrays, spec), direction(labels, task.n_outputs))
+    found = explain(arrays, blank(arrays, spec), towards)
     if found is None or not found.places:
         return None
     looks = look(arrays)
@@ -91,10 +94,7 @@ def explained_cases(
         cases.append(
             {
                 "row": {name: str(readable(values[i : i + 1], schema[name])[0]) for name, values in chosen.keys.items()},
-                "right": bool(labels[i] == chosen.target[i]),
-                "target": task.state["classes"][int(chosen.target[i])],
-                "label": task.state["classes"][labels[i]],
-                "confidence": _rounded(confidence[i]),
+                **said[i],
                 "score": _rounded(found.score[i]),
                 "reference": _rounded(found.reference[i]),
                 "gap": _rounded(found.gap[i]),
@@ -105,6 +105,30 @@ def explained_cases(
             }
         )
     return {"method": method, "cases": cases}
+
+
+def _picked(task: Task, test: Part, n_cases: int) -> tuple[np.ndarray, list[dict[str, Any]], np.ndarray] | None:
+    """Row numbers, what was said of each and is true, and the direction (n, n_outputs) in which shares count."""
+    if "label" in test.outputs and "classes" in task.state:
+        classes = task.state["classes"]
+        rows, labels, confidence = choose(test, classes, n_cases)
+        said = [
+            {"right": label == target, "target": classes[target], "label": classes[label], "confidence": _rounded(sure)}
+            for label, target, sure in zip(labels.tolist(), test.target[rows].astype(int).tolist(), confidence, strict=True)
+        ]
+        return rows, said, direction(labels, task.n_outputs)
+    if "prediction" in test.outputs and task.n_outputs == 1:
+        rows = choose_numbers(test, n_cases)
+        pairs = zip(test.target[rows], test.outputs["prediction"][rows], strict=True)
+        return rows, [{"target": _rounded(is_), "prediction": _rounded(says)} for is_, says in pairs], np.ones((len(rows), 1))
+    return None
+
+
+def choose_numbers(test: Part, n_cases: int) -> np.ndarray:
+    """Row numbers: half of them met best, the best first, half missed by most, the worst first."""
+    order = np.argsort(np.abs(test.outputs["prediction"] - test.target), kind="stable")
+    n_missed = min(n_cases // 2, len(order) // 2)
+    return np.concatenate([order[: min(n_cases, len(order)) - n_missed], order[::-1][:n_missed]])
 
 
 def choose(test: Part, classes: Sequence[str], n_cases: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -7,6 +7,8 @@ gives that apart. Keys that depend on the task are marked; a key whose inputs ar
     {
       "kind": "binary",                       # binary | multiclass | regression | ranking | other
       "n_rows": {"train": 24000, "validation": 6000, "test": 6000},
+      "sampled": {"test": 5000},              # parts of which only so many rows, evenly spaced, were looked at for what is
+                                              # said of columns: importance, segments, drift, columns that leak, details
       "target": {                             # binary
         "classes": ["no", "yes"], "positive": "yes",
         "rate": {"train": 0.151, "validation": 0.148, "test": 0.155},           # share of positives
@@ -91,6 +93,7 @@ from shopkit.evaluation import curves
 from shopkit.evaluation.audit import audit
 from shopkit.evaluation.bootstrap import METHOD, Resamples, Samples, estimate, interval, resample
 from shopkit.evaluation.drift import drift
+from shopkit.evaluation.fingerprints import Fingerprints
 from shopkit.evaluation.importance import permutation_importance
 from shopkit.evaluation.part import Outputs, Part, Predict
 from shopkit.evaluation.segments import measured, segment_metrics
@@ -106,6 +109,8 @@ def evaluate(
     predict: Predict | None = None,
     baselines: Mapping[str, Outputs] | None = None,
     seed: int = 0,
+    samples: Mapping[str, Part] | None = None,
+    fingerprints: Mapping[str, Fingerprints] | None = None,
 ) -> dict[str, Any]:
     """Everything of the module's docstring.
 
@@ -116,6 +121,9 @@ def evaluate(
         predict: raw columns → outputs through the exported file, for importance.
         baselines: name → outputs for the rows of the test part.
         seed: of resamples, shuffles and samples.
+        samples: rows of each part with their columns, where `parts` holds all rows but not their columns: what is said of columns
+            is measured on them.
+        fingerprints: of all rows of each part, for the audit; made of `parts` if not given.
     """
     test = parts["test"]
     kind = kind_of(task)
@@ -124,12 +132,15 @@ def evaluate(
     metrics = {"test": compared.pop("model")["metrics"]}
     if "validation" in parts and parts["validation"].outputs:
         metrics["validation"] = measured(task, parts["validation"], settings, seed)
-    importance = permutation_importance(task, test, predict, settings, seed) if predict else None
-    order = [entry["column"] for entry in importance["columns"] if entry["column"] in test.raw] if importance else []
+    samples = samples or parts
+    some = samples["test"]
+    importance = permutation_importance(task, some, predict, settings, seed) if predict else None
+    order = [entry["column"] for entry in importance["columns"] if entry["column"] in some.raw] if importance else []
     resamples = Resamples(len(test), 0, seed, test.groups)
     return {
         "kind": kind,
         "n_rows": {name: len(part) for name, part in parts.items()},
+        "sampled": {name: len(part) for name, part in samples.items() if len(part) < len(parts[name])},
         "target": _target(task, kind, parts),
         "decision": task.state,
         "interval": {
@@ -142,14 +153,23 @@ def evaluate(
         "about": {name: _about(task, name) for name in metrics["test"]},
         "metrics": metrics,
         "baselines": compared,
-        "protocol": task.protocol(test.columns, test.outputs),
+        "protocol": task.protocol(some.columns, some.outputs),
         "primary": task.monitor.name if task.monitor.name in metrics["test"] else None,
-        "details": [_plain(detail) for detail in task.details(test.columns, test.outputs, test.target)],
+        "details": [_plain(detail) for detail in task.details(some.columns, some.outputs, some.target)],
         "curves": _curves(task, kind, test, settings, seed),
-        "segments": segment_metrics(task, test, settings, seed, order),
+        "segments": segment_metrics(task, some, settings, seed, order),
         "importance": importance,
-        "drift": drift(parts["train"].raw, test.raw) if "train" in parts else [],
-        "audit": audit(parts, settings, n_classes=len(task.state.get("classes", ())), seed=seed) if "train" in parts else [],
+        "drift": drift(samples["train"].raw, some.raw) if "train" in samples else [],
+        "audit": audit(
+            parts,
+            settings,
+            n_classes=len(task.state.get("classes", ())),
+            seed=seed,
+            sample=samples["train"],
+            fingerprints=fingerprints,
+        )
+        if "train" in parts
+        else [],
     }
 
 

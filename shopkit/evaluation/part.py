@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -47,6 +47,31 @@ class Part:
 
     def __len__(self) -> int:
         return len(self.target)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Part]) -> Part:
+        """Their rows, end to end."""
+
+        def join(values: Sequence[np.ndarray | None]) -> np.ndarray | None:
+            known = [each for each in values if each is not None]
+            return np.concatenate(known) if known else None
+
+        def join_all(columns: Sequence[Raw]) -> dict[str, np.ndarray]:
+            return {name: np.concatenate([each[name] for each in columns]) for name in columns[0]}
+
+        if len(parts) == 1:
+            return parts[0]
+        return cls(
+            raw=join_all([part.raw for part in parts]),
+            target=np.concatenate([part.target for part in parts]),
+            outputs=join_all([part.outputs for part in parts]),
+            weight=join([part.weight for part in parts]),
+            groups=join([part.groups for part in parts]),
+            keys=join_all([part.keys for part in parts]),
+            cutoff=join([part.cutoff for part in parts]),
+            sequences=join_all([part.sequences for part in parts]),
+            images=join_all([part.images for part in parts]),
+        )
 
     def take(self, rows: np.ndarray) -> Part:
         """The given rows (indices or a boolean mask)."""

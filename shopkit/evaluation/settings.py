@@ -38,6 +38,11 @@ class EvaluationSettings:
     baselines: list[Any] = field(default_factory=lambda: ["linear", "gbdt"])
     """Models that are fitted on the same rows and shown beside this one: a name, or `{name: …, as: <shown as>, <settings>}`. One
     that is not installed is left out with a note. The constant prediction always is there."""
+    baseline_rows: int = 500_000
+    """Most training rows, evenly spaced, that a baseline is fitted on."""
+    sample_rows: int = 100_000
+    """Most rows of each part, evenly spaced, that are looked at column by column: for importance, segments, drift, and columns
+    that leak. Metrics and their intervals are of all rows."""
     segments: list[str] = field(default_factory=list)
     """Columns by whose values metrics are given apart; if empty, up to `max_segment_columns` are chosen."""
     max_segment_columns: int = 4
@@ -54,7 +59,7 @@ class EvaluationSettings:
     """Share of the target's variance that one column alone explains, from which the audit takes it for a leak (regression)."""
     cases: int = 0
     """Test rows that the report shows with what moved their answers: half of them right, half wrong, those the model is surest
-    of. 0 shows none: no raw row is printed unless asked for. For tasks of classes."""
+    of; of numbers, those met best and those missed by most. 0 shows none: no raw row is printed unless asked for."""
     latency_batch_sizes: list[int] = field(default_factory=lambda: [1, 32, 1024])
     """Rows a call, for the latency table."""
     latency_seconds: float = 1.0
@@ -70,6 +75,8 @@ class EvaluationSettings:
             ("min_segment_rows", 1),
             ("permutation_repeats", 0),
             ("permutation_rows", 1),
+            ("baseline_rows", 1),
+            ("sample_rows", 1),
             ("cases", 0),
         ):
             if getattr(self, name) < least:

@@ -13,6 +13,7 @@ import spox
 from onnx import numpy_helper
 
 from shopkit.errors import ExportError
+from shopkit.exporters.attention import simplify_attention
 from shopkit.exporters.base import Fitted
 from shopkit.exporters.fold import drop_identities, fold_affine
 from shopkit.features.graph import input_shape
@@ -60,8 +61,8 @@ def compose(fitted: Fitted) -> onnx.ModelProto:
     needed = {value.name for value in fitted.model.graph.input}
     if missing := needed - set(features):
         raise ExportError(f"The model's graph wants the inputs {sorted(missing)}, the feature graph gives {sorted(features)}.")
-    scores = spox.inline(fitted.model)(**{name: features[name] for name in needed})["scores"]
-    options = {OPTION_PREFIX + option.name: _option(option) for option in task.inputs}
+    scores = spox.inline(_simplified(fitted.model))(**{name: features[name] for name in needed})["scores"]
+    options = {OPTION_PREFIX + option.name: option_argument(option) for option in task.inputs}
     decided = task.decide(ndx.asarray(scores), **{option.name: options[OPTION_PREFIX + option.name] for option in task.inputs})
     arguments |= {name: option.unwrap_spox() for name, option in options.items()}
     model = spox.build(arguments, {output.name: decided[output.name].unwrap_spox() for output in task.outputs})
@@ -88,6 +89,16 @@ def compose(fitted: Fitted) -> onnx.ModelProto:
         facts["block_rows"] = max(1, min(BLOCK_ROWS, BLOCK_VALUES // task.n_outputs))
     finish(model, facts)
     return model
+
+
+def _simplified(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with less to do for the same numbers."""
+    if all(node.op_type != "Softmax" for node in model.graph.node):
+        return model
+    simpler: onnx.ModelProto = onnx.ModelProto.FromString(model.SerializeToString())
+    hoist_constants(simpler.graph)
+    simplify_attention(simpler)
+    return simpler
 
 
 def _rename_inputs(graph: onnx.GraphProto) -> dict[str, str]:
@@ -158,7 +169,7 @@ def _strip_node(node: onnx.NodeProto) -> None:
             _strip(attribute.g)
 
 
-def _option(option: Input) -> ndx.Array:
+def option_argument(option: Input) -> ndx.Array:
     dtype = {"string": ndx.utf8, "float32": ndx.float32, "int64": ndx.int64, "bool": ndx.bool}[option.dtype]
     return ndx.argument(shape=option.shape, dtype=dtype)
 

@@ -10,6 +10,7 @@ import numpy as np
 from shopkit.errors import ExportError
 from shopkit.exporters.base import Exported, Exporter, Fitted, Raw, decided
 from shopkit.exporters.graph import compose
+from shopkit.exporters.operators import special_operators
 from shopkit.exporters.settings import OnnxSettings
 from shopkit.runs import replacing
 from shopkit.runtime import Predictor, canonicalise
@@ -34,7 +35,7 @@ class OnnxExporter(Exporter):
         with replacing(path) as temporary:
             temporary.write_bytes(model.SerializeToString(deterministic=True))
             checks = self.check(fitted, Predictor(temporary))
-        return Exported(path, checks)
+        return Exported(path, checks, {"operators": special_operators(model), "model_operators": special_operators(fitted.model)})
 
     def check(self, fitted: Fitted, predictor: Predictor) -> dict[str, float]:
         """The parity gate: largest absolute difference by situation.

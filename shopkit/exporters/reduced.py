@@ -5,9 +5,11 @@ Features and decision stay in full precision: they cost little, and a category l
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,8 @@ from typing import Any
 import numpy as np
 import onnx
 
-from shopkit.errors import ExportError
+from shopkit.errors import ArtifactError, ExportError
+from shopkit.exporters.attention import simplify_attention
 from shopkit.exporters.base import Exported, Exporter, Fitted, decided
 from shopkit.exporters.graph import compose
 from shopkit.exporters.settings import Fp16Settings, Int8Settings
@@ -28,6 +31,8 @@ from shopkit.schema import INPUT_PREFIX, LENGTHS_INPUT
 
 WORST_ROUNDING = 1e-4
 """Of a quality measured twice on equal answers."""
+OF_PROBABILITIES = ("log_loss", "brier", "calibration_error")
+"""Errors that are often so near to 0 that any change is large beside them: they are judged as shares are."""
 FAR = 0.1
 """Mean difference, in standard deviations of the model's own answers, that is no rounding any more."""
 
@@ -47,7 +52,14 @@ class Reduced(Exporter):
         path = folder / self.file
         with replacing(path) as temporary:
             temporary.write_bytes(model.SerializeToString(deterministic=True))
-            checks, facts = self.check(fitted, Predictor(temporary))
+            try:
+                predictor = Predictor(temporary)
+            except ArtifactError as error:
+                raise ExportError(
+                    f"{self.file}: ONNX Runtime does not load what its own tools made of this model, so the file was not kept "
+                    f"({error}). Choose another way to reduce it, e.g. mode: dynamic."
+                ) from error
+            checks, facts = self.check(fitted, predictor)
         return Exported(path, checks, facts)
 
     def check(self, fitted: Fitted, predictor: Predictor) -> tuple[dict[str, float], dict[str, Any]]:
@@ -84,8 +96,9 @@ class Reduced(Exporter):
             if name not in first or not np.isfinite(first[name]):
                 continue
             loss = first[name] - second[name] if metric.better == "higher" else second[name] - first[name]
-            # Losses and errors have a unit of their own; they are judged relative to themselves.
-            allowed = self.settings.max_loss * (1.0 if metric.better == "higher" else max(abs(first[name]), 1e-12))
+            # Other errors have a unit of their own; they are judged relative to themselves.
+            is_share = metric.better == "higher" or name in OF_PROBABILITIES
+            allowed = self.settings.max_loss * (1.0 if is_share else max(abs(first[name]), 1e-12))
             if not loss <= allowed + WORST_ROUNDING:
                 raise ExportError(
                     f"{self.file}: {metric.title} on {len(next(iter(before.values()))):,} validation rows goes from "
@@ -114,18 +127,19 @@ class Int8Exporter(Reduced):
             def get_next(self) -> dict[str, np.ndarray] | None:
                 return next(feeds, None)
 
-        with tempfile.TemporaryDirectory(prefix="shopkit-") as folder:
+        with tempfile.TemporaryDirectory(prefix="shopkit-") as folder, _without_advice():
             source, target = Path(folder) / "model.onnx", Path(folder) / "int8.onnx"
             plain = onnx.ModelProto.FromString(fitted.model.SerializeToString())
             del plain.graph.value_info[:]  # shapes that the tracer noted confuse the quantiser
             hoist_constants(plain.graph)
+            simplify_attention(plain)
             last = _last(plain.graph)
             onnx.save(plain, source)
             if settings.mode == "dynamic":
                 quantize_dynamic(
                     source,
                     target,
-                    op_types_to_quantize=["MatMul", "Gemm"],
+                    op_types_to_quantize=["MatMul", "Gemm", *(["Gather"] if settings.embeddings else [])],
                     per_channel=settings.per_channel,
                     weight_type=QuantType.QInt8,
                 )
@@ -136,8 +150,8 @@ class Int8Exporter(Reduced):
                     Reader(),
                     quant_format=QuantFormat.QDQ,
                     per_channel=settings.per_channel,
-                    op_types_to_quantize=["MatMul", "Gemm", "Conv"],
-                    nodes_to_exclude=last,
+                    op_types_to_quantize=["MatMul", "Gemm", "Conv", *(["Gather"] if settings.embeddings else [])],
+                    nodes_to_exclude=[*last, *_of_two_activations(plain.graph)],
                     activation_type=QuantType.QInt8,
                     weight_type=QuantType.QInt8,
                 )
@@ -168,6 +182,23 @@ class Fp16Exporter(Reduced):
         reduced.topological_sort()  # the casts it adds stand at the end
         model: onnx.ModelProto = reduced.model
         return model
+
+
+def _of_two_activations(graph: onnx.GraphProto) -> list[str]:
+    """Matrix products without a weight: `dynamic` leaves them as well, and ONNX Runtime 1.31 does not load all reduced ones."""
+    constants = {tensor.name for tensor in graph.initializer}
+    return [node.name for node in graph.node if node.op_type == "MatMul" and not constants & set(node.input)]
+
+
+@contextmanager
+def _without_advice() -> Iterator[None]:
+    """The quantiser advises its own pre-processing by the root logger; what that would do is done here."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 def _last(graph: onnx.GraphProto) -> list[str]:

@@ -65,13 +65,14 @@ def page_description(fitted: Fitted, predictor: Predictor, title: str = "") -> d
         "inputs": predictor.description.inputs,
         "lengths": predictor.description.lengths,
         "outputs": list(predictor.description.outputs),
+        "options": list(predictor.description.options),
         "typical": {name: value for name, value in typical.items() if value is not None},
     }
 
 
 def _typical(values: np.ndarray, column: Column) -> float | str | None:
-    """The median of a number, or the commonest category if it is not rare; nothing of times and sequences."""
-    if column.sequence or column.kind == "time" or not len(values):
+    """The median of a number, or the commonest category if it is not rare; nothing of times, images and sequences."""
+    if column.sequence or column.kind in ("time", "image") or not len(values):
         return None
     if column.kind == "number":
         known = values[~np.isnan(values)]

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from shopkit.features.base import FitContext
+from shopkit.sources.engine import bound
 
 ROW, TARGET, WEIGHT = "shopkit_row", "shopkit_target", "shopkit_weight"
 
@@ -27,6 +28,7 @@ def training_part(
     seed: int = 0,
     folder: Path | None = None,
     classes: Sequence[str] = (),
+    memory: int = 2 << 30,
 ) -> Iterator[FitContext]:
     """The training rows of a Parquet file as a table on DuckDB, on disk, so that they need not fit in memory.
 
@@ -38,25 +40,29 @@ def training_part(
         n_classes: classes of a multiclass target, else 0.
         seed: for extractors that draw folds.
         classes: names of the classes.
+        memory: bytes that queries may take before they go on in files.
         folder: where to keep the table meanwhile; a temporary folder of the system if None.
     """
     rows = np.flatnonzero(is_train)
-    extra = {ROW: pa.array(np.arange(len(rows)))}
+    extra = {"shopkit_place": pa.array(rows), ROW: pa.array(np.arange(len(rows)))}
     for name, values in ((TARGET, target), (WEIGHT, weight)):
         if values is not None:
             extra[name] = pa.array(np.asarray(values[rows] if len(values) == len(is_train) else values, np.float64))
     with TemporaryDirectory(dir=folder) as temporary:
         # One thread: sums of floats depend on the order in which threads meet, and equal runs must be equal to the last bit.
-        connection = ibis.duckdb.connect(Path(temporary) / "train.duckdb", threads=1, temp_directory=temporary)
+        connection = ibis.duckdb.connect(Path(temporary) / "train.duckdb", threads=1)
         try:
             engine: duckdb.DuckDBPyConnection = connection.con
-            engine.register("shopkit_extra", pa.table({"shopkit_place": rows, **extra}))
+            bound(engine, memory, Path(temporary))
+            engine.register("shopkit_extra", pa.table(extra))
             engine.execute(
                 "CREATE TABLE train AS SELECT examples.* EXCLUDE file_row_number, extra.* EXCLUDE shopkit_place "
                 "FROM read_parquet(?, file_row_number=true) AS examples "
                 "JOIN shopkit_extra AS extra ON file_row_number = shopkit_place ORDER BY shopkit_place",
                 [str(examples)],
             )
+            engine.unregister("shopkit_extra")
+            del extra, rows
             table = connection.table("train")
             yield FitContext(
                 table=table,

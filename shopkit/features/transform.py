@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
+from contextlib import ExitStack
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shopkit.features.base import FeatureSpec
+from shopkit.features.blocks import Blocks, Writer, written
 from shopkit.features.files import new_array
 from shopkit.features.subgraph import towards, without_inputs
 from shopkit.features.tensors import ARRAYS, FIXED, Ragged, filled, like_length
@@ -37,6 +39,7 @@ def transform(
     parts: Mapping[str, np.ndarray],
     folder: Path | None = None,
     batch_rows: int = BATCH_ROWS,
+    overrides: Mapping[str, Mapping[int, np.ndarray]] | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Features of the rows of each part, streamed through ONNX Runtime.
 
@@ -45,10 +48,13 @@ def transform(
         spec: what it gives.
         examples: Parquet of canonical columns, N rows.
         parts: part → (N,) bool, or ascending row numbers.
-        folder: where to write `<part>_<array>.npy` and the like, which come back memory-mapped; None keeps the arrays in memory.
+        folder: where to write `<part>_<array>.arrow` (of fixed width, see `shopkit.features.blocks`) and `.npy`; None keeps the
+            arrays in memory.
+        overrides: part → first position → `dense` values (rows of the part, width) that stand there instead.
 
     Returns:
-        part → array of `spec.shapes` → (rows of the part, …); one of varying length is `Ragged`.
+        part → array of `spec.shapes` → (rows of the part, …), read from their files as they are sliced; one of varying length is
+        `Ragged`.
     """
     n_rows = pq.read_metadata(examples).num_rows
     masks = {part: as_mask(rows, n_rows) for part, rows in parts.items()}
@@ -57,7 +63,7 @@ def transform(
         plain, varied = None, model
     results: dict[str, dict[str, Any]] = {part: {} for part in parts}
     if plain is not None:
-        for part, arrays in _transform_plain(plain, spec, examples, masks, folder, batch_rows).items():
+        for part, arrays in _transform_plain(plain, spec, examples, masks, folder, batch_rows, overrides or {}).items():
             results[part].update(arrays)
     if varied is not None:
         for part, rows in _transform_varied(varied, examples, masks, folder).items():
@@ -72,36 +78,55 @@ def _transform_plain(
     masks: Mapping[str, np.ndarray],
     folder: Path | None,
     batch_rows: int,
-) -> dict[str, dict[str, np.ndarray]]:
+    overrides: Mapping[str, Mapping[int, np.ndarray]],
+) -> dict[str, dict[str, Any]]:
     graph = BatchGraph(model, spec)
-    file = pq.ParquetFile(examples, read_dictionary=graph.strings)
     widths = spec.widths
-    results = {
-        part: {t: allocate(folder, f"{part}_{t}", ARRAYS[t].dtype, (int(mask.sum()), widths[t])) for t in graph.tensors}
-        for part, mask in masks.items()
-    }
     filled = dict.fromkeys(masks, 0)
     # Made once: a fresh array of this size for each batch costs more in page faults than what is written into it.
     scratch: dict[str, np.ndarray] = {
         tensor: np.empty((batch_rows, widths[tensor]), ARRAYS[tensor].dtype) for tensor in graph.tensors
     }
     at = 0
-    for batch in file.iter_batches(batch_rows, columns=graph.columns):
-        chosen = {part: mask[at : at + len(batch)] for part, mask in masks.items()}
-        at += len(batch)
-        places = {part: slice(filled[part], filled[part] + int(rows.sum())) for part, rows in chosen.items()}
-        filled = {part: place.stop for part, place in places.items()}
-        with_rows = [part for part, rows in chosen.items() if rows.any()]
-        if len(with_rows) == 1 and chosen[with_rows[0]].all():
-            part = with_rows[0]
-            graph.run(batch, {tensor: values[places[part]] for tensor, values in results[part].items()})
-            continue
-        outputs = {tensor: values[: len(batch)] for tensor, values in scratch.items()}
-        graph.run(batch, outputs)
-        for part, rows in chosen.items():
-            for tensor, values in outputs.items():
-                np.compress(rows, values, axis=0, out=results[part][tensor][places[part]])
-    return results
+    with pq.ParquetFile(examples, read_dictionary=graph.strings, pre_buffer=False) as file, ExitStack() as open_files:
+        kept: dict[tuple[str, str], Writer | InMemory] = {}
+        for part, mask in masks.items():
+            for tensor in graph.tensors:
+                dtype, shape = ARRAYS[tensor].dtype, (int(mask.sum()), widths[tensor])
+                if folder is None:
+                    kept[part, tensor] = InMemory(dtype, shape)
+                else:
+                    kept[part, tensor] = open_files.enter_context(written(fixed_path(folder, part, tensor), dtype, shape))
+        for batch in file.iter_batches(batch_rows, columns=graph.columns):
+            outputs = {tensor: values[: len(batch)] for tensor, values in scratch.items()}
+            graph.run(batch, outputs)
+            for part, mask in masks.items():
+                chosen = mask[at : at + len(batch)]
+                place = slice(filled[part], filled[part] + int(chosen.sum()))
+                filled[part] = place.stop
+                if place.stop == place.start:
+                    continue
+                for tensor, values in outputs.items():
+                    rows = values if chosen.all() else np.compress(chosen, values, axis=0)
+                    for start, instead in overrides.get(part, {}).items() if tensor == "dense" else ():
+                        rows[:, start : start + instead.shape[1]] = instead[place]
+                    kept[part, tensor].add(rows)
+            at += len(batch)
+    if folder is not None:
+        return {part: {tensor: Blocks(fixed_path(folder, part, tensor)) for tensor in graph.tensors} for part in masks}
+    return {part: {tensor: kept[part, tensor].values for tensor in graph.tensors} for part in masks}  # type: ignore[union-attr]
+
+
+class InMemory:
+    """Takes rows in any portions, and keeps them."""
+
+    def __init__(self, dtype: type, shape: tuple[int, int]) -> None:
+        self.values: np.ndarray = np.empty(shape, dtype)
+        self._filled = 0
+
+    def add(self, rows: np.ndarray) -> None:
+        self.values[self._filled : self._filled + len(rows)] = rows
+        self._filled += len(rows)
 
 
 def _transform_varied(
@@ -111,7 +136,9 @@ def _transform_varied(
     graph = RowGraph(model)
     written = {part: {name: Growing(folder, f"{part}_{name}", name) for name in graph.outputs} for part in masks}
     at = 0
-    for batch in pq.ParquetFile(examples).iter_batches(READ_ROWS, columns=[column.name for column in graph.columns]):
+    for batch in pq.ParquetFile(examples, pre_buffer=False).iter_batches(
+        READ_ROWS, columns=[column.name for column in graph.columns]
+    ):
         chosen = {part: np.flatnonzero(mask[at : at + len(batch)]) for part, mask in masks.items()}
         at += len(batch)
         found = graph.run(batch)
@@ -205,12 +232,31 @@ def offsets_path(path: Path) -> Path:
     return path.with_suffix(".offsets.npy")
 
 
-def load(path: Path, name: str, in_memory: bool) -> np.ndarray | Ragged:
-    """An array that `transform` left at `<part>_<name>.npy`."""
-    mode = None if in_memory else "r"
-    values: np.ndarray = np.load(path, mmap_mode=mode)  # type: ignore[arg-type]
+def fixed_path(folder: Path, part: str, tensor: str) -> Path:
+    """Where an array of fixed width stands."""
+    return folder / f"{part}_{tensor}.arrow"
+
+
+def load(folder: Path, part: str, name: str) -> np.ndarray | Ragged | Blocks:
+    """An array that `transform` left in the folder, read as it is sliced."""
+    if name in FIXED and (blocks := fixed_path(folder, part, name)).is_file():
+        return Blocks(blocks)
+    path = folder / f"{part}_{name}.npy"
+    values: np.ndarray = np.load(path, mmap_mode="r")
     kind = ARRAYS[name]
     return Ragged(values, np.load(offsets_path(path)), kind.dtype) if kind.varies else values
+
+
+def n_bytes(array: np.ndarray | Ragged | Blocks) -> int:
+    """Of an array, once it is in memory."""
+    return array.values.nbytes + array.offsets.nbytes if isinstance(array, Ragged) else array.nbytes
+
+
+def in_memory(array: np.ndarray | Ragged | Blocks) -> np.ndarray | Ragged:
+    """All of an array that `load` gave."""
+    if isinstance(array, Ragged):
+        return Ragged(np.array(array.values), array.offsets, array.dtype)
+    return array[:] if isinstance(array, Blocks) else np.array(array)
 
 
 def _column_of(value: onnx.ValueInfoProto) -> Column:
@@ -345,9 +391,3 @@ def as_mask(rows: np.ndarray, n_rows: int) -> np.ndarray:
     mask = np.zeros(n_rows, bool)
     mask[rows] = True
     return mask
-
-
-def allocate(folder: Path | None, name: str, dtype: type, shape: tuple[int, ...]) -> np.ndarray:
-    if folder is None:
-        return np.empty(shape, dtype)
-    return new_array(folder / f"{name}.npy", dtype, shape)

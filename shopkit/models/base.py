@@ -63,6 +63,14 @@ class Model(nn.Module, ABC):
     def start_from(self, bias: Tensor) -> None:
         """Set the output bias to `bias` (n_outputs,), the scores of the best constant prediction; called before training."""
 
+    def prepare(self, train: Arrays, validation: Arrays, task: Task, seed: int) -> None:
+        """Fit what is not trained by gradients; called after `start_from`, and not where training is gone on with."""
+
+    def finish(self, validation: Arrays, task: Task) -> dict[str, Any]:
+        """Fit what rests on rows that were not trained on, and return plain facts for the report; called after training, in eval
+        mode, with the best weights."""
+        return {}
+
     def axes(self, vocabularies: Mapping[str, Sequence[str]]) -> dict[str, Axis]:
         """Parameters whose places stand for columns or categories, for a warm start (`init_from`); the others are taken whole.
 

@@ -15,11 +15,13 @@ from torch import Tensor, nn
 
 from shopkit.errors import ConfigError
 from shopkit.features.base import FeatureSpec
-from shopkit.models.bag import Bag
-from shopkit.models.base import Batch, Model
+from shopkit.features.tokens_bert import SEPARATOR
+from shopkit.models.bag import bag
+from shopkit.models.base import Arrays, Batch, Model
 from shopkit.models.bert_encoder import encoder, layer_of, merged
 from shopkit.models.mlp import MLP
 from shopkit.models.settings import BertSettings
+from shopkit.tasks.base import Task
 
 HIDDEN = -1e9
 """Added to the attention that nothing may pay to padding. Not −∞: a row without tokens would have no weights at all."""
@@ -64,12 +66,16 @@ class Bert(Model):
                 "model=bert reads tokens, and no feature column gives any. Name its text columns: "
                 "features.columns.<column>={name: wordpiece, vocabulary: ...}, or choose another model."
             )
-        self.encoder = encoder(settings, features.tokens)
+        texts = [block for block in features.blocks if block.tensor == "tokens"]
+        self.encoder = encoder(settings, features.tokens, len(texts))
+        self.n_types = min(len(texts), getattr(self.encoder.config, "type_vocab_size", 0))
+        names = features.tokens.names
+        self.separator = names.index(SEPARATOR) if SEPARATOR in names else -1
         width = int(self.encoder.config.hidden_size)
         self.pooling = Pooling(settings.pooling, width)
         self.dropout = nn.Dropout(settings.dropout)
         self.output = nn.Linear(width, n_outputs)
-        self.bag = Bag(features.n_bag, n_outputs) if features.n_bag else None
+        self.bag = bag(settings, features, n_outputs)
         plain = FeatureSpec((*features.dense, *features.ids))
         self.head = MLP(settings.head, plain, n_outputs) if plain.blocks else None
 
@@ -81,19 +87,21 @@ class Bert(Model):
         if self.settings.normalize:
             kept = F.layer_norm(kept, kept.shape[-1:])
         scores: Tensor = self.output(self.dropout(kept))  # (batch, n_outputs)
-        if self.bag is not None:
-            scores = scores + self.bag(batch["bag_ids"], batch["bag_weights"])
         if self.head is not None:
             of_table = self.head({name: batch[name] for name in ("dense", "ids") if name in batch})
             # The perceptron is an ensemble while it is trained.
             scores = of_table + (scores.unsqueeze(1) if of_table.ndim == 3 else scores)
-        return scores
+        return scores if self.bag is None else self.bag.join(scores, batch)
 
     def _read(self, tokens: Tensor, inside: Tensor, **options: Any) -> Any:
         # Padding may reach beyond the last position that the encoder knows.
         places = torch.arange(tokens.shape[1], device=tokens.device).clamp(max=self.encoder.config.max_position_embeddings - 1)
         # A row without tokens looks at its first place, whatever padding it has.
         seen = inside | (places == 0)
+        if self.n_types > 1 and self.separator >= 0:
+            ends = (tokens == self.separator).long()
+            # Each text ends with a separator, which is its own still.
+            options["token_type_ids"] = (ends.cumsum(1) - ends).clamp(max=self.n_types - 1)
         return self.encoder(input_ids=tokens, attention_mask=_mask(seen), position_ids=places.unsqueeze(0), **options)
 
     def train(self, mode: bool = True) -> Bert:
@@ -106,6 +114,13 @@ class Bert(Model):
         with torch.no_grad():
             self.output.weight.zero_()
             self.output.bias.copy_(bias)
+
+    def prepare(self, train: Arrays, validation: Arrays, task: Task, seed: int) -> None:
+        if self.bag is not None:
+            self.bag.prepare(self.features, train, validation, task, seed)
+
+    def finish(self, validation: Arrays, task: Task) -> dict[str, Any]:
+        return {} if self.bag is None else self.bag.finish(self, validation, task)
 
     def for_export(self) -> nn.Module:
         exported = copy.deepcopy(self)

@@ -19,15 +19,15 @@ from shopkit.models.settings import BertSettings
 LAYER = re.compile(r"\.layers?\.(\d+)\.")
 
 
-def encoder(settings: BertSettings, tokens: FeatureBlock) -> nn.Module:
-    """An encoder as `transformers` has it, its adapters in it.
+def encoder(settings: BertSettings, tokens: FeatureBlock, n_texts: int = 1) -> nn.Module:
+    """An encoder as `transformers` has it, its adapters in it. One from scratch tells so many texts of a row apart.
 
     Raises:
         ConfigError: the packages are not installed, there is no such folder, it has no weights, or its vocabulary or length is
             not that of the tokens.
     """
     try:
-        made = _scratch(settings, tokens) if settings.encoder == "scratch" else _pretrained(settings, tokens)
+        made = _scratch(settings, tokens, n_texts) if settings.encoder == "scratch" else _pretrained(settings, tokens)
         if settings.lora_rank:
             made = _with_adapters(settings, made)
     except ImportError as error:
@@ -38,7 +38,7 @@ def encoder(settings: BertSettings, tokens: FeatureBlock) -> nn.Module:
     return made
 
 
-def _scratch(settings: BertSettings, tokens: FeatureBlock) -> nn.Module:
+def _scratch(settings: BertSettings, tokens: FeatureBlock, n_texts: int) -> nn.Module:
     from transformers import BertConfig, BertModel
 
     config = BertConfig(
@@ -48,7 +48,7 @@ def _scratch(settings: BertSettings, tokens: FeatureBlock) -> nn.Module:
         num_attention_heads=settings.heads,
         intermediate_size=4 * settings.hidden_dim,
         max_position_embeddings=longest(tokens),
-        type_vocab_size=1,
+        type_vocab_size=n_texts,
         hidden_dropout_prob=settings.dropout,
         attention_probs_dropout_prob=settings.dropout,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +40,9 @@ CURVATURE = 0.25
 
 SMALLEST_CURVATURE = 1e-6
 
+LEAST_PRIOR = 1e-4
+"""Of a term that stands as often in either."""
+
 MOST_HISTORY = 40_000_000
 """Numbers that L-BFGS remembers at most, twice: 20 steps of up to two million weights, fewer steps of more."""
 
@@ -49,6 +52,8 @@ class Linear(Estimator):
     terms‖².
 
     Full-batch L-BFGS (Liu & Nocedal 1989). The loss is convex, so there is nothing to draw at random and nothing to stop early.
+    With `prior: naive_bayes` the penalty on a term is divided by the square of its log-count ratio (Wang & Manning 2012:
+    Baselines and bigrams; there a factor of the columns, which is the same).
     It runs in coordinates where the loss is nearly round, by the Cholesky factor of the columns' covariance, and so takes a dozen
     iterations where neighbouring bins, being nearly collinear, would take hundreds.
     """
@@ -63,6 +68,8 @@ class Linear(Estimator):
         self.table = np.zeros((int(cardinalities.sum()), task.n_outputs), np.float32)
         self.terms = np.zeros((features.n_bag, task.n_outputs), np.float32)
         self.bias = np.zeros(task.n_outputs, np.float32)
+        self.prior = torch.ones(1, dtype=torch.float64)
+        """How much of each term's weight is expected, (n_bag, n_outputs) or (1,): the penalty counts less where it is more."""
 
     def fit(self, train: Arrays, validation: Arrays, seed: int) -> dict[str, Any]:
         """Facts: `l2`, `iterations`, `train_loss`, `validation_loss`, `largest_gradient`, of the penalty that was taken."""
@@ -73,6 +80,8 @@ class Linear(Estimator):
         moments = Moments.of(train, self.offsets, len(self.table), bags)
         point = [torch.from_numpy(values).double() for values in (self.weight, self.table, self.terms)]
         point.append(torch.tensor(np.asarray(self.task.initial_bias()), dtype=torch.float64))
+        if bags is not None and self.settings.prior == "naive_bayes":
+            self.prior = self._informativeness(train, bags).square().clamp(min=LEAST_PRIOR)
         best, best_score = self.state(), -np.inf
         facts: dict[str, Any] = {}
         # From strong to weak, each starting where the one before ended.
@@ -94,7 +103,7 @@ class Linear(Estimator):
         target = torch.from_numpy(train.target.copy())
         sample_weight = None if train.weight is None else torch.from_numpy(train.weight.copy())
         factor, table_scale = moments.factor(penalty), scale(moments.frequency, penalty)
-        term_scale, by_term = scale(moments.mean_square, penalty), None if bags is None else bags.transposed
+        term_scale, by_term = scale(moments.mean_square, penalty / self.prior), None if bags is None else bags.transposed
         weight, table, terms, bias = start
         # weight = factorᵀ⁻¹ · round_weight / spread, table = round_table · table_scale, terms = round_terms · term_scale.
         point = [factor.t() @ (weight * moments.spread), table / table_scale, terms / term_scale, bias.clone()]
@@ -119,12 +128,12 @@ class Linear(Estimator):
                 if "ids" in chunk:
                     for ids in (chunk["ids"] + torch.from_numpy(self.offsets)).t():
                         table_slope.index_add_(0, ids, part)
-            term_slope = penalty * terms
+            term_slope = penalty * terms / self.prior
             if by_term is not None:
                 term_slope += by_term @ slope.float()
             point[0].grad = torch.linalg.solve_triangular(factor, weight_slope / moments.spread, upper=False).contiguous()
             point[1].grad, point[2].grad, point[3].grad = table_slope * table_scale, term_slope * term_scale, slope.sum(0)
-            return loss + penalty / 2 * sum(values.square().sum() for values in (weight, table, terms))
+            return loss + penalty / 2 * sum(values.square().sum() for values in (weight, table, terms / self.prior.sqrt()))
 
         optimizer = torch.optim.LBFGS(
             point,
@@ -141,6 +150,20 @@ class Linear(Estimator):
         self.bias = (bias - (moments.mean * weight).sum(0)).float().numpy()
         largest = max(float(values.grad.abs().max()) for values in point if values.grad is not None and values.numel())
         return [weight, table, terms, bias], {"iterations": int(optimizer.state[point[0]]["n_iter"]), "largest_gradient": largest}
+
+    def _informativeness(self, train: Arrays, bags: SparseRows) -> Tensor:
+        """Of each term for each output, float64 (n_bag, n_outputs): the log of how much more often it stands in rows whose score
+        should rise above the best constant than in those whose score should fall, as naive Bayes counts."""
+        scores = torch.tensor(np.asarray(self.task.initial_bias())).float().expand(len(train), -1).contiguous().requires_grad_()
+        weight = None if train.weight is None else torch.from_numpy(train.weight.copy())
+        (slope,) = torch.autograd.grad(self.task.loss(scores, torch.from_numpy(train.target.copy()), weight), scores)
+        logs = []
+        for pull in (-slope, slope):
+            pull = pull.clamp(min=0)
+            one = pull.sum(0) / (pull > 0).sum(0).clamp(min=1)  # each term counts as if it stood in one row more
+            counts = (bags.present @ pull).double() + one.clamp(min=SMALLEST_CURVATURE)
+            logs.append((counts / counts.sum(0)).log())
+        return logs[0] - logs[1]
 
     def _quality(self, validation: Arrays) -> float:
         """The monitored metric on the validation part, turned so that more is better; 0 without one."""
@@ -240,10 +263,11 @@ class Moments:
     @classmethod
     def of(cls, train: Arrays, offsets: np.ndarray, n_categories: int, bags: SparseRows | None) -> Moments:
         dense = train.features.get("dense", np.zeros((len(train), 0), np.float32))
-        mean = torch.from_numpy(dense.mean(axis=0, dtype=np.float64))
-        deviation = torch.from_numpy(dense.std(axis=0, dtype=np.float64))
-        spread = torch.where(deviation > 0, deviation, 1.0)
         n = dense.shape[1]
+        centre = _sum_of(dense, lambda rows: rows) / len(train)
+        mean = torch.from_numpy(centre)
+        deviation = torch.from_numpy(np.sqrt(_sum_of(dense, lambda rows: (rows - centre) ** 2) / len(train)))
+        spread = torch.where(deviation > 0, deviation, 1.0)
         correlation = torch.eye(n)
         if 0 < n <= MOST_CORRELATED:
             correlation = torch.zeros(n, n)
@@ -252,8 +276,9 @@ class Moments:
                 correlation.addmm_(z.t(), z)
             correlation /= len(train)
         counts = np.zeros(n_categories)
-        for column, offset in zip(train.features["ids"].T if n_categories else [], offsets, strict=True):
-            counts += np.bincount(column + offset, minlength=n_categories)
+        for chunk in _chunks({"ids": train.features["ids"]}) if n_categories else ():
+            for column, offset in zip(chunk["ids"].numpy().T, offsets, strict=True):
+                counts += np.bincount(column + offset, minlength=n_categories)
         frequency = torch.from_numpy(counts / len(train))
         mean_square = torch.from_numpy(np.zeros(0) if bags is None else bags.mean_square())
         return cls(mean[:, None], spread[:, None], correlation.double(), frequency[:, None], mean_square[:, None])
@@ -265,7 +290,12 @@ class Moments:
         return factor
 
 
-def scale(mean_square: Tensor, penalty: float) -> Tensor:
+def _sum_of(dense: np.ndarray, values: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Over all rows, chunk by chunk, float64 (width,)."""
+    return np.asarray(sum(values(chunk["dense"].numpy()).sum(axis=0, dtype=np.float64) for chunk in _chunks({"dense": dense})))
+
+
+def scale(mean_square: Tensor, penalty: float | Tensor) -> Tensor:
     """Of sparse columns, whose correlation is not worth its price: one over the root of about the loss's curvature along each."""
     return (CURVATURE * mean_square + penalty + SMALLEST_CURVATURE).rsqrt()
 

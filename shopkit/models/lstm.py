@@ -17,11 +17,13 @@ from torch import Tensor, nn
 
 from shopkit.errors import ConfigError
 from shopkit.features.base import FeatureSpec
-from shopkit.models.bag import Bag
-from shopkit.models.base import Axis, Batch, Model
+from shopkit.models.bag import bag
+from shopkit.models.base import Arrays, Axis, Batch, Model
 from shopkit.models.mlp import MLP, block_labels, id_labels
 from shopkit.models.recurrent import Recurrent
 from shopkit.models.settings import LSTMSettings
+from shopkit.models.token_embedding import TokenEmbedding
+from shopkit.tasks.base import Task
 
 
 class Categories(nn.Module):
@@ -68,6 +70,20 @@ class Attention(nn.Module):
         return torch.bmm(weights, states).squeeze(1)
 
 
+class Maximum(nn.Module):
+    """The largest of each number over the steps; 0 of a row without steps."""
+
+    def forward(self, states: Tensor, lengths: Tensor) -> Tensor:
+        inside = torch.arange(states.shape[1], device=states.device) < lengths.clamp(min=1).unsqueeze(1)  # (batch, length)
+        return states.masked_fill(~inside.unsqueeze(2), -1e9).amax(1)
+
+
+def pooling(kind: str, width: int, n_directions: int) -> nn.Module:
+    if kind == "last":
+        return LastState(width, n_directions)
+    return Attention(width) if kind == "attention" else Maximum()
+
+
 class Reader(nn.Module):
     """Steps (batch, length, n_in) and lengths (batch,) → what is kept of them, (batch, width); 0 of a row without steps."""
 
@@ -79,7 +95,7 @@ class Reader(nn.Module):
         self.recurrent: nn.Module = Recurrent(
             settings.cell, n_in, settings.hidden_dim, settings.layers, settings.bidirectional, settings.dropout
         )
-        self.pooling = LastState(self.width, n_directions) if settings.pooling == "last" else Attention(self.width)
+        self.pooling = pooling(settings.pooling, self.width, n_directions)
         self.join = nn.Linear(self.width, settings.head.hidden[0], bias=False)
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
@@ -114,10 +130,11 @@ class LSTM(Model):
                 n_step += settings.category_dim * len(cardinalities)
             self.steps = Reader(settings, n_step)
         if features.tokens is not None:
-            self.embedding = nn.Embedding(features.tokens.cardinality, settings.token_dim)
-            self.text = Reader(settings, settings.token_dim)
-        self.bag = Bag(features.n_bag, n_outputs) if features.n_bag else None
-        self.term_dropout = nn.Dropout(settings.dropout)
+            self.embedding = TokenEmbedding(
+                features.tokens.cardinality, settings.token_dim, settings.pairs, settings.pair_dim, settings.token_dropout
+            )
+            self.text = Reader(settings, self.embedding.width)
+        self.bag = bag(settings, features, n_outputs, settings.dropout)
         plain = FeatureSpec((*features.dense, *features.ids) if settings.static else ())
         self.head = MLP(settings.head, plain, n_outputs)
 
@@ -132,11 +149,7 @@ class LSTM(Model):
         if self.features.tokens is not None:
             z = z + self.text(self.embedding(batch["tokens"]), batch["token_lengths"])
         scores: Tensor = self.head.scores(z)
-        if self.bag is not None:
-            of_terms = self.bag(batch["bag_ids"], self.term_dropout(batch["bag_weights"]))
-            # The head is an ensemble while it is trained.
-            scores = scores + (of_terms.unsqueeze(1) if scores.ndim == 3 else of_terms)
-        return scores
+        return scores if self.bag is None else self.bag.join(scores, batch)
 
     def axes(self, vocabularies: Mapping[str, Sequence[str]]) -> dict[str, Axis]:
         axes = {f"head.{name}": axis for name, axis in self.head.axes(vocabularies).items()}
@@ -155,6 +168,13 @@ class LSTM(Model):
     def start_from(self, bias: Tensor) -> None:
         self.head.start_from(bias)
 
+    def prepare(self, train: Arrays, validation: Arrays, task: Task, seed: int) -> None:
+        if self.bag is not None:
+            self.bag.prepare(self.features, train, validation, task, seed)
+
+    def finish(self, validation: Arrays, task: Task) -> dict[str, Any]:
+        return {} if self.bag is None else self.bag.finish(self, validation, task)
+
     def for_export(self) -> nn.Module:
         exported = copy.deepcopy(self)
         exported.head = head = self.head.for_export()  # type: ignore[assignment]
@@ -170,7 +190,7 @@ class LSTM(Model):
 
     def parameter_groups(self, lr: float, weight_decay: float) -> list[dict[str, Any]]:
         """The head's as of `MLP`; weights decay, biases do not."""
-        own = [(name, value) for name, value in self.named_parameters() if not name.startswith("head.")]
+        own = [(name, value) for name, value in self.named_parameters() if not name.startswith("head.") and value.requires_grad]
         return [
             *self.head.parameter_groups(lr, weight_decay),
             {"params": [value for _, value in own if value.ndim > 1], "lr": lr, "weight_decay": weight_decay},

@@ -20,6 +20,9 @@ class LinearSettings:
     l2: float | Literal["auto"] = "auto"
     """Strength of the L2 penalty on the weights (not the bias): the inverse of scikit-learn's `C`; 0 is none. `auto` tries 100,
     10 and 1, of texts 10 down to 0.003, and keeps what validates best."""
+    prior: Literal["equal", "naive_bayes"] = "equal"
+    """Of the terms of texts, how large their weights are expected to be: all `equal`, or each as its log-count ratio of naive
+    Bayes (Wang & Manning 2012). The latter does better for two classes with many texts of each, and worse for many with few."""
     max_iterations: int = 200
     """L-BFGS iterations at most, for each strength."""
     tolerance: float = 1e-5
@@ -87,14 +90,27 @@ class LSTMSettings:
     """Recurrent layers, one upon another."""
     bidirectional: bool = False
     """Read the steps from both ends."""
-    pooling: Literal["last", "attention"] = "last"
-    """What of the steps is kept: the `last` state (of both directions), or their average weighed by `attention`."""
+    pooling: Literal["last", "attention", "max"] = "last"
+    """What of the steps is kept: the `last` state (of both directions), their average weighed by `attention`, or the largest of
+    each number (`max`)."""
     category_dim: int = 16
     """Width of the embedding of each categorical id of a step."""
     token_dim: int = 64
     """Width of the embedding of each token of a text."""
+    pairs: int = 0
+    """Rows of a table of embeddings for the pairs that neighbouring tokens of a text make, which share them by hash; 0 is none.
+    For characters, 32768."""
+    pair_dim: int = 48
+    """Width of the embedding of each pair of tokens."""
+    token_dropout: float = 0.0
+    """Share of the tokens of a text that are left out while training."""
     dropout: float = 0.1
     """Share dropped while training: of the steps, between recurrent layers, of what is kept of the steps, and of the terms."""
+    terms: Literal["joint", "fitted"] = "joint"
+    """How bags of terms are learnt: `joint`ly with the network, to whose scores they add; or `fitted` beforehand, while the
+    network learns alone. The scores of the two then add up with weights that are fitted on the validation part."""
+    linear: LinearSettings = field(default_factory=LinearSettings)
+    """The linear model of terms that are `fitted` beforehand; as of `model=linear`."""
     static: bool = True
     """Join the plain columns; without, the model reads the sequences alone."""
     head: MLPSettings = field(default_factory=MLPSettings)
@@ -105,10 +121,12 @@ class LSTMSettings:
     def __post_init__(self) -> None:
         if self.head.init_from:
             raise ConfigError("model.head.init_from is part of its model: give model.init_from.")
-        for name in ("hidden_dim", "layers", "category_dim", "token_dim"):
+        for name in ("hidden_dim", "layers", "category_dim", "token_dim", "pair_dim"):
             _at_least(name, getattr(self, name), 1)
-        if not 0 <= self.dropout < 1:
-            raise ConfigError(f"model.dropout is {self.dropout:g}; it must be from 0 to below 1.")
+        _at_least("pairs", self.pairs, 0)
+        for name in ("dropout", "token_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(f"model.{name} is {getattr(self, name):g}; it must be from 0 to below 1.")
 
 
 @dataclass
@@ -146,6 +164,11 @@ class BertSettings:
     """Adapters count this over their rank."""
     lora_targets: list[str] = field(default_factory=lambda: ["query", "value"])
     """The layers that get adapters, by the end of their name."""
+    terms: Literal["joint", "fitted"] = "joint"
+    """How bags of terms are learnt: `joint`ly with the network, to whose scores they add; or `fitted` beforehand, while the
+    network learns alone. The scores of the two then add up with weights that are fitted on the validation part."""
+    linear: LinearSettings = field(default_factory=LinearSettings)
+    """The linear model of terms that are `fitted` beforehand; as of `model=linear`."""
     head: MLPSettings = field(default_factory=MLPSettings)
     """The perceptron that reads the plain columns, where there are any; as of `model=mlp`."""
 

@@ -44,6 +44,13 @@ class SparseRows:
         rows = np.repeat(np.arange(self.shape[0], dtype=self.ids.dtype), self.lengths)[order]
         return compressed(counts, rows, self.weights[order], self.shape[::-1])
 
+    @cached_property
+    def present(self) -> Tensor:
+        """(n_terms, N) of 1 where a row has the term."""
+        ones = self.transposed.values() != 0
+        parts = self.transposed.crow_indices(), self.transposed.col_indices()
+        return torch.sparse_csr_tensor(*parts, ones.float(), self.transposed.shape)
+
     def mean_square(self) -> np.ndarray:
         """Of each term, float64 (n_terms,)."""
         squares = np.bincount(self.ids, np.square(self.weights, dtype=np.float64), self.shape[1])

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from markupsafe import Markup
 
-from shopkit.report import tables
+from shopkit.report import exports, tables
 from shopkit.report.calling import dtype, snippets
 from shopkit.report.columns import Summary
 from shopkit.report.facts import Facts
@@ -47,4 +47,5 @@ def model_card(facts: Facts, summaries: Mapping[str, Summary]) -> str:
         outputs=description.outputs if description else (),
         snippets=[Markup(snippet.code) for snippet in snippets(description, summaries)[1:2]] if description else [],
         export=facts.stage("export"),
+        exports=exports.lines(facts.stage("export"), facts.metrics),
     )

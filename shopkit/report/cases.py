@@ -38,6 +38,7 @@ def _card(case: Plain) -> Row:
     return {
         **case,
         "row": ", ".join(f"{name} {value}" for name, value in case["row"].items()),
+        **{name: amount(case[name]) for name in ("target", "prediction") if "prediction" in case},
         "way": case["score"] - case["reference"],
         "texts": [_text(text, strongest, most) for text in texts],
         "columns": [{**column, "value": _written(column["value"]), **_bar(column["share"], strongest)} for column in columns],

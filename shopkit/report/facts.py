@@ -36,6 +36,8 @@ class Facts:
     """Stage → what it reported."""
     manifest: Plain
     """Empty while the run is not sealed yet."""
+    bench: Plain
+    """What `shopkit bench` measured; empty if it was not asked."""
     description: Description | None
     """What the exported file says of itself; None if there is no such file."""
 
@@ -56,6 +58,7 @@ class Facts:
             cases=read_json(run.cases_path) if run.cases_path.is_file() else {},
             stages={path.stem: read_json(path) for path in sorted((run.path / "stages").glob("*.json"))},
             manifest=run.manifest if run.manifest_path.is_file() else {},
+            bench=read_json(run.bench_path) if run.bench_path.is_file() else {},
             description=_description(run.model_path),
         )
 

@@ -8,7 +8,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup, escape
 
-from shopkit.report import cases, figures, formats, tables
+from shopkit.report import cases, exports, figures, formats, speed, tables
 from shopkit.report.calling import snippets
 from shopkit.report.columns import Summary
 from shopkit.report.facts import Facts
@@ -93,11 +93,15 @@ def _context(facts: Facts, summaries: Mapping[str, Summary]) -> dict[str, Any]:
         "audit": metrics.get("audit"),
         "examples": examples,
         "parts": tables.parts(metrics, facts.times),
+        "sampled": tables.sampled(metrics),
         "columns": [(column, summaries.get(column.name)) for column in facts.columns],
         "train": facts.stage("train"),
         "features": tables.features(facts.stage("features")),
         "export": facts.stage("export"),
+        "exports": exports.lines(facts.stage("export"), metrics),
         "latency": facts.latency,
+        "bench": facts.bench,
+        "speed": _speed(facts),
         "snippets": snippets(facts.description, summaries) if facts.description else [],
         "outputs": facts.description.outputs if facts.description else (),
         "provenance": facts.provenance,
@@ -106,6 +110,17 @@ def _context(facts: Facts, summaries: Mapping[str, Summary]) -> dict[str, Any]:
     context["tiles"] = _tiles(facts, context, top)
     context["contents"] = _contents(facts)
     return context
+
+
+def _speed(facts: Facts) -> dict[str, Any]:
+    bench = facts.bench
+    return {
+        "sizes": speed.sizes_of(bench),
+        "tables": [(threads, speed.table(bench, threads)) for threads in speed.threads_of(bench)],
+        "picture": speed.picture(bench),
+        "ratios": speed.ratios(bench),
+        "left_out": speed.left_out(bench),
+    }
 
 
 def _contents(facts: Facts) -> list[tuple[str, str]]:
@@ -127,6 +142,7 @@ def _contents(facts: Facts) -> list[tuple[str, str]]:
         ("training", "Training"),
         ("features", "Features"),
         ("file", "The file"),
+        *([("speed", "Speed")] if facts.bench else []),
         ("calling", "How to call it"),
         ("provenance", "Provenance"),
     ]

@@ -237,6 +237,22 @@ def parts(metrics: Plain, times: Mapping[str, Sequence[Any]]) -> list[Row]:
     return rows
 
 
+def sampled(metrics: Plain) -> list[str]:
+    """Sentences on what was measured on some of the rows only."""
+    n_rows, some = metrics.get("n_rows") or {}, dict(metrics.get("sampled") or {})
+    found = []
+    on = some.pop("baselines", None)
+    if some:
+        listed = ", ".join(f"{some[part]:,} of the {n_rows.get(part, 0):,} {part} rows" for part in PARTS if part in some)
+        found.append(
+            f"What is said of columns (importance, segments, drift, columns that leak) is of {listed}, evenly spaced; "
+            "metrics and their intervals are of all rows."
+        )
+    if on is not None:
+        found.append(f"Baselines were fitted on {on:,} of the {n_rows.get('train', 0):,} train rows, evenly spaced.")
+    return found
+
+
 def features(stage: Plain) -> list[Row]:
     """What each column becomes: extractor, its settings, width in the tensors, and why."""
     widths: dict[tuple[str, str], int] = {}

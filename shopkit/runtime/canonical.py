@@ -13,8 +13,7 @@ import numbers
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,6 +21,9 @@ from shopkit.errors import DataError
 from shopkit.runtime.images import canonical_images
 from shopkit.runtime.sequences import cells, flatten
 from shopkit.schema import MISSING_TIME, Column
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
 
 _WHOLE_TEXT = re.compile(r"([+-]?\d+)\.0*")
 
@@ -45,7 +47,12 @@ def canonicalise(values: Any, column: Column, first_row: int = 0) -> np.ndarray:
         return cells(*canonical_steps(values, column, first_row))
     if column.kind == "image":
         return canonical_images(values, column, first_row)
-    array = _as_array(values)
+    if _is_arrow(values):
+        if column.kind != "number" and (known := _by_distinct_values(values, column)) is not None:
+            return known
+        array = _from_arrow(values, column)
+    else:
+        array = _as_array(values)
     if array.ndim != 1:
         raise DataError(f"Column '{column.name}': expected one value per row, got an array of shape {array.shape}.")
     return _CANONICAL[column.kind](array, column, first_row)
@@ -104,8 +111,6 @@ _LARGEST = 3.4e38
 def _as_array(values: Any) -> np.ndarray:
     if isinstance(values, np.ndarray):
         return values
-    if type(values).__module__.startswith("pyarrow"):
-        return _from_arrow(values)
     if not hasattr(values, "to_numpy"):
         return _object_array(values)
     dtype = str(getattr(values, "dtype", ""))
@@ -116,13 +121,44 @@ def _as_array(values: Any) -> np.ndarray:
     return np.asarray(values.to_numpy(dtype=object))
 
 
-def _from_arrow(values: Any) -> np.ndarray:
+def _is_arrow(values: Any) -> bool:
+    return type(values).__module__.startswith("pyarrow")
+
+
+def _from_arrow(values: Any, column: Column) -> np.ndarray:
     kind = str(values.type)
     if kind.startswith("timestamp") and "tz=" in kind:
         return _aware(values.to_numpy(zero_copy_only=False).astype("datetime64[us]"))
+    if column.kind == "number" and (kind == "bool" or "int" in kind) and values.null_count:
+        return np.asarray(values.cast("float64").to_numpy(zero_copy_only=False))
     if kind.startswith("dictionary") or ("int" in kind and values.null_count):
         return _object_array(values.to_pylist())  # to_numpy would make floats of whole numbers
     return np.asarray(values.to_numpy(zero_copy_only=False))
+
+
+def _by_distinct_values(values: Any, column: Column) -> np.ndarray | None:
+    """Canonical array of an Arrow array that repeats itself, each distinct value looked at once.
+
+    None where that saves nothing, or where a value is refused: row by row, its row is found.
+    """
+    kind = str(values.type)
+    texts = ("string", "large_string")
+    if not (kind.startswith("dictionary") or kind in texts or (column.kind == "string" and kind.startswith(("int", "uint")))):
+        return None
+    whole = values.combine_chunks() if hasattr(values, "combine_chunks") else values
+    coded = whole if kind.startswith("dictionary") else whole.dictionary_encode()
+    if not hasattr(coded, "dictionary") or len(coded.dictionary) > MOST_DISTINCT * len(coded):
+        return None
+    try:
+        distinct = canonicalise([*coded.dictionary.to_pylist(), None], column)
+    except DataError:
+        return None
+    places = coded.indices.fill_null(len(distinct) - 1).to_numpy(zero_copy_only=False)
+    return np.asarray(distinct[places])
+
+
+MOST_DISTINCT = 0.5
+"""From this share of distinct values on, looking at each once saves nothing."""
 
 
 _NUMPY_DTYPES = {f"{kind}{bits}" for kind in ("int", "uint", "float") for bits in (8, 16, 32, 64)} | {"bool"}
@@ -190,8 +226,11 @@ def _strings(array: np.ndarray, column: Column, first_row: int) -> np.ndarray:
             return _object_array([""] * len(array))
         value = array[0] if len(array) else array.dtype
         raise _refuse(column, first_row, value, "text; give it as a string, as in training")
+    values = array.tolist()
+    if set(map(type, values)) <= {str} and _is_unicode("".join(values)):
+        return array.copy()
     result = array.copy()
-    for i, value in enumerate(array):
+    for i, value in enumerate(values):
         if type(value) is not str:
             if isinstance(value, str):
                 result[i] = str(value)
@@ -233,15 +272,22 @@ def _whole(value: Any, column: Column, row: int) -> str:
 
 
 def _times(array: np.ndarray, column: Column, first_row: int) -> np.ndarray:
-    zone = ZoneInfo(column.unit) if column.unit not in ("", "UTC") else None
+    zone = _zone(column.unit) if column.unit not in ("", "UTC") else None
     if array.dtype.kind in "iu":
         return array.astype(np.int64)
     if array.dtype.kind == "M":
         if zone is None:
             return _aware(array)
-        array = array.astype("datetime64[us]").astype(object)
+        distinct, places = np.unique(array.astype("datetime64[us]"), return_inverse=True)
+        return np.array([_seconds(value, column, zone, 0) for value in distinct.astype(object)], np.int64)[places]
     seconds = (_seconds(value, column, zone, first_row + i) for i, value in enumerate(array))
     return np.fromiter(seconds, np.int64, len(array))
+
+
+def _zone(name: str) -> ZoneInfo:
+    from zoneinfo import ZoneInfo
+
+    return ZoneInfo(name)
 
 
 def _seconds(raw: Any, column: Column, zone: ZoneInfo | None, row: int) -> int:

@@ -13,6 +13,8 @@ from shopkit.runtime.artifact import Description, open_session
 from shopkit.runtime.predictor import Predictor
 
 FEATURES, MODEL, DECISION, DESCRIPTION = "features.onnx", "model.xml", "decision.onnx", "description.json"
+SCORES = "model.scores"
+"""Name of the decision's input for what the model gives."""
 
 
 def require_openvino() -> Any:
@@ -66,9 +68,13 @@ class Chain:
         self.features, self.model, self.decision = features, model, decision
         self.tensors = list(tensors)
         self.get_inputs, self.get_outputs = features.get_inputs, decision.get_outputs
+        self._columns = {value.name for value in features.get_inputs()}
 
     def run(self, names: Sequence[str] | None, feed: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-        arrays = self.features.run(self.tensors, feed)
-        scores = self.model(dict(zip(self.tensors, arrays, strict=True)))["scores"]
-        answers: list[np.ndarray] = self.decision.run(names, {"scores": np.asarray(scores, np.float32)})
+        columns = {name: values for name, values in feed.items() if name in self._columns}
+        options = {name: values for name, values in feed.items() if name not in self._columns}
+        arrays = dict(zip(self.tensors, self.features.run(self.tensors, columns), strict=True))
+        # ONNX Runtime's int64 is C's `long long`, which OpenVINO does not take for the `long` of the same size that it knows.
+        scores = self.model({name: array.view(array.dtype.str) for name, array in arrays.items()})["scores"]
+        answers: list[np.ndarray] = self.decision.run(names, {SCORES: np.asarray(scores, np.float32)} | options)
         return answers

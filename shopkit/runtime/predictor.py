@@ -13,6 +13,7 @@ from shopkit.errors import DataError, nearest
 from shopkit.runtime.artifact import Description, describe, open_session
 from shopkit.runtime.canonical import canonical_value, canonicalise
 from shopkit.runtime.images import in_batches
+from shopkit.runtime.one_row import SCALARS, OneRow
 from shopkit.runtime.sequences import cells, graph_feed
 from shopkit.schema import Schema
 
@@ -41,6 +42,7 @@ class Predictor:
         self.path, self.session, self.description = path, session, description
         self.schema: Schema = description.schema
         self._columns = [(column, self.description.inputs[column.name]) for column in self.schema.of_role("feature")]
+        self._one_row = OneRow(self._columns)
         self._sequences = {column.name for column, _ in self._columns if column.sequence}
         self._images = {column.name for column, _ in self._columns if column.kind == "image"}
         self._keys = [column.name for column in self.schema.of_role("key")]
@@ -75,7 +77,8 @@ class Predictor:
         """
         asked = self._asked(options)
         if isinstance(data, Mapping):
-            if any(self._is_column(name, value) for name, value in data.items()):
+            # Not one by one where no value can be a column: that alone would be a tenth of a row's time.
+            if not SCALARS.issuperset(map(type, data.values())) and any(self._is_column(*item) for item in data.items()):
                 return self._carried(data) | self.columns(data, options=asked)
             return self._row(data, asked)
         if hasattr(data, "iloc") and hasattr(data, "columns"):
@@ -148,15 +151,18 @@ class Predictor:
 
     def _row(self, row: Mapping[str, Any], options: Mapping[str, np.ndarray]) -> dict[str, Any]:
         try:
-            feed = {name: canonical_value(row[column.name], column) for column, name in self._columns}
+            feed = self._one_row.feed(row) or {n: canonical_value(row[column.name], column) for column, n in self._columns}
         except KeyError as error:
             raise self._missing(error.args[0], row) from None
         if self._sequences or self._images:
             feed = self.feed({column.name: feed[name] for column, name in self._columns})
-        answers = self.session.run(self._outputs, feed | dict(options))
+        answers = self.session.run(self._outputs, feed | options)  # type: ignore[operator]
         result = self._carried(row)
         for output, values in zip(self.description.outputs, answers, strict=True):
-            result.update(_named(output, values[0].tolist() if isinstance(values[0], np.ndarray) else _item(values[0])))
+            if values.ndim == 1:
+                result[output["name"]] = values.item() if values.dtype != object else values[0]
+            else:
+                result.update(_named(output, values[0].tolist()))
         return result
 
     def _rows(self, rows: Sequence[Mapping[str, Any]], options: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
@@ -176,10 +182,9 @@ class Predictor:
         return answers
 
     def _frame(self, frame: Any, options: Mapping[str, np.ndarray]) -> Any:
-        result = frame[[name for name in self._keys if name in frame.columns]].copy()
-        for name, values in self.table(self.columns(frame, options=options)).items():
-            result[name] = values
-        return result
+        carried = {name: frame[name] for name in self._keys if name in frame.columns}
+        # One frame of all columns: each that is put into a frame later costs as much as scoring some hundred rows.
+        return type(frame)(carried | self.table(self.columns(frame, options=options)), index=frame.index)
 
     def table(self, outputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Outputs as flat columns: one with a value per class becomes a column per class, another with several values a row one

@@ -2,23 +2,31 @@
 
 The file is walked as protobuf, without a library: no package beyond Python is needed, large tensors are passed over without
 being copied, and nothing in the file is followed, run or unpacked. Field numbers are those of `onnx.proto`
-(https://github.com/onnx/onnx/blob/main/onnx/onnx.proto), wire types those of
-https://protobuf.dev/programming-guides/encoding.
+(https://github.com/onnx/onnx/blob/main/onnx/onnx.proto).
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
-import pickletools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from shopkit.errors import ArtifactError
+from shopkit.runtime.protobuf import (
+    FLOATS,
+    INTS,
+    STRING_DATA,
+    STRINGS,
+    DamagedError,
+    fields_of,
+    integers_of,
+    message_of,
+    text_of,
+)
 
 MANIFEST = "manifest.json"
 """Beside a model in a run folder: the sha256 of every file of the run."""
@@ -53,6 +61,8 @@ def check_manifest(path: Path, content: bytes) -> None:
     manifest = path.with_name(MANIFEST)
     if not manifest.is_file():
         return
+    import hashlib  # not for files elsewhere, which answer sooner without it
+
     try:
         facts = json.loads(manifest.read_bytes())
     except ValueError as error:
@@ -75,6 +85,8 @@ def is_pickle(data: bytes | memoryview) -> bool:
     """
     if len(data) < 3 or data[0] != 0x80 or not _PICKLE.match(data) or data[-1] != ord("."):
         return False
+    import pickletools
+
     try:
         return all(True for _ in pickletools.genops(bytes(data)))
     except Exception:  # genops raises whatever its reading of the bytes runs into; then they are something else
@@ -100,86 +112,8 @@ def check_model(model: bytes, name: str) -> None:
         )
     try:
         _Walk(name, len(model)).model(memoryview(model))
-    except _DamagedError as error:
+    except DamagedError as error:
         raise ArtifactError(_DAMAGED.format(name=name, reason=error)) from None
-
-
-# -- protobuf -------------------------------------------------------------------------------------------------------
-
-
-class _DamagedError(Exception):
-    """Bytes that are not the message they should be."""
-
-
-def _fields(data: memoryview) -> Iterator[tuple[int, Any]]:
-    """Field number and value of a message: an int, or the bytes of a text, packed list or inner message."""
-    at, end = 0, len(data)
-    while at < end:
-        # Nearly all keys and lengths are one byte: large vocabularies are walked five times as fast so.
-        key = data[at]
-        if key < 0x80:
-            at += 1
-        else:
-            key, at = _varint(data, at)
-        number, wire = key >> 3, key & 7
-        if wire == 0:
-            value, at = _varint(data, at)
-            yield number, value
-            continue
-        if wire == 2:
-            if at < end and data[at] < 0x80:
-                size = data[at]
-                at += 1
-            else:
-                size, at = _varint(data, at)
-        elif wire in (1, 5):
-            size = 8 if wire == 1 else 4
-        else:
-            raise _DamagedError(f"byte {at} opens a field of an unknown kind")
-        if number == 0 or at + size > end:
-            raise _DamagedError("a field reaches beyond the end of its message")
-        yield number, data[at : at + size]
-        at += size
-
-
-def _varint(data: memoryview, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        if at >= len(data) or shift > 63:
-            raise _DamagedError("it ends in the middle of a number")
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-        shift += 7
-
-
-def _signed(value: int) -> int:
-    return value - (1 << 64) if value >= 1 << 63 else value
-
-
-def _integers(value: Any) -> list[int]:
-    """A repeated integer, packed or not."""
-    if isinstance(value, int):
-        return [_signed(value)]
-    found, at = [], 0
-    while at < len(value):
-        number, at = _varint(value, at)
-        found.append(_signed(number))
-    return found
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, int):
-        raise _DamagedError("a number stands where a text should")
-    return bytes(value).decode("utf-8", "replace")
-
-
-def _message(value: Any) -> memoryview:
-    if isinstance(value, int):
-        raise _DamagedError("a number stands where a message should")
-    return memoryview(value)
 
 
 # -- what is in a model ---------------------------------------------------------------------------------------------
@@ -217,21 +151,21 @@ class _Walk:
 
     def model(self, data: memoryview) -> None:
         parts: list[tuple[int, memoryview]] = []
-        for number, value in _fields(data):
+        for number, value in fields_of(data):
             if number == 8:
-                opset = dict(_fields(_message(value)))
-                self.opsets[_text(opset.get(1, b""))] = int(opset.get(2, 0)) if isinstance(opset.get(2, 0), int) else 0
+                opset = dict(fields_of(message_of(value)))
+                self.opsets[text_of(opset.get(1, b""))] = int(opset.get(2, 0)) if isinstance(opset.get(2, 0), int) else 0
             elif number == 14:
-                for _, text in _fields(_message(value)):
+                for _, text in fields_of(message_of(value)):
                     self._refuse_pickle(text, "its metadata")
             elif number in (7, 25):
-                parts.append((number, _message(value)))
+                parts.append((number, message_of(value)))
                 if number == 25:
-                    found = dict(_fields(_message(value)))
-                    self.functions.add((_text(found.get(10, b"")), _text(found.get(1, b""))))
+                    found = dict(fields_of(message_of(value)))
+                    self.functions.add((text_of(found.get(10, b"")), text_of(found.get(1, b""))))
         # Protobuf would join several into one, which is then not what was looked at.
         if sum(number == 7 for number, _ in parts) != 1:
-            raise _DamagedError("it does not hold one graph")
+            raise DamagedError("it does not hold one graph")
         for number, part in parts:
             self._graph(part, {}, 0, nodes_in=1 if number == 7 else 7)
 
@@ -239,14 +173,14 @@ class _Walk:
         if depth > MAX_DEPTH:
             raise self._refused(f"has graphs inside graphs, more than {MAX_DEPTH} deep")
         constants, nodes = dict(outer), []
-        for number, value in _fields(data):
+        for number, value in fields_of(data):
             if number == nodes_in:
-                nodes.append(self._node(_message(value), constants, depth))
+                nodes.append(self._node(message_of(value), constants, depth))
             elif number == 5 and nodes_in == 1:
-                label, values = self._tensor(_message(value))
+                label, values = self._tensor(message_of(value))
                 constants[label] = values
             elif number == 15 and nodes_in == 1:
-                self._sparse(_message(value))
+                self._sparse(message_of(value))
         for node in nodes:
             if node.op == "Constant":
                 value = next(iter(node.attributes.values()), _Attribute())
@@ -258,37 +192,43 @@ class _Walk:
 
     def _node(self, data: memoryview, constants: Mapping[str, tuple[int, ...]], depth: int) -> _Node:
         node = _Node()
-        for number, value in _fields(data):
+        for number, value in fields_of(data):
             if number == 1:
-                node.inputs.append(_text(value))
+                node.inputs.append(text_of(value))
             elif number == 2:
-                node.outputs.append(_text(value))
+                node.outputs.append(text_of(value))
             elif number in (3, 4, 7):
-                setattr(node, {3: "name", 4: "op", 7: "domain"}[number], _text(value))
+                setattr(node, {3: "name", 4: "op", 7: "domain"}[number], text_of(value))
             elif number == 5:
-                attribute = self._attribute(_message(value), constants, depth)
+                attribute = self._attribute(message_of(value), constants, depth)
                 node.attributes[attribute.name] = attribute
         return node
 
     def _attribute(self, data: memoryview, constants: Mapping[str, tuple[int, ...]], depth: int) -> _Attribute:
         found = _Attribute()
-        for number, value in _fields(data):
+        passed_over = {FLOATS}
+        for number, value in fields_of(data, passed_over):
             if number == 1:
-                found.name = _text(value)
+                found.name = text_of(value)
             elif number in (3, 8):
                 if len(found.integers) < MAX_RANK:
-                    found.integers += _integers(value)
+                    found.integers += integers_of(value)
+                else:
+                    passed_over.add(INTS)
             elif number in (4, 9):
                 if not isinstance(value, int) and is_pickle(value):
                     raise self._pickle(f"attribute '{found.name}'")
+                # Where no pickle begins anywhere, no text of a vocabulary needs to be looked at by itself.
+                if number == 9 and STRINGS not in passed_over and not _PICKLE.search(data):
+                    passed_over.add(STRINGS)
             elif number == 5 and found.constant is not None:
-                raise _DamagedError("an attribute has two values")
+                raise DamagedError("an attribute has two values")
             elif number in (5, 10):
-                _, found.constant = self._tensor(_message(value))
+                _, found.constant = self._tensor(message_of(value))
             elif number in (6, 11):
-                self._graph(_message(value), constants, depth + 1)
+                self._graph(message_of(value), constants, depth + 1)
             elif number in (22, 23):
-                self._sparse(_message(value))
+                self._sparse(message_of(value))
         return found
 
     def _tensor(self, data: memoryview) -> tuple[str, tuple[int, ...]]:
@@ -298,21 +238,24 @@ class _Walk:
         whole: list[int] = []
         external: list[memoryview] = []
         is_external = has_pickle = False
-        for number, value in _fields(data):
+        passed_over: set[int] = set()
+        for number, value in fields_of(data, passed_over):
             if number == 1:
-                dims += _integers(value)
+                dims += integers_of(value)
             elif number == 2:
                 kind = int(value) if isinstance(value, int) else 0
             elif number == 8:
-                label = _text(value)
+                label = text_of(value)
             elif number in (5, 7) and len(whole) < MAX_RANK and (isinstance(value, int) or len(value) <= 1024):
-                whole += _integers(value)
+                whole += integers_of(value)
             elif number == 6:
                 has_pickle |= not isinstance(value, int) and is_pickle(value)
+                if not passed_over and not _PICKLE.search(data):
+                    passed_over.add(STRING_DATA)
             elif number == 9:
-                raw = _message(value)
+                raw = message_of(value)
             elif number == 13:
-                external.append(_message(value))
+                external.append(message_of(value))
             elif number == 14:
                 is_external = value == _EXTERNAL
         if external or is_external:
@@ -328,11 +271,11 @@ class _Walk:
 
     def _sparse(self, data: memoryview) -> None:
         dims: list[int] = []
-        for number, value in _fields(data):
+        for number, value in fields_of(data):
             if number in (1, 2):
-                self._tensor(_message(value))
+                self._tensor(message_of(value))
             elif number == 3:
-                dims += _integers(value)
+                dims += integers_of(value)
         self._check_values(math.prod(dims), "a sparse tensor")
 
     # -- the refusals -------------------------------------------------------------------------------------------
@@ -382,8 +325,8 @@ class _Walk:
         return self._refused(f"holds a Python pickle in {where}, which can run code when it is read")
 
     def _external(self, label: str, entries: list[memoryview]) -> ArtifactError:
-        texts = [dict(_fields(entry)) for entry in entries]
-        stated = {_text(entry.get(1, b"")): _text(entry.get(2, b"")) for entry in texts}
+        texts = [dict(fields_of(entry)) for entry in entries]
+        stated = {text_of(entry.get(1, b"")): text_of(entry.get(2, b"")) for entry in texts}
         location = stated.get("location", "")
         leads_out = location.startswith(("/", "\\", "~")) or ".." in re.split(r"[/\\]", location) or ":" in location
         where = ", a path outside its folder" if leads_out else ""

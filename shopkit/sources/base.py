@@ -6,12 +6,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import ibis
 import ibis.expr.types as ir
 
-from shopkit.errors import DataError, nearest
+from shopkit.errors import ConfigError, DataError, nearest
+
+if TYPE_CHECKING:
+    from shopkit.sources.spark import Spark
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,18 @@ class Source(ABC):
         Raises:
             DataError: a file, table, encoding or connection that cannot be used; names it and says what to do.
         """
+
+    def on_spark(self, spark: Spark) -> Tables:
+        """The same tables as `open` gives, read by the workers of a Spark cluster, for `engine=spark`.
+
+        Raises:
+            ConfigError: a source that is read on this machine only.
+            DataError: as `open` does.
+        """
+        raise ConfigError(
+            f"{type(self).__name__} is read on this machine only, so engine=spark cannot be used with it. Use source=files over "
+            "Parquet or source=catalog, or engine=duckdb."
+        )
 
     @classmethod
     def example(cls, settings: Any, folder: Path) -> Self | None:

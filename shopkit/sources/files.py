@@ -18,6 +18,7 @@ from shopkit.runs import file_hash
 from shopkit.sources.base import Source, Tables
 from shopkit.sources.engine import connect, fetch, local_view, read_parquet
 from shopkit.sources.settings import FilesSettings
+from shopkit.sources.spark import Spark
 from shopkit.sources.text import csv_header, csv_to_parquet, json_to_parquet, plain_utf8
 from shopkit.sources.types import TextFiles
 
@@ -54,6 +55,29 @@ class FilesSource(Source):
             connection=connection,
             origin=f"source files ({', '.join(wanted.values())})",
             fingerprint=digest.hexdigest(),
+            time_zone=self.settings.time_zone,
+            units=dict(self.settings.units),
+        )
+
+    def on_spark(self, spark: Spark) -> Tables:
+        wanted = dict(self.settings.tables) or {"data": self.settings.path}
+        if not all(wanted.values()):
+            raise ConfigError("source files: set source.path to Parquet files, or source.tables={name: path}.")
+        if self.settings.types:
+            raise ConfigError("source.types is for text files; on Spark tables are Parquet, whose columns have their types.")
+        for pattern in wanted.values():
+            suffix = Path(pattern.removesuffix(".gz")).suffix.lower()
+            if FORMATS.get(suffix, "parquet") != "parquet":
+                raise ConfigError(
+                    f"source files: {pattern} is text. Spark reads Parquet (files, a folder of them, or a glob): write it as "
+                    "Parquet first, or use engine=duckdb."
+                )
+        frames = {name: spark.parquet([_absolute(pattern)]) for name, pattern in wanted.items()}
+        return Tables(
+            tables={name: spark.table(name, frame, self.settings.time_zone) for name, frame in frames.items()},
+            connection=spark.connection,
+            origin=f"source files ({', '.join(wanted.values())})",
+            fingerprint=spark.fingerprint(frames),
             time_zone=self.settings.time_zone,
             units=dict(self.settings.units),
         )
@@ -122,6 +146,11 @@ class FilesSource(Source):
                         f"source.{setting}: there is no column '{name}'.{nearest(name, columns)} "
                         f"Columns: {', '.join(sorted(columns))}."
                     )
+
+
+def _absolute(pattern: str) -> str:
+    """A path of this machine in full, as Spark has a working folder of its own; an address as it is."""
+    return pattern if "://" in pattern else str(Path(pattern).expanduser().absolute())
 
 
 def find(pattern: str) -> list[Path]:

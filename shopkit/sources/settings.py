@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import codecs
 from dataclasses import dataclass, field
+from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from shopkit.errors import ConfigError, nearest
+from shopkit.spark import check
 
 TYPES = ("number", "integer", "string", "boolean", "time")
 """What a text column can be declared as."""
@@ -132,6 +134,39 @@ class ExampleSettings:
                 raise ConfigError(f"source.{name} is {getattr(self, name)}; it must be at least 1.")
         if self.seed < 0:
             raise ConfigError(f"source.seed is {self.seed}; it must be at least 0.")
+
+
+@dataclass
+class CatalogSettings:
+    """Tables of the catalogue of a Spark cluster, by name: Hive, Iceberg, Delta, …; with `engine=spark`."""
+
+    tables: dict[str, str] = field(default_factory=dict)
+    """Table name → its name in the catalogue, e.g. `{orders: shop.orders}`."""
+    time_zone: str = "UTC"
+    """Zone whose wall-clock the times show."""
+    units: dict[str, str] = field(default_factory=dict)
+    """Column → unit or currency, e.g. `{price: EUR}`."""
+
+    def __post_init__(self) -> None:
+        check_time_zone(self.time_zone)
+
+
+@dataclass
+class EngineSettings:
+    """What reads the source and runs the view. Fitting and training stand on the examples that it leaves."""
+
+    name: Literal["duckdb", "spark"] = "duckdb"
+    """`duckdb` is embedded; `spark` is a cluster (`engine=spark`)."""
+    master: str = ""
+    """Master URL of the Spark cluster: `spark://host:7077`, `yarn`, `k8s://https://host:443`, or `local[*]`."""
+    options: dict[str, str] = field(default_factory=dict)
+    """Spark's own settings, e.g. `{spark.executor.memory: 8g}`. No secrets: they are written into the run."""
+
+    def __post_init__(self) -> None:
+        if self.name == "spark":
+            check(self.master, self.options)
+        elif self.master or self.options:
+            raise ConfigError("engine.master and engine.options are for Spark: add engine=spark, or leave them out.")
 
 
 @dataclass

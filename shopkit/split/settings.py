@@ -52,6 +52,11 @@ class TimeSplitSettings(Fractions):
                 days += [dt.datetime.fromisoformat(str(getattr(self, name)))] if getattr(self, name) else []
             except ValueError:
                 raise ConfigError(f"split.{name}: {getattr(self, name)!r} is not a date; write it as 2017-10-01.") from None
+        if days and (days[0].tzinfo is None) != (days[1].tzinfo is None):
+            raise ConfigError(
+                f"split.validation_from is {self.validation_from!r} and split.test_from is {self.test_from!r}: give both with an "
+                "offset such as +01:00, or neither, to have them read in the time zone of the column."
+            )
         if days and days[0] >= days[1]:
             raise ConfigError(
                 f"split.validation_from is {self.validation_from}, which is not before split.test_from, {self.test_from}."

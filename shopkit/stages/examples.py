@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING, Any
 
 from shopkit.errors import DataError
+from shopkit.sources.engine import bound
 from shopkit.views.base import View
 from shopkit.views.materialise import QUARANTINE, materialise
 
@@ -13,10 +15,17 @@ if TYPE_CHECKING:
 
 
 def run(way: Way) -> tuple[str, dict[str, Any]]:
+    scratch = way.run.work / "scratch"
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir()
+    if way.tables.connection.name == "duckdb":
+        bound(way.tables.connection.con, way.memory, scratch)
     view: View = way.registry.build(way.experiment.view)
     examples = view.examples(way.tables)
     types, contract = way.experiment.features.types, view.contract().extended(way.experiment.contract)
-    made = materialise(examples, types, way.run.examples_path, way.tables.time_zone, contract=contract)
+    made = materialise(
+        examples, types, way.run.examples_path, way.tables.time_zone, contract=contract, memory=way.memory, scratch=scratch
+    )
     if made.schema.the("target") is None:
         raise DataError("No column is the target, so there is nothing to learn. Name it with view.target=<column>.")
     facts = {

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from shopkit.drift import METADATA, training_statistics
+from shopkit.drift import METADATA, MOST_ROWS, training_statistics
 from shopkit.exporters.base import Encoder, Exporter, Fitted, Raw
 from shopkit.features.base import FeatureSpec
 from shopkit.features.tensors import FeatureArrays
 from shopkit.fitting import fit_decision
 from shopkit.models.base import Arrays, Estimator, Model
 from shopkit.models.to_onnx import to_onnx
+from shopkit.raw import evenly
 from shopkit.registry import Choice
 from shopkit.runtime import Predictor
 from shopkit.schema import Schema
@@ -23,11 +24,15 @@ from shopkit.training.scores import model_scores
 if TYPE_CHECKING:
     from shopkit.stages.way import Way
 
+HELD_OUT_ROWS = 100_000
+"""Rows of the validation part, its first, that exporters may compare answers on."""
+
 
 def run(way: Way) -> tuple[str, dict[str, Any]]:
     features, model, task = way.features, way.model, way.task
     validation = features.arrays(way.rows, "validation")
     fit_decision(task, model, validation)
+    spread = evenly(way.of_part("train"), MOST_ROWS)
     inputs = features.schema.of_role("feature")
     transform = features.transformer()
     fitted = Fitted(
@@ -36,7 +41,7 @@ def run(way: Way) -> tuple[str, dict[str, Any]]:
         model=model.to_onnx(),
         task=task,
         reference=lambda raw: model.scores(transform(raw)),
-        held_out=way.read([column.name for column in inputs], "validation"),
+        held_out=way.read_rows([column.name for column in inputs], _first(way.of_part("validation"))),
         metadata={
             "experiment": way.experiment.name,
             "task": way.experiment.task.name,
@@ -44,7 +49,7 @@ def run(way: Way) -> tuple[str, dict[str, Any]]:
             "identity": way.identity,
             "fingerprint": way.tables.fingerprint,
             "versions": dict(way.versions),
-            METADATA: training_statistics(Schema(inputs), lambda name: way.read([name], "train")[name]),
+            METADATA: training_statistics(Schema(inputs), lambda name: way.read_rows([name], spread)[name]),
         },
         encoders=_encoders(model.model, features.spec, transform),
         quality=lambda outputs: _quality(way.task, outputs, validation),
@@ -60,11 +65,17 @@ def run(way: Way) -> tuple[str, dict[str, Any]]:
         "outputs": list(predictor.description.outputs),
         "task": task.state,
         "exports": more,
+        **exported.facts,
     }
     return (
         f"model.onnx, {facts['size_bytes'] / 1024:,.0f} KiB, equal to the model within {max(exported.checks.values()):.1e}",
         facts,
     )
+
+
+def _first(rows: np.ndarray) -> np.ndarray:
+    """Of the rows of a boolean mask, the first `HELD_OUT_ROWS`."""
+    return rows & (np.cumsum(rows) <= HELD_OUT_ROWS)
 
 
 def _encoders(model: Model | Estimator, features: FeatureSpec, transform: Callable[[Raw], FeatureArrays]) -> dict[str, Encoder]:

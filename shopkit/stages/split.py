@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from shopkit.raw import group_codes, time_ranges
+from shopkit.raw import BATCH_ROWS, group_codes, part_codes, time_ranges
 from shopkit.runs import replacing
 from shopkit.schema import PARTS, Schema
 from shopkit.split import Rows, Split, assign
@@ -23,22 +23,32 @@ def run(way: Way) -> tuple[str, dict[str, Any]]:
     schema = Schema.from_json(way.facts("examples")["schema"])
     n_rows = way.facts("examples")["n_rows"]
     parts = assign(split, schema, n_rows, lambda name: way.read([name])[name])
-    keys = [column.name for role in ("key", "time") for column in schema.of_role(role)]
-    table = pa.table({**way.read(keys), "part": pa.array(parts, pa.string())})
-    with replacing(way.run.split_path) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
+    _write(way, [column.name for role in ("key", "time") for column in schema.of_role(role)], parts)
+    codes = part_codes(way.run.split_path)
+    is_train = codes == PARTS.index("train")
     task: Task = way.registry.build(way.experiment.task)
     task.grouped_by(group_codes(way.run.examples_path, schema))
     target, weight = (way.column(role, schema=schema) for role in ("target", "weight"))
     assert target is not None
-    n_train = int((parts == "train").sum())
-    task.fit_examples(Rows(schema, n_train, lambda name: way.read_rows([name], parts == "train")[name]))
-    task.fit_target(target[parts == "train"], None if weight is None else weight[parts == "train"])
-    counts = {str(name): int(count) for name, count in zip(*np.unique(parts.astype(str), return_counts=True), strict=True)}
+    task.fit_examples(Rows(schema, int(is_train.sum()), lambda name: way.read_rows([name], is_train)[name]))
+    task.fit_target(target[is_train], None if weight is None else weight[is_train])
+    counts = {str(name): int((parts == name).sum()) for name in sorted(set(parts))}
     facts = {
         "counts": counts,
-        "times": time_ranges(way.column("time", schema=schema), parts),
+        "times": time_ranges(way.column("time", schema=schema), codes),
         "not_features": [name for name in split.not_features if name in schema],
         "task": task.state,
     }
     return ", ".join(f"{part} {counts[part]:,}" for part in [*PARTS, *sorted(set(counts) - set(PARTS))]), facts
+
+
+def _write(way: Way, keys: list[str], parts: np.ndarray) -> None:
+    """Keys and part of every example, a batch at a time."""
+    start = 0
+    with replacing(way.run.split_path) as temporary, pq.ParquetFile(way.run.examples_path, pre_buffer=False) as examples:
+        fields = [*(examples.schema_arrow.field(name) for name in keys), pa.field("part", pa.string())]
+        with pq.ParquetWriter(temporary, pa.schema(fields), compression="zstd") as writer:
+            for batch in examples.iter_batches(BATCH_ROWS, columns=keys):
+                of_batch = pa.array(parts[start : start + len(batch)], pa.string())
+                writer.write_batch(pa.record_batch([*(batch.column(name) for name in keys), of_batch], schema=pa.schema(fields)))
+                start += len(batch)

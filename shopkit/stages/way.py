@@ -19,11 +19,12 @@ import numpy as np
 from shopkit import provenance
 from shopkit.errors import RunError
 from shopkit.fitting import Examples, Features, FittedModel, fit_features, fit_model, load_features
-from shopkit.raw import Raw, group_codes, read_columns
+from shopkit.raw import Raw, group_codes, part_codes, read_columns
 from shopkit.registry import Choice, Registry
 from shopkit.runs import Run, replacing
-from shopkit.schema import Column, Role, Schema
+from shopkit.schema import PARTS, Column, Role, Schema
 from shopkit.secrecy import blotted
+from shopkit.settings import size_in_bytes
 from shopkit.sources.base import Tables
 from shopkit.stages import evaluate, examples, export, features, report, split, train
 from shopkit.tasks.base import Task
@@ -50,7 +51,7 @@ WORK: dict[str, Work] = {
 }
 STAGES = tuple(WORK)[:-1]
 """Those whose results are sealed; the report is made from them."""
-_OF_THE_DISK = (duckdb.IOException, duckdb.TransactionException, duckdb.OutOfMemoryException, duckdb.InvalidInputException)
+_OF_THE_DISK = (duckdb.IOException, duckdb.TransactionException, duckdb.InvalidInputException)
 """DuckDB's errors of files that are gone, damaged, or cannot grow."""
 
 
@@ -74,6 +75,8 @@ class Way:
         self.versions = versions
         self.identity = identity
         self.announce = announce
+        self.memory = size_in_bytes("memory", experiment.memory)
+        """Bytes that the data may take."""
         self.loggers: Sequence[Any] = ()
         """Who is told of every epoch of the run's own model, besides the trackers that the configuration names."""
 
@@ -113,6 +116,12 @@ class Way:
         start = time.perf_counter()
         try:
             line, facts = WORK[name](self)
+        except duckdb.OutOfMemoryException as error:
+            raise RunError(
+                f"The stage {name} of {self.run.path} stopped: a query needs more than memory={self.experiment.memory}, even "
+                f"with files to go on in ({str(error).splitlines()[0]}). Start it again with more, e.g. memory=8GB, and with "
+                "room on the disk."
+            ) from error
         except (OSError, *_OF_THE_DISK) as error:
             raise RunError(
                 f"The stage {name} of {self.run.path} stopped: {getattr(error, 'strerror', None) or error}. What was finished is "
@@ -150,8 +159,12 @@ class Way:
 
     @cached_property
     def parts(self) -> np.ndarray:
-        """The part of every example, (N,) str."""
-        return read_columns(self.run.split_path, ["part"])["part"]
+        """The part of every example, int8 (N,): see `shopkit.raw.part_codes`."""
+        return part_codes(self.run.split_path)
+
+    def of_part(self, part: str) -> np.ndarray:
+        """Which examples are in a part, bool (N,)."""
+        return np.asarray(self.parts == PARTS.index(part))
 
     @cached_property
     def task(self) -> Task:
@@ -179,6 +192,7 @@ class Way:
             group_codes(self.run.examples_path, schema),
             classes,
             self.column("time", schema=schema),
+            self.memory,
         )
 
     @cached_property
@@ -195,15 +209,31 @@ class Way:
     def model(self) -> FittedModel:
         return self.fit_model(self.experiment.model, self.features, self.task, self.run.work / "model", main=True)
 
-    def fit_model(self, choice: Choice, features: Features, task: Task, folder: Path, main: bool = False) -> FittedModel:
+    @cached_property
+    def baseline_rows(self) -> Examples:
+        """The rows that baselines are fitted on."""
+        return self.rows.thinned("train", self.experiment.evaluation.baseline_rows)
+
+    def fit_model(
+        self,
+        choice: Choice,
+        features: Features,
+        task: Task,
+        folder: Path,
+        main: bool = False,
+        rows: Examples | None = None,
+    ) -> FittedModel:
+        trainer = self.experiment.trainer
+        if not main:  # a baseline is trained by one device, whatever trains the model
+            trainer = replace(trainer, devices=1, nodes=1, strategy="auto")
         trackers = build_loggers(self.experiment.logger, self.run.path, self.experiment.name) if main else []
         return fit_model(
             choice,
             self.registry,
             features,
-            self.rows,
+            rows or self.rows,
             task,
-            self.experiment.trainer,
+            trainer,
             folder,
             self.experiment.seed,
             loggers=[*trackers, *self.loggers] if main else [],
@@ -212,7 +242,7 @@ class Way:
         )
 
     def read(self, names: Sequence[str], part: str | None = None) -> Raw:
-        return self.read_rows(names, None if part is None else self.parts == part)
+        return self.read_rows(names, None if part is None else self.of_part(part))
 
     def read_rows(self, names: Sequence[str], rows: np.ndarray | None) -> Raw:
         return read_columns(self.run.examples_path, names, rows)
@@ -222,11 +252,16 @@ class Way:
         return None if column is None else self.read([column.name], part)[column.name]
 
     def target(self, part: str) -> np.ndarray:
-        target: np.ndarray = self.rows.target[self.parts == part]
+        target: np.ndarray = self.rows.target[self.of_part(part)]
         return target
 
     def fit_features(
-        self, tags: frozenset[str], folder: Path, leave_out_unread: bool = False, earlier: Earlier | None = None
+        self,
+        tags: frozenset[str],
+        folder: Path,
+        leave_out_unread: bool = False,
+        earlier: Earlier | None = None,
+        rows: Examples | None = None,
     ) -> Features:
         plan, seed = self.experiment.features, self.experiment.seed
-        return fit_features(plan, tags, self.rows, self.registry, folder, seed, leave_out_unread, earlier)
+        return fit_features(plan, tags, rows or self.rows, self.registry, folder, seed, leave_out_unread, earlier)

@@ -8,6 +8,7 @@ import numpy as np
 
 from shopkit.errors import DataError
 
+BLOCK_ROWS = 1 << 20
 SHOWN = 8
 """Classes named in a message before it says how many more there are."""
 
@@ -24,21 +25,33 @@ def as_classes(values: np.ndarray) -> np.ndarray:
     Raises:
         DataError: there are no rows, or a value is missing.
     """
+    names, codes = _coded(values)
+    return np.asarray(names[codes])
+
+
+def _coded(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The names of the classes, sorted, and the place of each row's among them, int64 (N,)."""
     if len(values) == 0:
         raise DataError("The target has no rows: nothing is left to learn from.")
     if values.dtype.kind in "OUT":
-        names = values.astype(str)
+        names, codes = np.unique(values.astype(str), return_inverse=True)
         missing = names == ""
     else:
-        numbers, inverse = np.unique(values.astype(np.float64), return_inverse=True)
-        names = np.array([f"{number:.0f}" if number == np.floor(number) else repr(float(number)) for number in numbers])[inverse]
-        missing = np.isnan(values.astype(np.float64))
+        # Block by block, as sorting all rows at once takes several times their memory.
+        blocks = [values[start : start + BLOCK_ROWS].astype(np.float64) for start in range(0, len(values), BLOCK_ROWS)]
+        numbers = np.unique(np.concatenate([np.unique(block) for block in blocks]))
+        codes = np.concatenate([np.searchsorted(numbers, block) for block in blocks])
+        names = np.array([f"{number:.0f}" if number == np.floor(number) else repr(float(number)) for number in numbers])
+        missing = np.isnan(numbers)
+        order = np.argsort(names)
+        names, missing, codes = names[order], missing[order], np.argsort(order)[codes]
     if missing.any():
+        rows = missing[codes]
         raise DataError(
-            f"The target is missing in {missing.sum():,} rows (first: row {int(missing.argmax())}); "
+            f"The target is missing in {rows.sum():,} rows (first: row {int(rows.argmax())}); "
             "rows without a target must be set aside before the task."
         )
-    return names
+    return names, codes
 
 
 def encode_classes(values: np.ndarray, classes: Sequence[str]) -> np.ndarray:
@@ -47,7 +60,7 @@ def encode_classes(values: np.ndarray, classes: Sequence[str]) -> np.ndarray:
     Raises:
         DataError: a class that the training part does not have: nothing was learnt of it, so no metric of it would mean anything.
     """
-    names, inverse = np.unique(as_classes(values), return_inverse=True)
+    names, inverse = _coded(values)
     position = {name: index for index, name in enumerate(classes)}
     unseen = [str(name) for name in names if name not in position]
     if unseen:

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from shopkit.component import FAMILIES
+from shopkit.entry_points import Origin
 from shopkit.errors import ConfigError, PluginError, ShopkitError, nearest
-from shopkit.registry import Origin, Registry, load_registry
+from shopkit.registry import Registry, load_registry
 from shopkit.testing.subject import ConformanceError, NotApplicable, Plugin, Subject
 
 Status = Literal["passed", "failed", "skipped", "known failure", "unexpected pass"]

@@ -2,187 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import get_args
 
-import ndonnx as ndx
 import numpy as np
-import onnx
-import pyarrow as pa
-import pyarrow.parquet as pq
-import spox
 
-from shopkit.features.base import Extractor, FeatureBlock, FitContext, State
-from shopkit.features.graph import Group, input_shape, lay_out, trace
-from shopkit.features.plan import Assignment
+from shopkit.features.base import Extractor, FeatureBlock
+from shopkit.features.graph import lay_out
 from shopkit.features.sequences import steps_context
 from shopkit.features.tensors import ARRAYS, FIXED, Tensor
-from shopkit.features.training_part import training_part
-from shopkit.raw import image_structs
 from shopkit.runtime.artifact import open_session
-from shopkit.runtime.images import in_batches
 from shopkit.runtime.sequences import cells, graph_feed
-from shopkit.schema import INPUT_PREFIX, LENGTHS_INPUT, Column, Kind
-from shopkit.testing.data import CATEGORIES, IMAGE_SHAPE, N_ROWS, missing_of, raw_column, unseen_of
+from shopkit.schema import INPUT_PREFIX, LENGTHS_INPUT
+from shopkit.testing.data import N_ROWS, missing_of, unseen_of
+from shopkit.testing.feature_cases import NAMES, Case, Graph, answering, cases, columns_of, context_of, fitted_on
 from shopkit.testing.subject import NotApplicable, Subject
 
 ROUNDING = 1e-5
 """Of float32 arithmetic on other neighbours in a batch."""
 STANDARD_DOMAINS = ("", "ai.onnx", "ai.onnx.ml")
-NAMES = ("first", "second")
-MOST_TOKENS = 256
-"""Tokens are compared padded to this many."""
-DTYPES = {"number": ndx.float32, "string": ndx.utf8, "time": ndx.int64, "image": ndx.uint8}
-
-
-@dataclass(frozen=True)
-class Case:
-    """An extractor fitted on two columns of one kind."""
-
-    subject: Subject
-    kind: Kind
-    extractor: Extractor
-    columns: tuple[Column, ...]
-    train: Mapping[str, np.ndarray]
-    states: tuple[State, ...]
-
-    def __str__(self) -> str:
-        return f"on {self.kind} columns"
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(column.name for column in self.columns)
-
-    @property
-    def group(self) -> Group:
-        assignments = (Assignment(column, self.subject.name, {}, self.extractor, "") for column in self.columns)
-        return Group(self.extractor, tuple(assignments), self.states)
-
-    def model(self) -> onnx.ModelProto:
-        """The graph as the core makes it."""
-        return trace(self.columns, [self.group])
-
-    def raw_model(self) -> onnx.ModelProto:
-        """The graph as the extractor wrote it, whatever its operators and types."""
-        inputs = {column.name: ndx.argument(shape=input_shape(column), dtype=DTYPES[self.kind]) for column in self.columns}
-        encoded = self.extractor.transform(list(inputs.values()), self.states)
-        tensors = {name: getattr(encoded, name, None) for name in ARRAYS}
-        given = {name: array.unwrap_spox() for name, array in tensors.items() if array is not None}
-        self.subject.require(bool(given), "`transform` returned nothing: neither `dense` nor `ids` nor another array.")
-        return spox.build({name: argument.unwrap_spox() for name, argument in inputs.items()}, given)
-
-    def reference(self, values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        return {
-            column.name: _wide(np.asarray(self.extractor.reference(values[column.name], state)), self.group)
-            for column, state in zip(self.columns, self.states, strict=True)
-        }
-
-
-class Graph:
-    """A traced case, ready to run."""
-
-    def __init__(self, case: Case) -> None:
-        self.blocks: Sequence[FeatureBlock] = lay_out([case.group]).blocks
-        self.answer = answering(case.model(), case, INPUT_PREFIX)
-
-    def run(self, columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Column → its positions, (N, width)."""
-        names = {block.column: None for block in self.blocks}
-        found = self.answer(columns)
-        return {name: np.column_stack([_positions(found, b) for b in self.blocks if b.column == name]) for name in names}
-
-
-def answering(
-    model: onnx.ModelProto, case: Case, prefix: str = ""
-) -> Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]:
-    """Canonical columns → the arrays of a graph whose inputs are called as the columns, after the prefix."""
-    session = open_session(model.SerializeToString())
-    tensors = [value.name for value in session.get_outputs()]
-    inputs = {name: prefix + name for name in case.names}
-
-    def some(rows: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        return dict(zip(tensors, session.run(tensors, graph_feed(rows, case.columns, inputs)), strict=True))
-
-    return lambda columns: in_batches({name: columns[name] for name in case.names}, case.columns, some)
-
-
-def _positions(found: Mapping[str, np.ndarray], block: FeatureBlock) -> np.ndarray:
-    """What a block says of every row, (N, positions): of a bag the weight of each term, of tokens their ids, of an image its
-    pixels."""
-    if block.tensor == "tokens":
-        inside = np.arange(found["tokens"].shape[1]) < found["token_lengths"][:, None]
-        return _padded(np.where(inside, found["tokens"], 0))
-    if block.tensor == "image":
-        return found["image"].reshape(len(found["image"]), int(np.prod(found["image"].shape[1:])))
-    if block.tensor == "bag":
-        n_rows, n_terms = found["bag_ids"].shape
-        weights = np.zeros((n_rows, block.start + block.width + int(found["bag_ids"].max(initial=0)) + 1), np.float32)
-        np.add.at(weights, (np.repeat(np.arange(n_rows), n_terms), found["bag_ids"].ravel()), found["bag_weights"].ravel())
-        return weights[:, block.start : block.start + block.width]
-    return found[block.tensor][:, block.start : block.start + block.width]
-
-
-def _padded(tokens: np.ndarray) -> np.ndarray:
-    return np.pad(tokens, ((0, 0), (0, MOST_TOKENS - tokens.shape[1])))
-
-
-def _wide(expected: np.ndarray, group: Group) -> np.ndarray:
-    return _padded(expected) if group.blocks()[0].tensor == "tokens" else expected.reshape(len(expected), -1)
-
-
-def _columns(kind: Kind, rng: np.random.Generator, n_rows: int = N_ROWS) -> dict[str, np.ndarray]:
-    columns = {name: raw_column(kind, rng, n_rows) for name in NAMES}
-    if kind == "number":
-        # Another scale, and nothing missing: the two states differ in all that a state can differ in.
-        columns["second"] = np.abs(np.nan_to_num(columns["second"]) * np.float32(100))
-    return columns
-
-
-@contextmanager
-def _context(
-    subject: Subject, columns: Mapping[str, np.ndarray], is_train: np.ndarray | None = None, order: np.ndarray | None = None
-) -> Iterator[FitContext]:
-    n_rows = len(next(iter(columns.values())))
-    target = np.random.default_rng(7).integers(0, 2, n_rows).astype(np.float64)
-    if order is not None:
-        columns, target = {name: values[order] for name, values in columns.items()}, target[order]
-    table = {name: _arrow(values) for name, values in columns.items()}
-    path = subject.folder / "examples.parquet"
-    pq.write_table(pa.table(table), path)
-    rows = np.ones(n_rows, bool) if is_train is None else is_train
-    with training_part(Path(path), rows, target, seed=subject.seed, classes=CATEGORIES) as context:
-        yield context
-
-
-def _arrow(values: np.ndarray) -> pa.Array:
-    if values.dtype != object or not isinstance(values[0], np.ndarray):
-        return pa.array(values)
-    return image_structs(values) if values[0].ndim == 3 else pa.array(values.tolist())
-
-
-def _fitted(
-    subject: Subject,
-    kind: Kind,
-    columns: Mapping[str, np.ndarray],
-    is_train: np.ndarray | None = None,
-    order: np.ndarray | None = None,
-    extractor: Extractor | None = None,
-) -> Case:
-    extractor = extractor or subject.build()
-    with _context(subject, columns, is_train, order) as context:
-        states = tuple(extractor.fit(name, context) for name in NAMES)
-    channels = IMAGE_SHAPE[2] if kind == "image" else 0
-    # Of texts made one stream of tokens, and of images, a model reads one.
-    n = 1 if extractor.blocks(NAMES[0], states[0])[0].tensor in ("tokens", "image") else len(NAMES)
-    return Case(subject, kind, extractor, tuple(Column(name, kind, channels=channels) for name in NAMES[:n]), columns, states[:n])
-
-
-def _cases(subject: Subject) -> Iterator[Case]:
-    for kind in subject.target().accepts:
-        yield _fitted(subject, kind, _columns(kind, subject.rng))
 
 
 def _same_states(subject: Subject, got: Case, expected: Case, law: str, tolerance: float = 0.0) -> None:
@@ -194,9 +33,9 @@ def _same_states(subject: Subject, got: Case, expected: Case, law: str, toleranc
 
 def check_features_graph_equals_reference(subject: Subject) -> None:
     """The graph says of every row what the slow, obvious `reference` says, on training rows and on new ones."""
-    for case in _cases(subject):
+    for case in cases(subject):
         graph = Graph(case)
-        for rows, values in {"training rows": case.train, "new rows": _columns(case.kind, np.random.default_rng(99))}.items():
+        for rows, values in {"training rows": case.train, "new rows": columns_of(case.kind, np.random.default_rng(99))}.items():
             expected = case.reference(values)
             for name, got in graph.run(values).items():
                 law = f"the graph must equal the reference {case}, {rows}, {name} column"
@@ -208,13 +47,13 @@ def check_features_steps_of_sequences_are_values(subject: Subject) -> None:
     rows and rows of other lengths beside it change nothing, and beyond a row's length all is 0."""
     if subject.target().fit_transform_rows is not Extractor.fit_transform_rows:
         raise NotApplicable("it gives training rows values of their own, so it is not used for sequences")
-    for plain in _cases(subject):
+    for plain in cases(subject):
         if plain.group.blocks()[0].tensor not in FIXED or plain.kind == "image":
             raise NotApplicable("what it gives is not one value for each step")
         n_rows = N_ROWS // 2
         lengths = np.bincount(np.random.default_rng(5).integers(0, n_rows, N_ROWS), minlength=n_rows)
         rows = {name: cells(values, lengths) for name, values in plain.train.items()}
-        with _context(subject, rows) as context:
+        with context_of(subject, rows) as context:
             states = tuple(plain.extractor.fit(name, steps_context(context, name)) for name in NAMES)
         columns = tuple(replace(column, sequence=True) for column in plain.columns)
         case = replace(plain, columns=columns, states=states)
@@ -238,7 +77,7 @@ def check_features_steps_of_sequences_are_values(subject: Subject) -> None:
 
 def check_features_unseen_values_are_answered(subject: Subject) -> None:
     """Values that no training row has are answered as `reference` answers them: finite, and ids within the cardinality."""
-    for case in _cases(subject):
+    for case in cases(subject):
         values = dict.fromkeys(NAMES, unseen_of(case.kind))
         graph, expected = Graph(case), case.reference(values)
         for name, got in graph.run(values).items():
@@ -252,9 +91,9 @@ def check_features_unseen_values_are_answered(subject: Subject) -> None:
 
 def check_features_missing_values_are_answered(subject: Subject) -> None:
     """Missing values are answered as `reference` answers them, also where the training part had none, or nothing but them."""
-    for case in _cases(subject):
+    for case in cases(subject):
         nothing = {name: missing_of(case.kind, 3) for name in NAMES}
-        fitted_on_nothing = _fitted(subject, case.kind, {name: missing_of(case.kind, 20) for name in NAMES})
+        fitted_on_nothing = fitted_on(subject, case.kind, {name: missing_of(case.kind, 20) for name in NAMES})
         for fitted, on in ((case, "ordinary columns"), (fitted_on_nothing, "columns with nothing but missing values")):
             graph, expected = Graph(fitted), fitted.reference(nothing)
             for name, got in graph.run(nothing).items():
@@ -277,7 +116,7 @@ def _require_ids_in_range(case: Case, graph: Graph, values: Mapping[str, np.ndar
 
 def check_features_any_number_of_rows(subject: Subject) -> None:
     """One row and no rows at all work as many rows do."""
-    for case in _cases(subject):
+    for case in cases(subject):
         graph = Graph(case)
         whole = graph.run(case.train)
         for n_rows in (1, 0):
@@ -289,9 +128,9 @@ def check_features_any_number_of_rows(subject: Subject) -> None:
 
 def check_features_order_of_rows_does_not_matter(subject: Subject) -> None:
     """Shuffled training rows are fitted alike, and shuffled rows are transformed alike."""
-    for case in _cases(subject):
+    for case in cases(subject):
         order = np.random.default_rng(3).permutation(len(case.train["first"]))
-        shuffled = _fitted(subject, case.kind, case.train, order=order)
+        shuffled = fitted_on(subject, case.kind, case.train, order=order)
         _same_states(subject, shuffled, case, f"the order of the training rows must not matter {case}", 1e-9)
         graph = Graph(case)
         whole, mixed = graph.run(case.train), graph.run({name: values[order] for name, values in case.train.items()})
@@ -302,19 +141,19 @@ def check_features_order_of_rows_does_not_matter(subject: Subject) -> None:
 def check_features_know_the_training_part_only(subject: Subject) -> None:
     """What a row becomes follows from the training part and the row itself: not from rows outside that part, from rows
     transformed beside it, or from what the extractor fitted before."""
-    for case in _cases(subject):
+    for case in cases(subject):
         n_rows = len(case.train["first"])
         is_train = np.arange(n_rows) % 2 == 0
         odd = {name: np.where(is_train, values, missing_of(case.kind, n_rows)) for name, values in case.train.items()}
         odd = {name: values.astype(case.train[name].dtype) for name, values in odd.items()}
-        with_others = _fitted(subject, case.kind, case.train, is_train)
+        with_others = fitted_on(subject, case.kind, case.train, is_train)
         _same_states(
             subject,
-            _fitted(subject, case.kind, odd, is_train),
+            fitted_on(subject, case.kind, odd, is_train),
             with_others,
             f"rows outside the training part must not matter {case}",
         )
-        reused = _fitted(subject, case.kind, case.train, is_train, extractor=case.extractor)
+        reused = fitted_on(subject, case.kind, case.train, is_train, extractor=case.extractor)
         _same_states(subject, reused, with_others, f"an extractor must remember nothing of earlier fits {case}")
         graph = Graph(case)
         whole = graph.run(case.train)
@@ -327,8 +166,8 @@ def check_features_know_the_training_part_only(subject: Subject) -> None:
 
 def check_features_are_deterministic(subject: Subject) -> None:
     """Equal training rows give equal states and a graph of equal bytes."""
-    for case in _cases(subject):
-        again = _fitted(subject, case.kind, case.train)
+    for case in cases(subject):
+        again = fitted_on(subject, case.kind, case.train)
         _same_states(subject, again, case, f"fitting twice must give the same state {case}")
         first, second = (one.model().SerializeToString(deterministic=True) for one in (case, again))
         subject.require(first == second, f"fitting and tracing twice must give the same bytes {case}, but they differ.")
@@ -337,7 +176,7 @@ def check_features_are_deterministic(subject: Subject) -> None:
 def check_features_use_standard_operators(subject: Subject) -> None:
     """The graph runs wherever ONNX does: its operators are those of `ai.onnx` and `ai.onnx.ml`; the tag `onnx:custom` allows
     others."""
-    for case in _cases(subject):
+    for case in cases(subject):
         model = case.raw_model()
         nodes = [*model.graph.node, *(node for function in model.functions for node in function.node)]
         inner = {(function.domain, function.name) for function in model.functions}
@@ -354,7 +193,7 @@ def check_features_use_standard_operators(subject: Subject) -> None:
 
 def check_features_blocks_match_the_output(subject: Subject) -> None:
     """`blocks` describes what `transform` gives: widths, a name for each position, float32 `dense` and int64 `ids`."""
-    for case in _cases(subject):
+    for case in cases(subject):
         for column, state in zip(case.columns, case.states, strict=True):
             for block in case.extractor.blocks(column.name, state):
                 _require_sound(case, column.name, block)
@@ -402,8 +241,8 @@ def _require_sound(case: Case, column: str, block: FeatureBlock) -> None:
 
 def check_features_training_rows_fit_their_blocks(subject: Subject) -> None:
     """Training-time values, where an extractor has them, are float32 (training rows, width), finite, and the same each time."""
-    for case in _cases(subject):
-        with _context(subject, case.train) as context:
+    for case in cases(subject):
+        with context_of(subject, case.train) as context:
             for column, state in zip(case.names, case.states, strict=True):
                 rows = case.extractor.fit_transform_rows(column, context, state)
                 if rows is None:

@@ -12,9 +12,10 @@ from typing import Any, NoReturn
 import numpy as np
 
 from shopkit.component import GROUPS, Component
+from shopkit.entry_points import Origin
 from shopkit.errors import ShopkitError
 from shopkit.pins import ENTRY_POINT_GROUP
-from shopkit.registry import BUILTINS, Failure, Origin, Registry
+from shopkit.registry import BUILTINS, Failure, Registry
 
 
 class ConformanceError(ShopkitError, AssertionError):

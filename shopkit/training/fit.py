@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import csv
-import logging
 import os
 import signal
 import time
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,15 +16,19 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.plugins.environments import LightningEnvironment  # type: ignore[attr-defined]
 
+from shopkit.errors import ConfigError
 from shopkit.models.base import Arrays, Estimator, Model
 from shopkit.runs import read_json, replacing, write_json
 from shopkit.tasks.base import Task
 from shopkit.training import checkpoint
 from shopkit.training.batches import Batches
 from shopkit.training.learner import Learner
+from shopkit.training.processes import quiet, sent_to_processes
 from shopkit.training.progress import ProgressBar
 from shopkit.training.settings import TrainerSettings
+from shopkit.training.watch import EpochWatch
 
 HISTORY = "history.csv"
 ESTIMATOR = "estimator.npz"
@@ -40,7 +42,7 @@ class FitResult:
     """Learning curves, a row for each epoch: `epoch` (from 0), `lr`, `train_loss`, `validation_loss`, `validation_<metric>`."""
     best_epoch: int = -1
     facts: dict[str, Any] = field(default_factory=dict)
-    """What an estimator says of its fit (iterations, loss, …)."""
+    """What the model says of its fit (iterations, loss, …)."""
     seconds: float = 0.0
     """Wall-clock time of this call."""
     device: str = "cpu"
@@ -82,14 +84,19 @@ def fit(
         (folder / checkpoint.FILE).unlink(missing_ok=True)
     if not (folder / checkpoint.FILE).is_file():
         model.start_from(torch.from_numpy(np.asarray(task.initial_bias(), np.float32)))
+        model.prepare(train, validation, task, seed)
         initialise(model)
     batches = Batches(train, settings.batch_size, seed, settings.max_steps)
     learner = Learner(model, task, batches, validation, settings, seed, folder)
     if not learner.state.finished and learner.state.epoch < settings.max_epochs:
-        with _quiet(), _kernels(settings):
+        _refuse_watched(settings, loggers)
+        with quiet(), _kernels(settings), sent_to_processes(settings):
             trainer = pl.Trainer(
                 accelerator=settings.accelerator,
                 devices=settings.devices,
+                num_nodes=settings.nodes,
+                # Not what Lightning would guess from the variables of Slurm or MPI.
+                plugins=[LightningEnvironment()] if settings.nodes > 1 else None,
                 strategy=settings.strategy,
                 precision=settings.precision,
                 max_epochs=settings.max_epochs - learner.state.epoch,
@@ -107,9 +114,11 @@ def fit(
     _write_history(folder / HISTORY, state.history)
     model.cpu().load_state_dict(state.best)
     model.eval()
+    facts = model.finish(validation, task)
     return FitResult(
         state.history,
         state.best_epoch,
+        facts,
         seconds=time.perf_counter() - start,
         device=_device(settings),
         threads=settings.threads or torch.get_num_threads(),
@@ -134,6 +143,14 @@ def fit_estimator(
         with replacing(path) as temporary, temporary.open("wb") as stream:
             np.savez(stream, **estimator.state())  # type: ignore[arg-type]
     return FitResult(facts=facts, seconds=time.perf_counter() - start)
+
+
+def _refuse_watched(settings: TrainerSettings, loggers: Sequence[Logger]) -> None:
+    if (settings.devices, settings.nodes) != (1, 1) and any(isinstance(logger, EpochWatch) for logger in loggers):
+        raise ConfigError(
+            f"A search looks at every epoch as it ends, which it cannot on {settings.devices} devices of {settings.nodes} "
+            "machines. Search with trainer.devices=1, and train the best settings on several."
+        )
 
 
 def _train(trainer: pl.Trainer, learner: Learner) -> None:
@@ -179,20 +196,3 @@ def _kernels(settings: TrainerSettings) -> Iterator[None]:
         torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
         memory.fill_uninitialized_memory = filled
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Lightning's notices of devices, of data loader workers and of its own services say nothing that a user can act on."""
-    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning", "lightning_fabric", "lightning.pytorch")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module="pytorch_lightning")
-            warnings.filterwarnings("ignore", module="lightning_fabric")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

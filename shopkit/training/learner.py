@@ -6,6 +6,7 @@ import math
 import time
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
@@ -18,6 +19,7 @@ from shopkit.tasks.base import Task
 from shopkit.training import checkpoint
 from shopkit.training.average import WeightAverage
 from shopkit.training.batches import Batches, epoch_seed
+from shopkit.training.processes import hush, settle_threads
 from shopkit.training.schedule import lr_factor
 from shopkit.training.scores import score_tensor
 from shopkit.training.settings import TrainerSettings
@@ -46,10 +48,16 @@ class Learner(pl.LightningModule):
         """What training has come to; see `checkpoint.State`."""
         self.saved_at = time.monotonic()
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        hush()  # it is the first thing that a process of several unpacks
+
     # -- start --------------------------------------------------------------------------------------------------
 
     def setup(self, stage: str) -> None:
         self.batches.shard(self.global_rank, self.trainer.world_size)
+        if self.trainer.world_size > 1:
+            settle_threads(self.trainer_settings, self.trainer.num_devices)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """AdamW and the weight average, as they were at the last checkpoint."""
@@ -63,6 +71,9 @@ class Learner(pl.LightningModule):
             if self.average is not None:
                 self.average.load_state_dict(state.average)
         return optimizer
+
+    def on_train_end(self) -> None:
+        self.trainer.strategy.barrier()  # other machines go on from the checkpoint, which is written by now
 
     # -- an epoch -----------------------------------------------------------------------------------------------
 
@@ -125,10 +136,12 @@ class Learner(pl.LightningModule):
             row = {
                 "epoch": self.state.epoch,
                 "lr": float(self.trainer.optimizers[0].param_groups[0]["lr"]),
-                "train_loss": float(torch.cat(self.losses).mean()),
-                **self._validate(),
+                "train_loss": float(self.trainer.strategy.reduce(torch.cat(self.losses).mean(), reduce_op="mean")),
+                **(self._validate() if self.trainer.is_global_zero else {}),
             }
-            self._remember(row)
+            # One device validates, and all go by what it found: were each to decide for itself when to stop, one might wait for
+            # the others for ever.
+            self._remember(self.trainer.strategy.broadcast(row))
         self.model.train()
         for logger in self.loggers:
             logger.log_metrics({name: value for name, value in row.items() if name != "epoch"}, step=int(row["epoch"]))

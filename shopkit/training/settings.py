@@ -37,7 +37,10 @@ class TrainerSettings:
     accelerator: str = "auto"
     """`auto` takes a GPU where there is one; or `cpu`, `gpu`, `mps`, …"""
     devices: int = 1
-    """Number of devices; -1 is all."""
+    """Number of devices of each machine; -1 is all GPUs. On the CPU, a number of processes."""
+    nodes: int = 1
+    """Machines that train together. Each starts the same command in one shared run folder, with its number in `NODE_RANK` and the
+    first one's address in `MASTER_ADDR` and `MASTER_PORT`; see docs/engines.md."""
     strategy: str = "auto"
     """How several devices work together, as Lightning names it, e.g. `ddp_spawn`."""
     threads: int = 0
@@ -57,6 +60,7 @@ class TrainerSettings:
             ("accumulate", 1),
             ("weight_decay", 0),
             ("gradient_clip", 0),
+            ("nodes", 1),
             ("threads", 0),
             ("max_steps", 0),
             ("checkpoint_seconds", 0),

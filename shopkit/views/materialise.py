@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import duckdb
+import ibis
 import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
@@ -20,7 +21,8 @@ from shopkit.raw import IMAGE_TYPE, image_structs
 from shopkit.runs import replacing
 from shopkit.runtime.canonical import canonical_steps, canonicalise
 from shopkit.schema import MISSING_TIME, Column, Kind, Role, Schema
-from shopkit.sources.engine import BELIEVE_NO_STATISTICS, fetch, literal, quote
+from shopkit.sources.engine import BELIEVE_NO_STATISTICS, bound, fetch, literal, quote
+from shopkit.spark import in_our_words, streamed
 from shopkit.views.base import Examples
 from shopkit.views.infer import RawColumn, infer_schema, raw_columns
 
@@ -54,6 +56,8 @@ def materialise(
     time_zone: str = "UTC",
     roles: Mapping[str, Role] | None = None,
     contract: ContractSettings | None = None,
+    memory: int = 2 << 30,
+    scratch: Path | None = None,
 ) -> Materialised:
     """Run the view and write its examples, ordered by time and keys, with canonical columns.
 
@@ -63,14 +67,17 @@ def materialise(
         time_zone: of times without one.
         roles: column → role, over what the view says and what is inferred.
         contract: what the examples must hold; rows that do not go to `quarantine.parquet` beside the file.
+        memory: bytes that queries may take before they go on in files.
+        scratch: folder for those and for what the view gave; a temporary folder of the system if None.
 
     Raises:
         DataError: no examples, a key twice, an infinite value, or a column that cannot be of its kind.
     """
     given: dict[str, Role] = {**examples.roles, **(roles or {})}
-    with TemporaryDirectory(prefix="shopkit-") as folder, duckdb.connect() as engine:
+    with TemporaryDirectory(prefix="shopkit-", dir=scratch) as folder, duckdb.connect() as engine:
         engine.execute(BELIEVE_NO_STATISTICS)
-        fetch(engine, f"SET temp_directory = {literal(folder)}; SET TimeZone = 'UTC'")
+        bound(engine, memory, Path(folder))
+        fetch(engine, "SET TimeZone = 'UTC'")
         raw = Path(folder) / "raw.parquet"
         _run_view(examples.table, raw)
         rows = f"read_parquet({literal(str(raw))}, file_row_number=true)"
@@ -97,15 +104,23 @@ def _run_view(table: ir.Table, path: Path) -> None:
     if connection.name == "duckdb":
         connection.to_parquet(table, path)
         return
+    if connection.name == "pyspark":
+        with in_our_words("Spark broke off while the view ran"):
+            _save(streamed(connection._session.sql(ibis.to_sql(table, dialect="pyspark"))), path)
+        return
     try:
-        with table.to_pyarrow_batches(chunk_size=BATCH_ROWS) as batches, pq.ParquetWriter(path, batches.schema) as writer:
-            for batch in batches:
-                writer.write_batch(batch)
+        _save(table.to_pyarrow_batches(chunk_size=BATCH_ROWS), path)
     except Exception as error:
         # Every driver has errors of its own; by PEP 249 they descend from classes of these names.
         if _DRIVER_ERRORS.isdisjoint(cls.__name__ for cls in type(error).__mro__):
             raise
         raise DataError(f"The database broke off while the examples were read from it: {str(error).splitlines()[0]}") from error
+
+
+def _save(reader: pa.RecordBatchReader, path: Path) -> None:
+    with reader as batches, pq.ParquetWriter(path, batches.schema) as writer:
+        for batch in batches:
+            writer.write_batch(batch)
 
 
 def _row_key(table: ir.Table) -> str:

@@ -100,7 +100,7 @@ def test_settings_for_a_replaced_component_are_left_out(experiment: Write) -> No
     experiment("mine", "defaults: [purchase_intent]\nmodel: {dropout: 0.3, members: 2}\n")
     assert compose("mine").model.settings.dropout == 0.3
     replaced = compose("mine", ["model=linear"])
-    assert set(replaced.raw["model"]) == {"name", "l2", "max_iterations", "tolerance"}
+    assert set(replaced.raw["model"]) == {"name", "l2", "max_iterations", "tolerance", "prior"}
     assert problem(["model=linear", "model.dropout=0.3"], "mine").startswith(
         "command line: model.dropout=0.3: model linear has no"
     )
@@ -132,8 +132,8 @@ def test_composing_is_reentrant_and_leaves_hydra_as_it_was() -> None:
 
 MLP = "activation, category_dim, dropout, embedding_dim, hidden, init_from, input_dropout, members, normalization, residual"
 TOP = (
-    "name, seed, resume, cv, plugins, source, view, contract, split, features, model, task, exporter, exports, trainer, logger, "
-    "evaluation, privacy"
+    "name, seed, resume, cv, memory, plugins, engine, source, view, contract, split, features, model, task, exporter, exports, "
+    "trainer, logger, evaluation, privacy"
 )
 
 COMMAND_LINE = {
@@ -149,7 +149,9 @@ COMMAND_LINE = {
     "trainer=gpuu": "There is no trainer 'gpuu'. Did you mean 'gpu'? There are: ddp, debug, default, gpu.",
     "trainer.max_epoch=3": "trainer has no setting 'max_epoch'. Did you mean 'max_epochs'? Its settings: ",
     "split=tmie": "There is no split 'tmie'. Did you mean 'time'? Splits: given, group, group_kfold, kfold,",
-    "hydra/launcher=joblib": "There is no hydra/launcher 'joblib'. There are: basic.",
+    "hydra/launcher=jobs": "There is no hydra/launcher 'jobs'. There are: basic.",
+    "hydra/launcher=submitit_slurm": "The launcher submitit_slurm is not installed. Run: pip install hydra-submitit-launcher",
+    "hydra/launcher=ray": "The launcher ray is not installed. Run: pip install hydra-ray-launcher (see docs/engines.md)",
     "hydra.run.dirr=x": "Hydra has no setting 'dirr' there. Did you mean 'dir'? There are: dir.",
     "model.members=two": "must be a whole number, got 'two'.",
     "model.members=1.5": "must be a whole number, got 1.5.",

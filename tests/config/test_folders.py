@@ -49,9 +49,9 @@ def test_in_shopkits_own_checkout_its_folder_is_not_taken_twice(monkeypatch: pyt
 
 
 def test_options_that_are_files(tmp_path: Path) -> None:
-    (tmp_path / "engine").mkdir()
-    (tmp_path / "engine" / "spark.yaml").touch()
+    (tmp_path / "fleet").mkdir()
+    (tmp_path / "fleet" / "trucks.yaml").touch()
     folders = Folders(None, core_folder(), (tmp_path,))
-    assert folders.options("engine") == ["spark"]
-    assert folders.file("engine/spark") == tmp_path / "engine" / "spark.yaml"
+    assert folders.options("fleet") == ["trucks"]
+    assert folders.file("fleet/trucks") == tmp_path / "fleet" / "trucks.yaml"
     assert folders.file("engine/none") is None

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shopkit.evaluation.audit import audit, column_power, row_hashes
+from shopkit.evaluation.audit import audit, column_power
+from shopkit.evaluation.fingerprints import row_hashes
 from shopkit.evaluation.part import Outputs, Part, Raw
 from shopkit.evaluation.settings import EvaluationSettings
 from shopkit.schema import MISSING_TIME

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from shopkit.evaluation.cases import OTHERS, blank, choose, direction, explained_cases
+from shopkit.evaluation.cases import OTHERS, blank, choose, choose_numbers, direction, explained_cases
 from shopkit.evaluation.part import Part
 from shopkit.features.base import FeatureBlock, FeatureSpec
 from shopkit.models.base import Batch, Estimator, Model
@@ -171,6 +171,25 @@ def test_the_label_of_several_classes_is_what_shares_speak_for():
     assert found is not None
     scores = model.scores(arrays(None))
     assert found["cases"][0]["score"] == pytest.approx(scores[0, 1] - scores[0].mean(), abs=1e-5)
+    assert max(case["gap"] for case in found["cases"]) < 1e-4
+
+
+def test_numbers_are_those_met_best_and_those_missed_by_most():
+    test = Part({}, np.array([1.0, 2, 3, 4, 5]), {"prediction": np.array([1.5, 2, 9, 3.9, 5.2], np.float32)})
+    assert choose_numbers(test, 4).tolist() == [1, 3, 2, 0]
+    assert choose_numbers(test, 9).tolist() == [1, 3, 4, 2, 0]
+    assert choose_numbers(test, 1).tolist() == [1]
+
+
+def test_shares_of_a_number_are_of_its_score():
+    task = Regression(RegressionSettings())
+    task.fit_target(np.array([1.0, 2.0, 4.0]))
+    model = fitted_linear(task)
+    found = explained_cases(task, rows({"prediction": np.array([1.5, 7.0], np.float32)}), FEATURES, arrays, model, 2)
+    assert found is not None
+    first, second = found["cases"]
+    assert (first["prediction"], first["target"], second["prediction"], second["target"]) == (1.5, 1.0, 7.0, 0.0)
+    assert [case["score"] for case in found["cases"]] == pytest.approx(model.scores(arrays(None))[:, 0], abs=1e-5)
     assert max(case["gap"] for case in found["cases"]) < 1e-4
 
 

@@ -20,8 +20,8 @@ Shop = tuple[Binary, dict[str, Part], Callable[[Raw], Outputs]]
 SETTINGS = EvaluationSettings(n_bootstrap=60, permutation_rows=300, permutation_repeats=2)
 
 KEYS = [
-    "kind", "n_rows", "target", "decision", "interval", "about", "metrics", "baselines", "protocol", "primary", "details",
-    "curves", "segments", "importance", "drift", "audit",
+    "kind", "n_rows", "sampled", "target", "decision", "interval", "about", "metrics", "baselines", "protocol", "primary",
+    "details", "curves", "segments", "importance", "drift", "audit",
 ]  # fmt: skip
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import importlib.metadata
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -146,11 +148,16 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         Predictor(tmp_path)
 
 
-def test_two_runtimes_in_one_environment_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_runtimes_in_one_environment_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from shopkit.runtime import artifact
 
-    monkeypatch.setattr(artifact.metadata, "version", lambda name: "1.31.1")
-    assert "Both onnxruntime 1.31.1 and onnxruntime-gpu 1.31.1 are installed." in artifact.runtime_clash()
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: "1.31.1")
+    both = r"Both onnxruntime 1\.31\.1 and onnxruntime-gpu 1\.31\.1 are installed\."
+    assert re.match(both, artifact.runtime_clash())
+    for wheel in ("onnxruntime", "onnxruntime-1.31.1.dist-info", "onnxruntime_gpu-1.31.1.dist-info"):
+        (tmp_path / wheel).mkdir()
+    with pytest.warns(RuntimeWarning, match=both):
+        artifact._warn_of_clash(str(tmp_path / "onnxruntime" / "__init__.py"))
 
 
 def test_the_runtime_needs_onnxruntime_and_numpy_only(exported: Exported) -> None:
@@ -159,6 +166,8 @@ import sys
 from shopkit import Predictor
 assert Predictor({str(exported.path)!r})({{"price": 1.0, "color": "red"}})["label"]
 heavy = {{"torch", "pandas", "pyarrow", "ibis", "hydra", "onnx", "spox", "ndonnx", "pluggy", "rich"}} & set(sys.modules)
+# What only mistakes, time zones and runs need would be a good part of a cold start.
+heavy |= {{"importlib.metadata", "difflib", "zoneinfo", "pickletools", "tempfile"}} & set(sys.modules)
 assert not heavy, heavy
 """
     subprocess.run([sys.executable, "-c", code], check=True)

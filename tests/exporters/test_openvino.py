@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import spox
+import spox.opset.ai.onnx.ml.v4 as ml
+import spox.opset.ai.onnx.v21 as op
 
 from shopkit.errors import ArtifactError, ExportError
 from shopkit.exporters.base import decided
@@ -41,8 +45,17 @@ def test_the_parts_together_answer_as_the_model(tmp_path: Path) -> None:
 
 
 def test_a_model_that_answers_otherwise_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ExportError, match="exporter openvino, check 'many rows': output 'probability' differs by up to"):
+    with pytest.raises(ExportError, match="exporter openvino: Export check 'many rows': output 'probability' differs from"):
         OpenVINOExporter(OpenVINOSettings()).export(make_fitted(exported_weight=-WEIGHT), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_with_operators_that_openvino_lacks_is_refused(tmp_path: Path) -> None:
+    dense = spox.argument(spox.Tensor(np.float32, ("N", 2)))
+    scores = op.gemm(ml.scaler(dense, offset=[0.0, 0.0], scale=[1.0, 1.0]), op.const(WEIGHT))
+    fitted = replace(make_fitted(), model=spox.build({"dense": dense}, {"scores": scores}))
+    with pytest.raises(ExportError, match=r"cannot read this model: it lacks ai\.onnx\.ml\.Scaler\. Leave it out"):
+        OpenVINOExporter(OpenVINOSettings()).export(fitted, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -103,3 +103,52 @@ def test_numbers_too_large_for_half_floats_are_refused(tmp_path: Path) -> None:
 def test_settings_are_checked(settings: dict, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         Int8Settings(**settings)
+
+
+def test_an_error_that_is_a_share_is_judged_as_shares_are(tmp_path: Path) -> None:
+    fitted = two_layers()
+    qualities = iter([{"calibration_error": 0.028}, {"calibration_error": 0.029}] * 2)
+    judged = replace(fitted, quality=lambda outputs: next(qualities))
+    assert Int8Exporter(Int8Settings()).export(judged, tmp_path).path.is_file()
+    with pytest.raises(ExportError, match=r"Calibration error on 300 validation rows goes from 0\.0280 to 0\.0290"):
+        Int8Exporter(Int8Settings(max_loss=0.0005)).export(judged, tmp_path)
+
+
+def test_embedding_tables_are_reduced_where_that_is_asked_for(tmp_path: Path) -> None:
+    ids = spox.argument(spox.Tensor(np.float32, ("N", 2)))
+    table = np.random.default_rng(0).normal(size=(5000, 8)).astype(np.float32)
+    column = op.cast(
+        op.clip(op.gather(ids, op.const(np.array([1])), axis=1), op.const(np.float32(0)), op.const(np.float32(2))), to=np.int64
+    )
+    rows = op.gather(op.const(table), op.squeeze(column, op.const(np.array([1]))))
+    scores = op.matmul(rows, op.const(np.ones((8, 1), np.float32)))
+    fitted = replace(two_layers(), model=spox.build({"dense": ids}, {"scores": scores}))
+    session = open_session(fitted.features.SerializeToString())
+
+    def reference(raw: Raw) -> np.ndarray:
+        (found,) = session.run(["dense"], {INPUT_PREFIX + name: values for name, values in raw.items()})
+        return np.asarray(table[found[:, 1].clip(0, 2).astype(int)].sum(1, keepdims=True), np.float32)
+
+    fitted = replace(fitted, reference=reference)
+    sizes = []
+    for embeddings in (False, True):
+        exported = Int8Exporter(Int8Settings(embeddings=embeddings)).export(fitted, tmp_path)
+        sizes.append(exported.path.stat().st_size)
+    assert sizes[1] < 0.3 * sizes[0]
+
+
+def test_what_cannot_be_loaded_is_refused_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fitted = two_layers()
+    broken = onnx.ModelProto.FromString(fitted.model.SerializeToString())
+    broken.graph.node[0].op_type = "NoSuchOperator"
+    monkeypatch.setattr("shopkit.exporters.reduced.compose", lambda fitted: broken)
+    with pytest.raises(
+        ExportError, match=r"model\.int8\.onnx: ONNX Runtime does not load what its own tools made .*mode: dynamic"
+    ):
+        Int8Exporter(Int8Settings()).export(fitted, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_quantiser_is_quiet(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    Int8Exporter(Int8Settings()).export(two_layers(), tmp_path)
+    assert "pre-processing" not in caplog.text

@@ -56,6 +56,7 @@ def test_the_page_is_made_from_the_files_own_schema(tmp_path: Path, runtime: Pat
     assert description["title"] == "test"
     assert [column["name"] for column in description["schema"]] == ["price", "color"]
     assert [output["name"] for output in description["outputs"]] == ["probability", "label"]
+    assert description["options"] == []
     assert description["inputs"] == {"price": "price", "color": "color"}
     assert description["typical"]["color"] in ("red", "blue", "green")
 

@@ -6,11 +6,12 @@ import os
 import random
 import subprocess
 import sys
+from importlib import util
 from pathlib import Path
 
 import pytest
 
-from tests.fuzz.worker import WAYS, mutated
+from tests.fuzz.worker import WAYS, case, mutated
 
 SECONDS = float(os.environ.get("FUZZ_SECONDS", "30"))
 SEED = int(os.environ.get("FUZZ_SEED", "0"))
@@ -30,6 +31,20 @@ def test_broken_bytes(way: str, tmp_path: Path) -> None:
     print(done.stdout)
 
 
+@pytest.mark.fuzz
+@pytest.mark.skipif(util.find_spec("atheris") is None, reason="atheris is not installed")
+@pytest.mark.parametrize("way", WAYS)
+def test_broken_bytes_guided_by_coverage(way: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.fuzz.guided", way, str(tmp_path), f"-max_total_time={int(SECONDS)}", f"-seed={SEED + 1}"],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+    )
+    assert done.returncode == 0, f"exit code {done.returncode}\n{done.stdout[-2000:]}{done.stderr[-3000:]}"
+    assert "DONE" in done.stderr
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_a_few_cases(way: str, tmp_path: Path) -> None:
     """What the long run does, for so short a time that every test run has it."""
@@ -38,7 +53,7 @@ def test_a_few_cases(way: str, tmp_path: Path) -> None:
     n_refused = 0
     for seed in range(8):
         try:
-            WAYS[way](random.Random(seed), tmp_path)
+            case(WAYS[way], seed, tmp_path)
         except ShopkitError:
             n_refused += 1
     assert n_refused

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from shopkit.errors import ShopkitError
@@ -56,15 +57,16 @@ def mutated(data: bytes, chance: random.Random) -> bytes:
     return bytes(content)
 
 
-def artifact(chance: random.Random, folder: Path) -> None:
+def artifact(content: bytes, folder: Path) -> None:
     from shopkit.runtime import Predictor
 
     path = folder / "model.onnx"
-    path.write_bytes(mutated(chance.choice(GOLDEN).read_bytes(), chance))
+    path.write_bytes(content)
     Predictor(path)
 
 
-def csv(chance: random.Random, folder: Path) -> None:
+def csv(content: bytes, folder: Path) -> None:
+    """A table on its way to examples; which column is the target, its own bytes say."""
     from shopkit.sources.files import FilesSource
     from shopkit.sources.settings import FilesSettings
     from shopkit.views.materialise import materialise
@@ -72,13 +74,28 @@ def csv(chance: random.Random, folder: Path) -> None:
     from shopkit.views.table import TableView
 
     path = folder / "table.csv"
-    path.write_bytes(mutated(TABLE, chance))
+    path.write_bytes(content)
     tables = FilesSource(FilesSettings(path=str(path))).open()
-    target = chance.choice(list(tables["data"].columns))
+    names = list(tables["data"].columns)
+    target = names[sum(content) % len(names)]
     materialise(TableView(TableSettings(target=target)).examples(tables), {}, folder / "examples.parquet")
 
 
-WAYS: dict[str, Callable[[random.Random, Path], None]] = {"artifact": artifact, "csv": csv}
+@dataclass(frozen=True)
+class Way:
+    """One way in, and sound content for it."""
+
+    take: Callable[[bytes, Path], None]
+    sound: list[bytes]
+
+
+WAYS = {"artifact": Way(artifact, [path.read_bytes() for path in GOLDEN]), "csv": Way(csv, [TABLE])}
+
+
+def case(way: Way, seed: int, folder: Path) -> None:
+    """Take the broken content that this seed makes."""
+    chance = random.Random(seed)
+    way.take(mutated(chance.choice(way.sound), chance), folder)
 
 
 def main(way: str, seconds: float, seed: int, folder: Path) -> None:
@@ -87,7 +104,7 @@ def main(way: str, seconds: float, seed: int, folder: Path) -> None:
     while time.monotonic() < deadline:
         (folder / "seed").write_text(str(seed))
         try:
-            WAYS[way](random.Random(seed), folder)
+            case(WAYS[way], seed, folder)
         except ShopkitError:
             n_refused += 1
         seed, n_cases = seed + 1, n_cases + 1

@@ -14,13 +14,18 @@ from shopkit.features.tensors import Ragged
 from shopkit.models import linear
 from shopkit.models.base import Arrays
 from shopkit.models.linear import Linear
+from shopkit.models.lstm import LSTM
 from shopkit.models.mlp import MLP
-from shopkit.models.settings import LinearSettings, MLPSettings
+from shopkit.models.settings import LinearSettings, LSTMSettings, MLPSettings
 from shopkit.models.sparse import SparseRows
 from shopkit.models.to_onnx import to_onnx
 from shopkit.tasks.binary import Binary
 from shopkit.tasks.multiclass import Multiclass
 from shopkit.tasks.settings import BinarySettings, MulticlassSettings
+from shopkit.testing.data import tokens
+from shopkit.training.fit import fit
+from shopkit.training.scores import model_scores
+from shopkit.training.settings import TrainerSettings
 
 N, V, MOST = 300, 40, 9
 RANDOM = np.random.default_rng(0)
@@ -106,6 +111,29 @@ def test_of_several_classes_too():
     np.testing.assert_allclose(scores - scores.mean(1, keepdims=True), expected - expected.mean(1, keepdims=True), atol=5e-3)
 
 
+@pytest.mark.parametrize("repeated", [1, 3])
+def test_the_prior_of_naive_bayes_is_a_factor_of_the_columns(repeated):
+    task, target = binary()
+    rows = matrix(TRAIN)
+    stands, in_favour = rows.toarray() > 0, target > 0
+    favour, against = (1 + stands[of].sum(0) for of in (in_favour, ~in_favour))
+    ratio = np.log(favour / favour.sum()) - np.log(against / against.sum())
+    # Rows that count threefold are pulled threefold, and no more of them are there.
+    weight = np.full(N, repeated, np.float32)
+    model = Linear(LinearSettings(l2=0.3, prior="naive_bayes"), BAG, task)
+    model.fit(Arrays(ragged(TRAIN), target, weight), Arrays(bags(0), target[:0]), seed=0)
+    reference = LogisticRegression(C=1 / 0.3, tol=1e-10, max_iter=10_000).fit(rows @ np.diag(ratio), target)
+    np.testing.assert_allclose(model.scores(TRAIN)[:, 0], reference.decision_function(rows @ np.diag(ratio)), atol=5e-3)
+
+
+def test_the_prior_of_naive_bayes_is_each_classs_own():
+    task, target = multiclass()
+    model = fitted(task, BAG, TRAIN, target, l2=1.0, prior="naive_bayes")
+    assert model.prior.shape == (V, 3)
+    assert not torch.allclose(model.prior[:, 0], model.prior[:, 2])
+    assert np.abs(model.terms).max(0).min() > 0
+
+
 @pytest.mark.parametrize("kind", [binary, multiclass])
 def test_the_graph_and_ragged_rows_answer_as_padded_rows(kind):
     task, target = kind()
@@ -171,3 +199,45 @@ def test_the_mlp_sums_the_rows_of_its_terms():
     for rows in (slice(0, 1), slice(0, N)):
         few = {name: values[rows] for name, values in COLUMNS.items()}
         np.testing.assert_allclose(session.run(["scores"], few)[0], scores[rows], atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", [binary, multiclass])
+def test_terms_fitted_beforehand_are_the_linear_models_and_the_network_learns_alone(kind, tmp_path):
+    task, target = kind()
+    spec = FeatureSpec((FeatureBlock("review", "characters", "tokens", 0, 1, (), cardinality=9, shape=(12,)), *BAG.blocks))
+    rows = {**TRAIN, **tokens(9, RANDOM.integers(0, 12, N), RANDOM)}
+    train, validation = Arrays(rows, target), Arrays({name: values[:50] for name, values in rows.items()}, target[:50])
+    settings = LSTMSettings(
+        hidden_dim=3,
+        token_dim=3,
+        terms="fitted",
+        linear=LinearSettings(prior="naive_bayes"),
+        head=MLPSettings(hidden=[4], members=2),
+    )
+    model = LSTM(settings, spec, task.n_outputs)
+    trainer = TrainerSettings(max_epochs=2, batch_size=64, threads=1)
+    facts = fit(model, task, train, validation, trainer, folder=tmp_path, seed=0).facts
+
+    linear = Linear(LinearSettings(prior="naive_bayes"), BAG, task)
+    linear.fit(Arrays(TRAIN, target), Arrays({name: values[:50] for name, values in TRAIN.items()}, target[:50]), seed=0)
+    np.testing.assert_array_equal(model.bag.table.numpy(), linear.terms)
+    assert all(not parameter.requires_grad for parameter in model.bag.parameters())
+    batch = train.tensors()
+    with torch.no_grad():
+        both, (of_network, of_terms), model.bag = model(batch), model.bag.shares, None
+        alone = model(batch)
+    np.testing.assert_allclose(both, of_network * alone + of_terms * torch.from_numpy(linear.scores(TRAIN)), atol=1e-5)
+    held_out = torch.from_numpy(target[:50])
+
+    def loss(of_network: float, of_terms: float) -> float:
+        return float(task.loss(of_network * alone[:50] + of_terms * torch.from_numpy(linear.scores(TRAIN)[:50]), held_out, None))
+
+    assert facts["shares"] == {"network": float(of_network), "terms": float(of_terms)}
+    best = loss(float(of_network), float(of_terms))
+    assert best <= min(loss(1, 0), loss(0, 1), loss(0.5, 0.5)) + 1e-4
+
+    again = LSTM(settings, spec, task.n_outputs)
+    fit(again, task, train, validation, trainer, folder=tmp_path, seed=0, resume=True)
+    np.testing.assert_allclose(model_scores(again, rows), both, atol=1e-6)
+    session = ort.InferenceSession(to_onnx(again, spec).SerializeToString())
+    np.testing.assert_allclose(session.run(["scores"], rows)[0], both, atol=1e-5)

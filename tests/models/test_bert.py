@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +94,26 @@ def test_an_encoder_from_a_folder_is_the_one_that_was_saved(folder: Path) -> Non
     with torch.no_grad():
         states = model._read(given, inside).last_hidden_state
         torch.testing.assert_close(states, saved(given, inside.long()).last_hidden_state, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("encoder", ["folder", "scratch"])
+def test_two_texts_of_a_row_are_of_two_types(encoder: str, folder: Path) -> None:
+    names = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", *map(str, range(4, N_TOKENS)))
+    block = FeatureBlock("title", "wordpiece", "tokens", 0, 1, names, cardinality=N_TOKENS, shape=(12,))
+    pair = FeatureSpec((block, replace(block, column="review")))
+    model = built(pair, encoder=str(folder) if encoder == "folder" else encoder)
+    given = torch.tensor([[2, 7, 8, 3, 9, 3, 0, 0], [2, 3, 9, 9, 9, 9, 9, 3]])
+    types = torch.tensor([[0, 0, 0, 0, 1, 1, 1, 1], [0, 0, 1, 1, 1, 1, 1, 1]])
+    inside = torch.arange(8) < torch.tensor([[6], [8]])
+    with torch.no_grad():
+        states = model._read(given, inside).last_hidden_state
+        expected = model.encoder(given, inside.long(), token_type_ids=types).last_hidden_state
+        alone = model.encoder(given, inside.long()).last_hidden_state
+    torch.testing.assert_close(states[inside], expected[inside], atol=1e-5, rtol=1e-5)
+    assert (states - alone)[inside].abs().max() > 1e-3
+    batch = {"tokens": given.numpy(), "token_lengths": np.array([6, 8])}
+    session = open_session(to_onnx(model, pair).SerializeToString())
+    np.testing.assert_allclose(session.run(["scores"], batch)[0], model_scores(model, batch), atol=1e-5)
 
 
 def test_the_weights_are_in_the_file_not_in_the_folder(folder: Path, tmp_path: Path) -> None:

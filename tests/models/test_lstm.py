@@ -14,6 +14,7 @@ from shopkit.models.lstm import LSTM, Attention, LastState
 from shopkit.models.recurrent import Recurrent
 from shopkit.models.settings import LSTMSettings, MLPSettings
 from shopkit.models.to_onnx import to_onnx
+from shopkit.models.token_embedding import TokenEmbedding
 from shopkit.runtime.artifact import open_session
 from shopkit.testing.data import bag, feature_spec, steps, tokens
 from shopkit.training.scores import model_scores
@@ -58,7 +59,7 @@ def test_states_are_those_of_torch_row_by_row(cell, bidirectional, layers):
         torch.testing.assert_close(last[i], top.flatten())
 
 
-@pytest.mark.parametrize("pooling", ["last", "attention"])
+@pytest.mark.parametrize("pooling", ["last", "attention", "max"])
 @pytest.mark.parametrize(("cell", "bidirectional", "layers"), SHAPES)
 def test_batch_file_and_single_rows_agree(cell, bidirectional, layers, pooling):
     model = built(LSTMSettings(cell=cell, bidirectional=bidirectional, layers=layers, pooling=pooling, hidden_dim=6))
@@ -128,6 +129,9 @@ def test_without_sequences_it_says_what_to_do():
         ({"layers": 0}, r"model.layers is 0"),
         ({"category_dim": 0}, r"model.category_dim is 0"),
         ({"token_dim": 0}, r"model.token_dim is 0"),
+        ({"pair_dim": 0}, r"model.pair_dim is 0"),
+        ({"pairs": -1}, r"model.pairs is -1; it must be at least 0"),
+        ({"token_dropout": 1.0}, r"model.token_dropout is 1; it must be from 0 to below 1"),
         ({"dropout": 1.0}, r"model.dropout is 1; it must be from 0 to below 1"),
     ],
 )
@@ -136,13 +140,15 @@ def test_settings_are_checked(settings, message):
         LSTMSettings(**settings)
 
 
-@pytest.mark.parametrize("pooling", ["last", "attention"])
+@pytest.mark.parametrize("pooling", ["last", "attention", "max"])
 @pytest.mark.parametrize(
     "reads", [{"features:tokens"}, {"features:tokens", "features:bags"}, {"features:sequences", "features:tokens"}]
 )
 def test_texts_are_read_beside_or_instead_of_sequences(reads, pooling):
     spec = feature_spec(reads=reads)
-    model = built(LSTMSettings(hidden_dim=6, token_dim=5, pooling=pooling, bidirectional=True, head=SMALL_HEAD), spec)
+    head = MLPSettings(hidden=[4], members=2, category_dim=2, activation="silu")
+    pairs = {"pairs": 64, "pair_dim": 3} if pooling == "max" else {}
+    model = built(LSTMSettings(hidden_dim=6, token_dim=5, pooling=pooling, bidirectional=True, head=head, **pairs), spec)
     rng, lengths = np.random.default_rng(2), np.array([4, 0, 7, 1])
     batch = {**tokens(spec.tokens.cardinality, lengths, rng)}
     batch["dense"] = rng.normal(size=(4, spec.n_dense)).astype(np.float32)
@@ -161,3 +167,16 @@ def test_texts_are_read_beside_or_instead_of_sequences(reads, pooling):
     other = {**batch, "tokens": np.where(batch["tokens"] > 0, 1, 0)}
     changed = np.abs(model_scores(model, other) - scores).max(1) > 0
     np.testing.assert_array_equal(changed, lengths > 0)
+
+
+def test_pairs_tell_the_order_of_tokens_and_missing_tokens_take_theirs_with_them():
+    torch.manual_seed(0)
+    embedding = TokenEmbedding(9, 4, n_pairs=1024, pair_dim=3, dropout=0.5)
+    there, back = embedding.eval()(torch.tensor([[5, 6, 7], [7, 6, 5]]))
+    assert embedding.width == 7
+    torch.testing.assert_close(there[:, :4], back.flip(0)[:, :4])
+    assert (there[0, 4:] - back[1, 4:]).abs().max() > 0
+    torch.testing.assert_close(embedding(torch.tensor([[5, 6, 7, 0, 0]]))[0, :3], there)
+    kept = embedding.train()(torch.full((1, 1000), 5))[0] != 0
+    assert (kept.all(1) | ~kept.any(1)).all()
+    assert 400 < int(kept.all(1).sum()) < 600

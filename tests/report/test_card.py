@@ -57,6 +57,28 @@ def test_the_card_says_what_it_must(make_run: MakeRun) -> None:
     assert "\n\n\n" not in text
 
 
+LACKING = {"text": ["LabelEncoder", "Where"], "ai.onnx.ml": ["LabelEncoder"], "com.microsoft": ["Tokenizer"]}
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        ({}, "Give it the model alone, which takes coded inputs: `exports=[openvino]` writes it as `model.xml`"),
+        ({"exports": {"openvino": {}}}, "takes coded inputs: it is in `exports/openvino/` as `model.xml`"),
+        ({"model_operators": {"ai.onnx.ml": ["Scaler"]}}, "with coded inputs, needs `Scaler` too: it is for ONNX Runtime."),
+    ],
+)
+def test_what_other_runtimes_lack_and_what_works_there(make_run: MakeRun, facts: dict[str, object], said: str) -> None:
+    run = make_run("binary")
+    run.finish_stage("export", {**(run.facts("export") or {}), "operators": LACKING, **facts})
+    render(run)
+    text = run.card_path.read_text(encoding="utf-8")
+    assert "| operators for text (OpenVINO, for one) | `LabelEncoder`, `Where` |" in text
+    assert "| ONNX Runtime's own `com.microsoft` | `Tokenizer` |" in text
+    assert said in text
+    assert "\n\n\n" not in text
+
+
 @given(st.text())
 def test_a_cell_stays_one_cell(text: str) -> None:
     written = cell(text)

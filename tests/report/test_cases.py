@@ -89,3 +89,14 @@ def test_the_page_shows_cases_only_if_there_are_any(make_run):
     assert 'href="#cases"' in page
     assert page.count("<article") == page.count("</article>") == 2
     assert "Sundararajan" in section[0]
+
+
+def test_of_numbers_it_shows_what_was_said_and_what_is(make_run):
+    run = make_run("regression")
+    one = {name: value for name, value in case().items() if name not in ("right", "label", "confidence")}
+    write_json(run.cases_path, {"method": "exact", "cases": [{**one, "target": 1234.5, "prediction": 1000.0}]})
+    render(run)
+    page = run.report_path.read_text(encoding="utf-8")
+    assert re.search(r"<h3>Says <b>1[\s,\u202f\u2009]?000</b>; it is <b>1[\s,\u202f\u2009]?23[45](\.5)?</b></h3>", page)
+    assert "half those that were missed by most" in page
+    assert "the model is surest of" not in page

@@ -167,3 +167,40 @@ def test_text_that_is_no_unicode_is_refused(values: object) -> None:
     with pytest.raises(DataError, match=r"Column 'text', row 0: 'caf\\udce9' \(str\) is not Unicode"):
         canonical_value("caf\udce9", Column("text", "string"))
     assert canonical_value("café 中文", Column("text", "string")).tolist() == ["café 中文"]
+
+
+@given(st.lists(st.sampled_from(["", "red", "3", "3.0", "ä 漢", None]), max_size=60), st.booleans(), st.booleans())
+def test_arrow_arrays_that_repeat_themselves_are_as_the_same_values_in_a_list(values, integer, as_dictionary):
+    column = Column("c", "string", integer=integer)
+    array = pa.array(values, pa.string())
+    given_array = array.dictionary_encode() if as_dictionary else array
+    expected = canonicalise(values, column)
+    np.testing.assert_array_equal(canonicalise(given_array, column), expected)
+    np.testing.assert_array_equal(canonicalise(pa.chunked_array([given_array, given_array]), column)[: len(values)], expected)
+
+
+@pytest.mark.parametrize(
+    ("array", "column", "expected"),
+    [
+        (pa.array([3, None, 3, 2**60] * 9), Column("c", "string", integer=True), ["3", "", "3", str(2**60)] * 9),
+        (pa.array([3, None] * 9), Column("c", "number"), [3.0, np.nan] * 9),
+        (pa.array([True, None, False] * 9), Column("c", "number"), [1.0, np.nan, 0.0] * 9),
+        (pa.array(["2024-03-01", None] * 9), Column("c", "time"), [1_709_251_200, MISSING_TIME] * 9),
+        (pa.array(["2024-03-01"] * 9), Column("c", "time", unit="America/New_York"), [1_709_269_200] * 9),
+        (
+            pa.array([dt.datetime(2024, 3, 1), None] * 9, pa.timestamp("us")),
+            Column("c", "time", unit="America/New_York"),
+            [1_709_269_200, MISSING_TIME] * 9,
+        ),
+    ],
+)
+def test_arrow_arrays_of_few_distinct_values(array, column, expected):
+    np.testing.assert_array_equal(canonicalise(array, column), np.array(expected, canonicalise(array, column).dtype))
+
+
+def test_a_wrong_value_among_repeated_ones_keeps_its_row():
+    array = pa.array(["3", "3"] * 30 + ["x", "2024-03-01"] * 20).dictionary_encode()
+    with pytest.raises(DataError, match=r"Column 'c', row 100: '3' \(str\) is not a time"):
+        canonicalise(array, Column("c", "time"), 100)
+    with pytest.raises(DataError, match=r"Column 'c', row 7: 3 \(int\) is not text"):
+        canonicalise(pa.array([3] * 9).dictionary_encode(), Column("c", "string"), 7)

@@ -25,6 +25,11 @@ from shopkit.split.settings import GivenSplitSettings, KfoldSplitSettings, Rando
             {"validation_from": "2024-02-01", "test_from": "2024-01-01"},
             r"which is not before split\.test_from",
         ),
+        (
+            TimeSplitSettings,
+            {"validation_from": "2024-02-01T00:00+01:00", "test_from": "2024-03-01"},
+            r"split\.test_from is '2024-03-01': give both with an offset such as \+01:00, or neither",
+        ),
         (KfoldSplitSettings, {"n_folds": 1}, r"split\.n_folds is 1; it must be at least 2"),
         (KfoldSplitSettings, {"fold": 5}, r"split\.fold is 5; with split\.n_folds=5 it must be from 0 to 4"),
         (GivenSplitSettings, {"validation_fraction": 1.5}, r"split\.validation_fraction is 1\.5"),

@@ -130,13 +130,17 @@ sys.path.insert(0, {root!r})
 from tests.training import test_fit, conftest
 features, task = conftest.features.__wrapped__(), conftest.task.__wrapped__()
 torch.set_num_threads(1)
-test_fit.train(features, task, Path(sys.argv[1]), resume=True, max_epochs=int(sys.argv[2]), patience=0, threads=1)
+devices = int(sys.argv[3])
+several = {{"devices": devices, "strategy": "ddp_spawn"}} if devices > 1 else {{}}
+test_fit.train(
+    features, task, Path(sys.argv[1]), resume=True, max_epochs=int(sys.argv[2]), patience=0, threads=1, **several
+)
 """
 
 
-def start_training(folder: Path, epochs: int) -> subprocess.Popen[bytes]:
+def start_training(folder: Path, epochs: int, devices: int = 1) -> subprocess.Popen[bytes]:
     root = str(Path(__file__).parents[2])
-    return subprocess.Popen([sys.executable, "-c", KILLED.format(root=root), str(folder), str(epochs)], cwd=root)
+    return subprocess.Popen([sys.executable, "-c", KILLED.format(root=root), str(folder), str(epochs), str(devices)], cwd=root)
 
 
 def wait_for(path: Path, process: subprocess.Popen[bytes]) -> None:

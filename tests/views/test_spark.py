@@ -3,45 +3,47 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
-import ibis
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from shopkit.sources.base import Tables
+from shopkit.registry import load_registry
+from shopkit.sources.dataframe import DataFrameSource
+from shopkit.sources.settings import DataFrameSettings, EngineSettings
+from shopkit.views.base import View
 from shopkit.views.basket_value import BasketValueView
 from shopkit.views.customer_history import CustomerHistoryView
 from shopkit.views.materialise import materialise
 from shopkit.views.purchase_within import PurchaseWithinView
 from shopkit.views.settings import BasketValueSettings, CustomerHistorySettings
-from tests.data import as_tables, shop
+from tests.data import shop
 from tests.views.shops import SMALL, settings
 
-pyspark = pytest.importorskip("pyspark", reason="PySpark is not installed")
+pytest.importorskip("pyspark", reason="PySpark is not installed")
 pytestmark = [pytest.mark.spark, pytest.mark.filterwarnings("ignore")]
+SHIPPED = sorted(load_registry().families["views"])
+"""Those of the plugins that are installed included."""
 
 
 @pytest.fixture(scope="module")
 def spark():
-    session = (
-        pyspark.sql.SparkSession.builder.master("local[2]")
-        .config("spark.ui.enabled", "false")
-        .config("spark.sql.session.timeZone", "UTC")
-        .config("spark.sql.shuffle.partitions", "2")
-        .getOrCreate()
-    )
-    yield session
-    session.stop()
+    from shopkit.sources.spark import Spark
+
+    found = Spark(EngineSettings("spark", "local[2]", {"spark.ui.enabled": "false", "spark.sql.shuffle.partitions": "2"}))
+    yield found
+    found.session.stop()
 
 
-@pytest.fixture(scope="module")
-def on_spark(spark) -> Tables:
-    frames = shop()
-    for name, frame in frames.items():
-        rows = frame.astype(object).where(frame.notna(), None) if frame.isna().any(axis=None) else frame
-        spark.createDataFrame(rows).createOrReplaceTempView(name)
-    connection = ibis.pyspark.connect(spark)
-    return Tables({name: connection.table(name) for name in frames}, connection, "Spark", "fingerprint")
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_shipped_view_gives_the_same_examples_on_both(name, spark, tmp_path):
+    registry = load_registry()
+    chosen = registry.choice("views", name)
+    example = registry.build(chosen).example(chosen.settings)
+    assert example is not None, f"view {name} has no example"
+    view, frames = example
+    same_examples(view, dict(frames), spark, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -54,15 +56,28 @@ def on_spark(spark) -> Tables:
     ],
     ids=["purchase_within", "customer_history", "department", "basket_value"],
 )
-def test_the_rows_are_those_of_duckdb(view, on_spark, tmp_path):
-    here, there = as_tables(shop()), on_spark
-    on_duckdb = materialise(view.examples(here), {}, tmp_path / "duckdb.parquet")
-    spark = materialise(view.examples(there), {}, tmp_path / "spark.parquet")
-    assert spark.left_out == on_duckdb.left_out
-    assert spark.schema.names == on_duckdb.schema.names
-    expected, found = (pq.read_table(tmp_path / f"{name}.parquet").to_pylist() for name in ("duckdb", "spark"))
-    assert len(found) == len(expected) > 50
+def test_the_rows_are_those_of_duckdb(view, spark, tmp_path):
+    assert same_examples(view, shop(), spark, tmp_path) > 50
+
+
+def same_examples(view: View, frames: dict[str, pd.DataFrame], spark, folder: Path) -> int:
+    """Hold the examples of one engine against those of the other; returns their number."""
+    source = DataFrameSource(DataFrameSettings(), frames)
+    here = materialise(view.examples(source.open()), {}, folder / "duckdb.parquet")
+    there = materialise(view.examples(source.on_spark(spark)), {}, folder / "spark.parquet")
+    assert there.left_out == here.left_out
+    assert there.schema == here.schema
+    expected, found = (pq.read_table(folder / f"{name}.parquet").to_pylist() for name in ("duckdb", "spark"))
+    assert len(found) == len(expected) > 0
     for row, (left, right) in enumerate(zip(expected, found, strict=True)):
         for name, value in left.items():
-            same = math.isclose(value, right[name], rel_tol=1e-6) if isinstance(value, float) else value == right[name]
-            assert same or (value != value and right[name] != right[name]), (row, name, value, right[name])
+            assert same(value, right[name]), (row, name, value, right[name])
+    return len(found)
+
+
+def same(left: object, right: object) -> bool:
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(map(same, left, right))
+    if isinstance(left, float) and isinstance(right, float):
+        return math.isclose(left, right, rel_tol=1e-6) or (left != left and right != right)
+    return left == right

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import ibis
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
@@ -15,7 +14,8 @@ import pytest
 from shopkit.errors import ConfigError, DataError
 from shopkit.sources.base import Tables
 from shopkit.sources.dataframe import DataFrameSource
-from shopkit.sources.settings import DataFrameSettings
+from shopkit.sources.settings import DataFrameSettings, EngineSettings
+from shopkit.sources.spark import Spark
 from shopkit.views.base import View
 from shopkit.views.materialise import Materialised, materialise
 
@@ -181,19 +181,16 @@ def test_sessions_and_given_beginnings(tmp_path: Path, both: bool) -> None:
 
 
 def test_the_rows_on_spark_are_those_of_duckdb(tmp_path: Path) -> None:
-    pyspark = pytest.importorskip("pyspark", reason="PySpark is not installed")
-    session = pyspark.sql.SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false")
-    session = session.config("spark.sql.session.timeZone", "UTC").config("spark.sql.shuffle.partitions", "1").getOrCreate()
+    pytest.importorskip("pyspark", reason="PySpark is not installed")
+    options = {"spark.ui.enabled": "false", "spark.sql.shuffle.partitions": "1"}
+    spark = Spark(EngineSettings("spark", "local[1]", options))
     frames = {
         "clicks": clicks(),
         "data": pd.DataFrame({"who": ["a", "b"], "items": [[1, 2, 3, 4], [5, 6]]}),
         "train_sessions": pd.DataFrame({"session": range(4), "items": [[1, 2], [3], [4, 5, 6], [7, 8, 9]]}),
         "test_prefixes": pd.DataFrame({"prefix": [[1, 2], [1]], "target": [3, 2]}),
     }
-    for name, frame in frames.items():
-        session.createDataFrame(frame).createOrReplaceTempView(name)
-    connection = ibis.pyspark.connect(session)
-    there = Tables({name: connection.table(name) for name in frames}, connection, "Spark", "fingerprint")
+    there = DataFrameSource(DataFrameSettings(), frames).on_spark(spark)
     for view in (
         InteractionsView(InteractionsSettings(**CLICKS, days=True, basket="visit", min_of_item=2, max_steps=5)),
         ItemSequencesView(ItemSequencesSettings(customer="who", max_steps=2)),
@@ -202,7 +199,7 @@ def test_the_rows_on_spark_are_those_of_duckdb(tmp_path: Path) -> None:
         here, _ = made(view, tables(**frames), tmp_path)
         found, _ = made(view, there, tmp_path)
         pd.testing.assert_frame_equal(found, here)
-    session.stop()
+    spark.session.stop()
 
 
 @pytest.mark.parametrize(

@@ -17,22 +17,28 @@ async function start() {
   element("about").textContent = description.about;
   const features = description.schema.filter((column) => (column.role || "feature") === "feature");
   element("fields").append(...features.map((column) => field(column, description.typical[column.name])));
+  element("fields").append(...description.options.map(optionField));
   const session = await ort.InferenceSession.create("model.onnx");
   element("state").textContent = "Ready.";
   element("answer").disabled = false;
   element("typical").onclick = () => {
     for (const column of features) input(column).value = description.typical[column.name] ?? "";
+    for (const option of description.options) input(option).value = optionText(option);
   };
   element("form").onsubmit = async (event) => {
     event.preventDefault();
     element("outputs").replaceChildren();
     element("state").className = "";
     try {
-      const feeds = feed(features, description);
+      const feeds = { ...(await feed(features, description)), ...asked(description.options) };
       const begin = performance.now();
       const answers = await session.run(feeds);
       element("state").textContent = `Answered in ${(performance.now() - begin).toFixed(1)} ms.`;
-      element("outputs").append(...description.outputs.flatMap((output) => shown(output, answers[output.name])));
+      for (const output of description.outputs) {
+        const alike = output.per ? description.outputs.filter((other) => other.per === output.per) : [];
+        if (!output.per) element("outputs").append(...shown(output, answers[output.name]));
+        else if (alike[0] === output) element("outputs").append(...shownLists(alike, answers));
+      }
     } catch (error) {
       element("state").textContent = error.message;
       element("state").className = "wrong";
@@ -43,18 +49,47 @@ async function start() {
 const input = (column) => document.querySelector(`[data-column="${CSS.escape(column.name)}"]`);
 
 function field(column, typical) {
-  const isLong = column.sequence || (typeof typical === "string" && typical.length > 40) || column.text;
+  const isLong = column.sequence || (typeof typical === "string" && typical.length > 40);
   const control = make(isLong ? "textarea" : "input");
   control.dataset.column = column.name;
   control.name = column.name;
   if (!isLong && column.kind === "number") Object.assign(control, { inputMode: "decimal", type: "text" });
   if (!isLong && column.kind === "time") Object.assign(control, { type: "datetime-local", step: 1 });
-  const what = column.sequence ? `one ${column.kind} a line` : column.kind;
+  if (column.kind === "image") Object.assign(control, { type: "file", accept: "image/*" });
+  const what = column.sequence ? `one ${column.kind} a line` : column.kind === "image" ? "a file" : column.kind;
   const unit = column.unit ? `, ${column.unit}` : "";
   return make("label", { className: isLong ? "wide" : "" }, [column.name, " ", make("span", { textContent: what + unit }), control]);
 }
 
-function feed(features, description) {
+const optionText = (option) => (isList(option) ? option.default.join("\n") : String(option.default));
+const isList = (option) => Boolean(option.shape?.length);
+
+function optionField(option) {
+  const control = make(isList(option) ? "textarea" : "input", { name: option.name, defaultValue: optionText(option) });
+  control.dataset.column = option.name;
+  const meaning = make("span", { textContent: option.meaning + (isList(option) ? ", one a line" : "") });
+  return make("label", { className: "wide" }, [option.name, " ", meaning, control]);
+}
+
+function asked(options) {
+  const feeds = {};
+  for (const option of options) {
+    const texts = isList(option) ? lines(input(option).value) : [input(option).value.trim() || String(option.default)];
+    feeds[option.input] = values(option, texts, isList(option) ? [texts.length] : []);
+  }
+  return feeds;
+}
+
+function values(option, texts, dims) {
+  if (option.dtype === "string") return new ort.Tensor("string", texts, dims);
+  if (option.dtype === "bool") return new ort.Tensor("bool", texts.map((text) => text === "true"), dims);
+  const numbers = texts.map((text) => number(option, text));
+  if (option.dtype === "float32") return new ort.Tensor("float32", numbers, dims);
+  if (!numbers.every(Number.isSafeInteger)) throw new Error(`${option.name}: “${texts.join(", ")}” is not a whole number.`);
+  return new ort.Tensor("int64", BigInt64Array.from(numbers, BigInt), dims);
+}
+
+async function feed(features, description) {
   const feeds = {};
   const sequences = features.filter((column) => column.sequence);
   const steps = Object.fromEntries(sequences.map((column) => [column.name, lines(input(column).value)]));
@@ -65,6 +100,10 @@ function feed(features, description) {
   }
   const length = Math.max(1, ...lengths);
   for (const column of features) {
+    if (column.kind === "image") {
+      feeds[description.inputs[column.name]] = await pixels(column, input(column).files[0]);
+      continue;
+    }
     const texts = column.sequence ? [...steps[column.name]] : [input(column).value];
     while (column.sequence && texts.length < length) texts.push("");
     feeds[description.inputs[column.name]] = tensor(column, texts, column.sequence ? [1, length] : [1]);
@@ -84,6 +123,30 @@ function tensor(column, texts, dims) {
   return column.double ? new ort.Tensor("float64", numbers, dims) : new ort.Tensor("float32", numbers, dims);
 }
 
+// As files are read for training: turned as they say, on white unless transparency counts, grey by ITU-R 601 luma.
+async function pixels(column, file) {
+  const n = column.channels;
+  if (!file) return new ort.Tensor("uint8", new Uint8Array(n), [1, 1, 1, n]);
+  const picture = await createImageBitmap(file, { colorSpaceConversion: "none" }).catch(() => {
+    throw new Error(`${column.name}: “${file.name}” is not an image that this browser reads.`);
+  });
+  const { width, height } = picture;
+  const context = Object.assign(make("canvas"), { width, height }).getContext("2d");
+  if (n < 4) {
+    context.fillStyle = "white";
+    context.fillRect(0, 0, width, height);
+  }
+  context.drawImage(picture, 0, 0);
+  const { data } = context.getImageData(0, 0, width, height);
+  const found = new Uint8Array(width * height * n);
+  for (let i = 0; i < width * height; i++) {
+    const [red, green, blue] = data.subarray(4 * i, 4 * i + 3);
+    if (n === 1) found[i] = (red * 19595 + green * 38470 + blue * 7471 + 32768) >> 16;
+    else found.set(data.subarray(4 * i, 4 * i + n), i * n);
+  }
+  return new ort.Tensor("uint8", found, [1, height, width, n]);
+}
+
 function number(column, text) {
   if (text.trim() === "") return NaN;
   const value = Number(text.replace(",", "."));
@@ -98,9 +161,22 @@ function seconds(column, text) {
   return BigInt(Math.floor(moment / 1000));
 }
 
+const plain = (answer) => Array.from(answer.data, (value) => (typeof value === "bigint" ? Number(value) : value));
+const headed = (output) =>
+  make("dt", {}, [output.name, make("small", { textContent: output.meaning + (output.unit ? ` (${output.unit})` : "") })]);
+
+// Outputs that have a value for each of the same things (items and their scores) stand side by side.
+function shownLists(outputs, answers) {
+  const columns = outputs.map((output) => plain(answers[output.name]));
+  const rows = columns[0].map((_, i) => make("tr", {}, columns.map((values) => make("td", { textContent: rounded(values[i]) }))));
+  const detail = make("dd", {}, [make("table", {}, rows)]);
+  detail.dataset.output = outputs.map((output) => output.name).join(" ");
+  return [...outputs.map(headed), detail];
+}
+
 function shown(output, answer) {
-  const values = Array.from(answer.data, (value) => (typeof value === "bigint" ? Number(value) : value));
-  const term = make("dt", {}, [output.name, make("small", { textContent: output.meaning + (output.unit ? ` (${output.unit})` : "") })]);
+  const values = plain(answer);
+  const term = headed(output);
   const detail = make("dd");
   detail.dataset.output = output.name;
   if (output.classes && output.classes.length) {

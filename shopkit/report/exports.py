@@ -1,0 +1,62 @@
+"""The files that were exported beside the run's own, as rows of ready text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from shopkit.report.formats import decimal, is_number
+
+Plain = Mapping[str, Any]
+
+MOST_METRICS = 2
+"""Told of each export, the run's most important first."""
+
+
+@dataclass(frozen=True)
+class Line:
+    name: str
+    path: str
+    bytes: int
+    difference: str
+    """Largest found on held-out rows."""
+    quality: str
+    """Metrics of the validation part before and after; empty where exports are equal to the model."""
+
+
+def lines(export: Plain, metrics: Plain) -> list[Line]:
+    """A line for each export.
+
+    Args:
+        export: what the export stage reported.
+        metrics: of the run, whose order is that of importance.
+    """
+    return [
+        Line(
+            name,
+            str(one.get("path", "")),
+            int(one.get("size_bytes", 0)),
+            _difference(one.get("checks") or {}),
+            _quality(one, metrics),
+        )
+        for name, one in (export.get("exports") or {}).items()
+    ]
+
+
+def _difference(checks: Plain) -> str:
+    found = [float(value) for value in checks.values() if is_number(value)]
+    largest = max(found, default=0.0)
+    return f"{largest:.0e}" if largest else "0"
+
+
+def _quality(one: Plain, metrics: Plain) -> str:
+    quality = one.get("quality") or {}
+    before, after = quality.get("before") or {}, quality.get("after") or {}
+    about = metrics.get("about") or {}
+    order = [name for name in (metrics.get("metrics") or {}).get("test") or before if name in before and name in after]
+    words = [
+        f"{(about.get(name) or {}).get('title', name)} {decimal(before[name], 4)} → {decimal(after[name], 4)}"
+        for name in order[:MOST_METRICS]
+    ]
+    return ", ".join(words)

@@ -1,0 +1,87 @@
+"""Arrays in compressed blocks behave as the arrays they hold."""
+
+from __future__ import annotations
+
+import pickle
+import resource
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shopkit.features import blocks as module
+from shopkit.features.blocks import Blocks, written
+
+
+def stored(values: np.ndarray, path: Path, portion: int = 100) -> Blocks:
+    with written(path, values.dtype, values.shape) as writer:
+        for start in range(0, len(values), portion):
+            writer.add(values[start : start + portion])
+    return Blocks(path)
+
+
+@settings(deadline=None, max_examples=50)
+@given(n=st.integers(0, 3000), width=st.integers(1, 5), portion=st.integers(1, 2500), seed=st.integers(0, 9), data=st.data())
+def test_slices_rows_and_masks(tmp_path_factory, n, width, portion, seed, data):
+    rng = np.random.default_rng(seed)
+    values = rng.normal(size=(n, width)).astype(np.float32)
+    found = stored(values, tmp_path_factory.mktemp("blocks") / "x.arrow", portion)
+    assert (len(found), found.shape, found.dtype, found.nbytes) == (n, values.shape, values.dtype, values.nbytes)
+    start, stop = sorted(data.draw(st.tuples(st.integers(0, n), st.integers(0, n + 5))))
+    np.testing.assert_array_equal(found[start:stop], values[start:stop])
+    np.testing.assert_array_equal(found[::3], values[::3])
+    rows = rng.integers(0, max(n, 1), 40 if n else 0)
+    np.testing.assert_array_equal(found[rows], values[rows])
+    np.testing.assert_array_equal(found[values[:, 0] > 0], values[values[:, 0] > 0])
+    np.testing.assert_array_equal(np.asarray(found), values)
+
+
+def test_whole_numbers_stay_whole(tmp_path):
+    ids = np.arange(5000)[:, None] * 2**40
+    np.testing.assert_array_equal(stored(ids, tmp_path / "ids.arrow")[:], ids)
+
+
+def test_wide_rows_make_small_blocks(tmp_path):
+    values = np.zeros((10, 2**19), np.float32)
+    found = stored(values, tmp_path / "x.arrow", 3)
+    assert found.block_rows == 2
+    np.testing.assert_array_equal(found[:], values)
+
+
+def test_only_the_path_travels_to_another_process(tmp_path):
+    values = np.random.default_rng(0).normal(size=(3000, 4))
+    found = stored(values, tmp_path / "x.arrow")
+    sent = pickle.dumps(found)
+    assert len(sent) < 1000
+    np.testing.assert_array_equal(pickle.loads(sent)[1000:2500], values[1000:2500])
+
+
+def test_few_blocks_are_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "CACHE_BYTES", 3 * 1024 * 8)
+    values = np.arange(20_000.0)[:, None]
+    found = stored(values, tmp_path / "x.arrow")
+    rows = np.random.default_rng(0).permutation(20_000)
+    np.testing.assert_array_equal(found[rows], values[rows])
+    assert len(found._cache) == 3
+
+
+def test_zeros_take_little_room(tmp_path):
+    found = stored(np.zeros((10_000, 50), np.float32), tmp_path / "x.arrow")
+    assert found.path.stat().st_size < found.nbytes / 20
+
+
+def test_a_full_disk_is_said_in_plain_words(tmp_path):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
+    try:
+        with pytest.raises(OSError, match=r"File too large: '.*x\.arrow'"):
+            stored(np.random.default_rng(0).random((10_000, 50)), tmp_path / "x.arrow")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_file_that_cannot_be_written(tmp_path):
+    with pytest.raises(OSError, match="absent"), written(tmp_path / "absent" / "x.arrow", np.float32, (1, 1)):
+        pass

@@ -1,0 +1,105 @@
+"""The exported file in headless Chromium (WebAssembly), through the page of the `web` export: typed into, clicked, read."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from shopkit.runtime import Predictor
+from tests.runtimes.conftest import HERE, Answer, Case
+from tests.runtimes.families import EVERY
+
+pytestmark = pytest.mark.runtimes
+
+Asked = Callable[..., list[dict[str, Any]]]
+
+
+@pytest.fixture
+def ask(node: list[str], chromium: str, served: Callable[[Path], str], tmp_path: Path) -> Asked:
+    """Type rows into a page, one after the other, and click on Answer."""
+
+    def ask(folder: Path, typed: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        cases = tmp_path / "typed.json"
+        cases.write_text(json.dumps(typed), encoding="utf-8")
+        command = [*node, HERE / "browser.mjs", chromium, served(folder), cases]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+        assert done.returncode == 0, done.stderr
+        found: list[dict[str, Any]] = json.loads(done.stdout)
+        return found
+
+    return ask
+
+
+def keyed(value: Any) -> Any:
+    """What a person types for a plain value."""
+    if isinstance(value, list):
+        return [keyed(item) for item in value]
+    if value is None:
+        return ""
+    return str(int(value) if isinstance(value, bool) else value)
+
+
+def typed_rows(asked: Case, folder: Path) -> list[dict[str, Any]]:
+    """The rows that are asked alone; a missing value and an empty list are left as they are."""
+    images = {column.name for column in Predictor(asked.run.path).inputs if column.kind == "image"}
+    rows = []
+    for number, batch in enumerate(batch for batch in asked.batches if len(batch["rows"]) == 1):
+        values = {**batch["rows"][0], **batch["options"]}
+        row = {name: keyed(value) for name, value in values.items() if value is not None and value != [] and name not in images}
+        for name in images & set(values):
+            path = folder / f"{number}.png"
+            Image.fromarray(np.array(values[name], np.uint8)[:, :, 0]).save(path)
+            row[name] = {"file": str(path)}
+        rows.append(row)
+    return rows
+
+
+def compare(shown: Sequence[Mapping[str, Any]], expected: Sequence[Answer], outputs: Sequence[Mapping[str, Any]]) -> None:
+    """What is shown, of six digits, is what was expected. Outputs that are lists side by side are the columns of one table."""
+    lists = [output["name"] for output in outputs if output.get("per")]
+    for number, (found, truth) in enumerate(zip(shown, expected, strict=True)):
+        assert found["state"].startswith("Answered in"), found
+        for output in outputs:
+            values = np.atleast_1d(truth[output["name"]][0])
+            texts = found["outputs"][" ".join(lists) if output.get("per") else output["name"]]
+            if output.get("classes"):
+                texts = [dict(texts)[str(label)] for label in output["classes"]]
+            elif output.get("per"):
+                texts = [cells[lists.index(output["name"])] for cells in texts]
+            texts = np.atleast_1d(texts)
+            if output["dtype"] == "string":
+                assert texts.tolist() == values.tolist(), f"row {number}"
+            else:
+                numbers = [float(text.replace("Infinity", "inf")) for text in texts]
+                np.testing.assert_allclose(numbers, values, rtol=2e-5, atol=1e-5, err_msg=f"row {number}")
+
+
+@pytest.mark.parametrize("family", EVERY)
+def test_the_page_gives_the_same_answers(family: str, case: Callable[[str], Case], ask: Asked, tmp_path: Path) -> None:
+    asked = case(family)
+    typed = typed_rows(asked, tmp_path)
+    shown = ask(asked.run.path / "exports" / "web", typed)
+    compare(shown, asked.expected[: len(typed)], Predictor(asked.run.path).description.outputs)
+
+
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "tabular": ({"pages": "six"}, "pages: “six” is not a number."),
+    "sequence": ({"items": ["milk", "bread"], "prices": ["3"]}, "need equally many lines: items has 2, prices has 1."),
+    "neighbours": ({"history": ["103"], "k": "2.5"}, "k: “2.5” is not a whole number."),
+    "image": ({"image": {"file": str(Path(__file__))}}, "is not an image that this browser reads."),
+}
+
+
+@pytest.mark.parametrize("family", [parameter for parameter in EVERY if parameter.values[0] in WRONG])
+def test_the_page_says_what_is_wrong(family: str, case: Callable[[str], Case], ask: Asked) -> None:
+    row, message = WRONG[family]
+    (found,) = ask(case(family).run.path / "exports" / "web", [row])
+    assert message in found["state"]
+    assert found["outputs"] == {}

@@ -1,0 +1,83 @@
+"""The benchmarks' own scripts: that all are run, that what they found is told, and that a missing table is said."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+Script = Callable[[str], ModuleType]
+FOLDER = Path(__file__).parents[1] / "benchmarks"
+HELPERS = {"run_all", "table", "timing", "made_sequences", "made_shop", "pandas_view", "figures"}
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch) -> Script:
+    monkeypatch.syspath_prepend(str(FOLDER))
+
+    def load(name: str) -> ModuleType:
+        monkeypatch.delitem(sys.modules, name, raising=False)
+        return importlib.import_module(name)
+
+    return load
+
+
+def test_the_page_is_that_of_the_results(script: Script) -> None:
+    page = script("table").render()
+    assert (FOLDER / "README.md").read_text(encoding="utf-8") == page, "run: python benchmarks/table.py"
+
+
+def test_every_result_is_told_with_its_machine(script: Script) -> None:
+    table = script("table")
+    for path in sorted((FOLDER / "results").glob("*.json")):
+        result = json.loads(path.read_text(encoding="utf-8"))
+        assert list(table.rows(path.stem, result)), path.name
+        assert "x86_64" in table.machine(result) or "processor" in table.machine(result), path.name
+
+
+def test_a_result_without_rules_shows_its_numbers_and_one_with_a_spread_shows_that(script: Script, tmp_path: Path) -> None:
+    table = script("table")
+    (tmp_path / "new_one.json").write_text(json.dumps({"a": {"b": 1.23456}, "machine": {"processor": "Z80", "cores": 1}}))
+    (tmp_path / "inference.json").write_text(
+        json.dumps({"ratios": {"x": 2.0}, "microseconds": {"one": {"file": {"median": 16.0, "low": 15.5, "high": 18.25}}}})
+    )
+    page = table.render(tmp_path)
+    assert "| a, b | 1.235 |" in page
+    assert "<sub>processor Z80, cores 1</sub>" in page
+    assert "| x | 2.00 |" in page
+    assert "| one, file | 16.0 µs (15.5 µs to 18.2 µs) |" in page
+
+
+def test_every_benchmark_is_run_by_run_all(script: Script) -> None:
+    run_all = script("run_all")
+    known = {one.script or one.name for one in run_all.EVERY}
+    assert all((FOLDER / f"{name}.py").is_file() for name in known)
+    left = {path.stem for path in FOLDER.glob("*.py")} - known - HELPERS
+    assert left == set(run_all.BY_HAND)
+
+
+def test_what_is_lacking_is_said(script: Script, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run_all = script("run_all")
+    benchmarks = {one.name: one for one in run_all.EVERY}
+    with pytest.raises(run_all.LackingError, match="it needs bitext_intents in --data FOLDER"):
+        run_all.arguments_of(benchmarks["intents_linear"], tmp_path, None)
+    with pytest.raises(run_all.LackingError, match=r"it needs amazon_beauty_5core/sequences\.parquet in --data FOLDER"):
+        run_all.arguments_of(benchmarks["sasrec_epoch"], None, tmp_path)
+    (tmp_path / "amazon_beauty_5core").mkdir()
+    (tmp_path / "amazon_beauty_5core" / "sequences.parquet").touch()
+    with pytest.raises(run_all.LackingError, match="it needs --peers FOLDER"):
+        run_all.arguments_of(benchmarks["sasrec_epoch"], tmp_path, None)
+    assert run_all.arguments_of(benchmarks["inference"], None, None) == []
+    assert run_all.arguments_of(benchmarks["sasrec_epoch"], tmp_path, tmp_path)[1:] == ["--rectools", str(tmp_path / "rectools")]
+
+
+def test_a_graphics_card_that_is_not_there_is_left_out(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
+    gpu = script("gpu")
+    monkeypatch.setattr(gpu.ort, "get_available_providers", lambda: ["CPUExecutionProvider"])
+    _, left_out = gpu.sessions(gpu.to_onnx(*gpu.models()["MLP"]).SerializeToString())
+    assert left_out["ONNX Runtime, CUDA"] == "this ONNX Runtime has no CUDAExecutionProvider"
