@@ -139,7 +139,7 @@ def site(folder: Path, runs: Path) -> None:
     readme = readme.replace("](docs/", "](").replace("](benchmarks/README.md", "](benchmarks.md")
     (folder / "index.md").write_text(readme, encoding="utf-8")
     figures = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8").replace("](../docs/", "](")
-    (folder / "benchmarks.md").write_text(re.sub(r"\[(\w+\.py)\]\(\1\)", r"`benchmarks/\1`", figures), encoding="utf-8")
+    (folder / "benchmarks.md").write_text(re.sub(r"\[([\w/]+\.\w+)\]\(\1\)", r"`benchmarks/\1`", figures), encoding="utf-8")
     for page in DOCS.glob("*.md"):
         text = (
             page.read_text(encoding="utf-8")

@@ -56,10 +56,11 @@ def fields_of(data: memoryview, passed_over: Collection[int] = ()) -> Iterator[t
 INTS, FLOATS, STRINGS, STRING_DATA = 8 << 3 | 0, 7 << 3 | 5, 9 << 3 | 2, 6 << 3 | 2
 """Keys of the whole numbers, floats and texts of an attribute, and of the texts of a tensor."""
 _RUNS = {
-    INTS: re.compile(rb"(?:\x40[\x80-\xff]{0,9}+[\x00-\x7f])*+"),
-    FLOATS: re.compile(rb"(?:\x3d.{4})*+", re.DOTALL),
+    INTS: re.compile(rb"(?:\x40[\x80-\xff]{0,9}[\x00-\x7f])*"),
+    FLOATS: re.compile(rb"(?:\x3d.{4})*", re.DOTALL),
 }
-"""Key → a run of fields that have it: vocabularies have 100,000 of them."""
+"""Key → a run of fields that have it: vocabularies have 100,000 of them. (Possessive quantifiers, which would say the same, match
+beyond the end in Python 3.11.2.)"""
 
 
 def _after_run(data: memoryview, at: int, key: int) -> int:
