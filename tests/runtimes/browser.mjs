@@ -3,11 +3,12 @@
 // Each of the cases is {column: text to type, or a list of them, one a line, or {file: path to choose}}. Prints a JSON list of
 // {state, outputs: {name: the texts shown}}. Needs WebSocket: Node 22, or 20 with --experimental-websocket.
 import { spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 const [chromium, url, cases, screenshot, width = "1100"] = process.argv.slice(2);
+// Chromium's helpers write for a while after it has ended: the folder is left to whoever names TMPDIR.
 const profile = mkdtempSync(join(tmpdir(), "browser-"));
 const flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--lang=en-US", "--remote-debugging-port=0"];
 const browser = spawn(chromium, [...flags, `--user-data-dir=${profile}`, `--window-size=${width},900`, "about:blank"], {
@@ -131,7 +132,5 @@ try {
   const gone = new Promise((resolve) => browser.on("exit", resolve));
   browser.kill();
   await gone;
-  // Its helper processes write a little longer.
-  rmSync(profile, { recursive: true, force: true, maxRetries: 40, retryDelay: 50 });
 }
 process.exit(0);

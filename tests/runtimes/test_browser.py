@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,7 +31,9 @@ def ask(node: list[str], chromium: str, served: Callable[[Path], str], tmp_path:
         cases = tmp_path / "typed.json"
         cases.write_text(json.dumps(typed), encoding="utf-8")
         command = [*node, HERE / "browser.mjs", chromium, served(folder), cases]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as room:  # a short path, as Chromium has a socket in it
+            environment = os.environ | {"TMPDIR": room}
+            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env=environment)
         assert done.returncode == 0, done.stderr
         found: list[dict[str, Any]] = json.loads(done.stdout)
         return found
