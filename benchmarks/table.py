@@ -37,7 +37,7 @@ SHOWN: dict[str, tuple[Rule, ...]] = {
     "recommend_sessions": (("data/*/*/test/recall_20", SCORE), ("data/*/*/test/mrr_20", SCORE)),
     "review_recommend": (("figures/*/AUROC", SCORE), ("figures/*/macro F1", SCORE)),
     "reviews_zh_linear": (("results/*/accuracy", SCORE),),
-    "sasrec": (("results/*/times the file/eager", TIMES),),
+    "sasrec": (("results/*/times the file/*", TIMES), ("results/rectools/times the file", TIMES)),
     "sasrec_accuracy": (("results/*/recall_10/value", SCORE), ("results/*/ndcg_10/value", SCORE)),
     "sasrec_epoch": (("results/*/epoch_ratio", TIMES),),
     "session_settings": (("ratios/*", PLAIN),),
