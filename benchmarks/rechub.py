@@ -25,36 +25,17 @@ from typing import Any
 import numpy as np
 import onnx
 import pandas as pd
+from inference import CARDINALITIES, TARGET, table
 from timing import medians, session
 
 import shopkit
 
 HERE = Path(__file__).parent
-TARGET = "Revenue"
-CARDINALITIES = {"Month": 10, "OperatingSystems": 8, "Browser": 13, "Region": 9, "TrafficType": 20, "VisitorType": 3}
-NUMBERS = (
-    "Administrative", "Administrative_Duration", "Informational", "Informational_Duration", "ProductRelated",
-    "ProductRelated_Duration", "BounceRates", "ExitRates", "PageValues", "SpecialDay", "Weekend",
-)  # fmt: skip
 COMPARABLE = [
     "features.numbers=standardize", "features.strings=vocabulary", "model.hidden=[64]", "model.members=1",
     "model.embedding_dim=8", "model.dropout=0.0", "trainer.max_epochs=2",
 ]  # fmt: skip
 SIZES = (1, 1024)
-
-
-def table(path: Path | None) -> pd.DataFrame:
-    """11 numbers, 6 strings and the target 0 or 1."""
-    if path is not None:
-        frame = pd.read_csv(path, dtype=dict.fromkeys(CARDINALITIES, str))
-    else:
-        rng = np.random.default_rng(0)
-        numbers = {name: rng.gamma(0.5, 10.0, 12_330) for name in NUMBERS}
-        strings = {name: [f"{name[:3]}{code}" for code in rng.integers(0, n, 12_330)] for name, n in CARDINALITIES.items()}
-        frame = pd.DataFrame({**numbers, **strings})
-        frame[TARGET] = rng.random(len(frame)) < 0.05 + 0.4 * (frame["PageValues"] > 6)
-    frame[[*NUMBERS, TARGET]] = frame[[*NUMBERS, TARGET]].astype(np.float32)
-    return frame[[*NUMBERS, *CARDINALITIES, TARGET]].astype(dict.fromkeys(CARDINALITIES, object))
 
 
 def peer(frame: pd.DataFrame, environment: Path, folder: Path) -> tuple[bytes, dict[str, np.ndarray], dict[str, Any]]:
@@ -91,7 +72,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=4.0, help="of measuring, for each number of rows")
     parser.add_argument("--json", type=Path, metavar="FILE")
     asked = parser.parse_args()
-    frame = table(asked.path)
+    frame = table(asked.path).astype({TARGET: np.float32})
     with tempfile.TemporaryDirectory() as scratch:
         model, coded, about = peer(frame, asked.torch_rechub, Path(scratch))
         theirs = session(model, 1)

@@ -23,14 +23,8 @@ class CatalogSource(Source):
         if not self.settings.tables:
             raise ConfigError("source catalog: set source.tables={name: table}, e.g. source.tables={orders: shop.orders}.")
         frames = {name: spark.named(table) for name, table in self.settings.tables.items()}
-        return Tables(
-            tables={name: spark.table(name, frame, self.settings.time_zone) for name, frame in frames.items()},
-            connection=spark.connection,
-            origin=f"source catalog ({', '.join(self.settings.tables.values())})",
-            fingerprint=spark.fingerprint(frames),
-            time_zone=self.settings.time_zone,
-            units=dict(self.settings.units),
-        )
+        origin = f"source catalog ({', '.join(self.settings.tables.values())})"
+        return spark.tables(frames, origin, self.settings.time_zone, self.settings.units)
 
     @classmethod
     def example(cls, settings: CatalogSettings, folder: Path) -> Self | None:

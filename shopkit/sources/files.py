@@ -73,14 +73,8 @@ class FilesSource(Source):
                     "Parquet first, or use engine=duckdb."
                 )
         frames = {name: spark.parquet([_absolute(pattern)]) for name, pattern in wanted.items()}
-        return Tables(
-            tables={name: spark.table(name, frame, self.settings.time_zone) for name, frame in frames.items()},
-            connection=spark.connection,
-            origin=f"source files ({', '.join(wanted.values())})",
-            fingerprint=spark.fingerprint(frames),
-            time_zone=self.settings.time_zone,
-            units=dict(self.settings.units),
-        )
+        origin = f"source files ({', '.join(wanted.values())})"
+        return spark.tables(frames, origin, self.settings.time_zone, self.settings.units)
 
     @classmethod
     def example(cls, settings: FilesSettings, folder: Path) -> Self:

@@ -10,6 +10,7 @@ import ibis
 import ibis.expr.types as ir
 
 from shopkit.errors import DataError
+from shopkit.sources.base import Tables
 from shopkit.spark import in_our_words, session
 
 if TYPE_CHECKING:
@@ -56,6 +57,17 @@ class Spark:
         with in_our_words(f"Spark cannot read the table {name}"):
             frame.withColumns(local).createOrReplaceTempView(name)
             return self.connection.table(name)
+
+    def tables(self, frames: Mapping[str, DataFrame], origin: str, time_zone: str, units: Mapping[str, str]) -> Tables:
+        """What a source opens, of frames by name; times are shown as in `table`."""
+        return Tables(
+            tables={name: self.table(name, frame, time_zone) for name, frame in frames.items()},
+            connection=self.connection,
+            origin=origin,
+            fingerprint=self.fingerprint(frames),
+            time_zone=time_zone,
+            units=dict(units),
+        )
 
     def fingerprint(self, frames: Mapping[str, DataFrame]) -> str:
         """A hash of all rows of all tables, whatever their order; one pass over the data, on the cluster.
