@@ -1,0 +1,243 @@
+"""Which changes of the code would no test notice? `make mutate PART=views` changes a part in many small ways, one by one.
+
+mutmut makes the mutants: a file holds all of its own, and a name says which of them is called. They are run here: the tests are
+collected once, and each mutant gets a process forked from that, in which the tests that reach the function run, the quickest
+first, until one fails. What was found goes to `build/mutants/PART.json`; `--again` runs only those that no test noticed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import json
+import math
+import os
+import random
+import resource
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+ROOT = Path(__file__).parents[1]
+COPY = ROOT / "build" / "mutants"
+PARTS = {
+    "split": ["tests/split"],
+    "views": ["tests/views"],
+    "features": ["tests/features", "tests/models/test_sequence_models.py", "tests/test_text_terms.py"],
+}
+"""Folder of the package → the tests that say what it does."""
+LEFT_ALONE = ("__init__.py", "example.py")
+"""Without functions, and made-up data."""
+LEFT_OUT = "not slow and not spark and not fuzz and not runtimes"
+MEMORY = 4 << 30
+"""Bytes a mutant may take beyond those of the process that it is forked from."""
+FAILED = "failed"
+"""File in a mutant's folder: the test that failed."""
+KILLED, SURVIVED, TIMED_OUT, NOT_REACHED = "killed", "survived", "timed out", "not reached"
+
+
+@dataclass
+class Mutant:
+    function: str
+    """Module and mangled name of the function, as the trampoline counts it."""
+    change: str
+    """The lines taken out and put in."""
+    status: str = ""
+    seconds: float = 0.0
+
+
+@dataclass
+class Mutants:
+    """A pytest plugin that runs the collected tests once for each mutant instead of once."""
+
+    names: dict[str, Mutant]
+    jobs: int
+    budget: float
+    save: Callable[[], None]
+    reached: dict[str, list[str]] = field(default_factory=dict)
+    """Test → functions it calls."""
+    cost: dict[str, float] = field(default_factory=dict)
+    """Test → seconds of processor time."""
+    noticed: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Function and test → mutants of the one that failed the other."""
+    running: dict[int, tuple[str, str, float]] = field(default_factory=dict)
+
+    def pytest_runtestloop(self, session: Any) -> bool:
+        if session.testsfailed:
+            raise session.Failed("The tests cannot be collected.")
+        self._measure(session)
+        for done, (name, mutant) in enumerate(self.names.items()):
+            while len(self.running) >= self.jobs:
+                self._reap()
+            items = self._items(session, mutant.function)
+            if items:
+                self._start(session, name, items)
+            else:
+                mutant.status = NOT_REACHED
+            if done % 20 == 0:
+                self.save()
+                print(f"{done} of {len(self.names)}", file=sys.stderr, flush=True)
+        while self.running:
+            self._reap()
+        return True
+
+    def _measure(self, session: Any) -> None:
+        """Which functions each test reaches, and how long it takes; with fixtures of its own, as it may run alone."""
+        found = COPY / "reached.json"
+        pid = os.fork()
+        if not pid:
+            from mutmut.mutation.trampoline import set_mutant_under_test
+            from mutmut.state import state
+
+            set_mutant_under_test("stats")
+            for item in session.items:
+                state()._stats.clear()
+                start = time.process_time()
+                session.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
+                self.cost[item.nodeid] = time.process_time() - start
+                self.reached[item.nodeid] = sorted(state()._stats)
+            found.write_text(json.dumps([self.cost, self.reached]))
+            os._exit(bool(session.testsfailed))
+        if os.waitpid(pid, 0)[1]:
+            raise session.Failed("The tests fail without any mutant.")
+        self.cost, self.reached = json.loads(found.read_text())
+        print(f"{len(self.cost)} tests take {sum(self.cost.values()):.0f} s of processor time", file=sys.stderr, flush=True)
+
+    def _items(self, session: Any, function: str) -> list[Any]:
+        """The tests that reach a function: first those that noticed others of its mutants, then the quickest."""
+        reaching = [item for item in session.items if function in self.reached[item.nodeid]]
+        reaching.sort(key=lambda item: (-self.noticed[function, item.nodeid], self.cost[item.nodeid]))
+        total, chosen = 0.0, []
+        for item in reaching:
+            total += self.cost[item.nodeid]
+            if total <= self.budget or not chosen:
+                chosen.append(item)
+        return chosen
+
+    def _start(self, session: Any, name: str, items: Sequence[Any]) -> None:
+        folder = tempfile.mkdtemp(prefix="mutant-")
+        pid = os.fork()
+        if not pid:
+            _run(session, name, items, folder, limit=int(10 + 5 * sum(self.cost[item.nodeid] for item in items)))
+        self.running[pid] = (name, folder, time.monotonic())
+
+    def _reap(self) -> None:
+        pid, status = os.wait()
+        name, folder, start = self.running.pop(pid)
+        mutant = self.names[name]
+        failed = Path(folder, FAILED)
+        if failed.exists():
+            self.noticed[mutant.function, failed.read_text()] += 1
+        shutil.rmtree(folder, ignore_errors=True)
+        stopped = os.WIFSIGNALED(status) and os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGALRM)
+        mutant.status = TIMED_OUT if stopped else KILLED if status else SURVIVED
+        mutant.seconds = round(time.monotonic() - start, 2)
+
+
+def _run(session: Any, name: str, items: Sequence[Any], folder: str, limit: int) -> NoReturn:
+    from mutmut.mutation.trampoline import set_mutant_under_test
+
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
+    tempfile.tempdir = os.environ["PYTEST_DEBUG_TEMPROOT"] = folder
+    taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (taken + MEMORY, taken + MEMORY))
+    resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 5))
+    signal.alarm(20 * limit)
+    set_mutant_under_test(name)
+    for item, following in zip(items, [*items[1:], None], strict=True):
+        session.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+        if session.testsfailed:
+            Path(folder, FAILED).write_text(item.nodeid)
+            os._exit(1)
+    os._exit(0)
+
+
+def mutated(files: Sequence[Path]) -> dict[str, Mutant]:
+    """Copy the package to `build/mutants`, with the mutants of these files in it; mutants by name."""
+    from mutmut.mutation.file_mutation import mutate_file_contents
+
+    shutil.rmtree(COPY / "shopkit", ignore_errors=True)
+    shutil.copytree(ROOT / "shopkit", COPY / "shopkit", ignore=shutil.ignore_patterns("__pycache__"))
+    if not (COPY / "conf").exists():
+        (COPY / "conf").symlink_to(ROOT / "conf")
+    mutants = {}
+    for file in files:
+        made = mutate_file_contents(str(file), (ROOT / file).read_text("utf-8"))
+        (COPY / file).write_text(made.code, "utf-8")
+        lines, module = made.code.splitlines(), ".".join(file.with_suffix("").parts)
+        for name in made.mutant_names:
+            function = name.partition("__mutmut_")[0]
+            before, after = (
+                lines[made.line_span_by_function_name[n].start - 1 : made.line_span_by_function_name[n].end]
+                for n in (f"{function}__mutmut_orig", name)
+            )
+            differing = (line for line in difflib.unified_diff(before, after, n=0, lineterm="") if line[0] in "+-")
+            changed = [line for line in differing if not line.startswith(("---", "+++")) and "__mutmut_" not in line]
+            mutants[f"{module}.{name}"] = Mutant(f"{module}.{function}", "\n".join(changed))
+    return mutants
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("part", choices=PARTS)
+    parser.add_argument("files", nargs="*", help="names in the part's folder, such as table.py; all if none is given")
+    parser.add_argument("--again", action="store_true", help="run only those that survived the last time")
+    parser.add_argument("--share", type=float, default=1.0, help="share of the mutants to run, drawn at random")
+    parser.add_argument("--budget", type=float, default=math.inf, help="seconds of tests that a mutant is given")
+    parser.add_argument("--jobs", type=int, default=2)
+    given = parser.parse_args()
+    os.chdir(ROOT)
+    folder = Path("shopkit") / given.part
+    files = sorted(folder / name for name in given.files) if given.files else sorted(folder.glob("*.py"))
+    mutants = mutated([file for file in files if file.name not in LEFT_ALONE])
+    store = COPY / f"{given.part}.json"
+    kept: dict[str, Any] = json.loads(store.read_text()) if store.exists() else {}
+    names = sorted(mutants)
+    random.Random(0).shuffle(names)
+    chosen = names[: round(given.share * len(names))]
+    if given.again:
+        chosen = [name for name in names if kept.get(name, {}).get("status") in (SURVIVED, NOT_REACHED)]
+
+    def save() -> None:
+        kept.update({name: vars(mutants[name]) for name in chosen if mutants[name].status})
+        store.write_text(json.dumps({name: kept[name] for name in sorted(kept)}, indent=1, ensure_ascii=False))
+
+    # The copy in front of whatever shopkit is installed, here and in processes that tests start.
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(COPY), os.environ.get("PYTHONPATH", "")])
+    sys.path.insert(0, str(COPY))
+    import pytest
+    from hypothesis import Phase, settings
+
+    import shopkit
+
+    assert Path(shopkit.__file__).is_relative_to(COPY)
+
+    # The first example that fails is enough.
+    settings.register_profile(
+        "mutants", settings.get_profile("ci"), phases=[Phase.explicit, Phase.generate], report_multiple_bugs=False
+    )
+    plugin = Mutants({name: mutants[name] for name in chosen}, given.jobs, given.budget, save)
+    arguments = ["-q", "--tb=no", "-p", "no:cacheprovider", "-p", "no:xdist", "--hypothesis-profile=mutants", "-m", LEFT_OUT]
+    code = pytest.main([*arguments, *PARTS[given.part]], plugins=[plugin])
+    save()
+    for name in sorted(chosen):
+        if mutants[name].status in (SURVIVED, NOT_REACHED):
+            print(f"## {name}: {mutants[name].status}\n{mutants[name].change}")
+    counts = {
+        status: sum(m.status == status for m in plugin.names.values()) for status in (KILLED, TIMED_OUT, SURVIVED, NOT_REACHED)
+    }
+    print(f"{len(chosen)} mutants: " + ", ".join(f"{n} {status}" for status, n in counts.items()))
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()
