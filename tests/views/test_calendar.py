@@ -6,9 +6,13 @@ import datetime as dt
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from shopkit.errors import DataError
+from shopkit.sources.files import FilesSource
+from shopkit.sources.settings import FilesSettings
 from shopkit.views.purchase_within import PurchaseWithinView
 from shopkit.views.purchases import slugs
 from shopkit.views.settings import PurchaseWithinSettings
@@ -162,6 +166,21 @@ def test_a_line_without_a_customer_or_time_counts_nowhere_and_without_an_amount_
         for lines in ((nobody, never, unpaid), (free,))
     )
     pd.testing.assert_frame_equal(found, expected, check_dtype=False)
+
+
+def test_what_is_not_a_number_in_a_parquet_file_is_missing(tmp_path):
+    orders = daily().assign(quantity=1.0, discount=0.5).head(40)
+    values = {name: orders[name].to_numpy(copy=True) for name in ("sales_value", "quantity", "discount")}
+    for array in values.values():
+        array[5:] = np.nan
+    columns = pa.Table.from_pandas(orders.drop(columns=[*values])).to_pydict()
+    pq.write_table(pa.table({**columns, **values}), tmp_path / "orders.parquet")
+    tables = FilesSource(FilesSettings(tables={"transactions": str(tmp_path / "orders.parquet")})).open()
+    changes = {"windows_days": [12], "quantity": "quantity", "discounts": ["discount"], "last_cutoff": "2024-01-13"}
+    view = PurchaseWithinView(PurchaseWithinSettings(**{**BARE, **changes}))
+    (row,) = view.examples(tables).table.to_pyarrow().to_pylist()
+    assert (row["n_lines_12d"], row["n_items_12d"], row["spend_12d"]) == (12, 5, 12.5)
+    assert row["discount_share_12d"] == pytest.approx(2.5 / 15)
 
 
 def test_cents_are_added_without_rounding_errors():
