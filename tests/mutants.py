@@ -66,7 +66,7 @@ class Mutants:
     cost: dict[str, float] = field(default_factory=dict)
     """Test → seconds of processor time."""
     noticed: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """Function and test → mutants of the one that failed the other."""
+    """Function and test → mutants of the one that failed the other; function "" counts all."""
     running: dict[int, tuple[str, str, float]] = field(default_factory=dict)
 
     def pytest_runtestloop(self, session: Any) -> bool:
@@ -111,9 +111,9 @@ class Mutants:
         print(f"{len(self.cost)} tests take {sum(self.cost.values()):.0f} s of processor time", file=sys.stderr, flush=True)
 
     def _items(self, session: Any, function: str) -> list[Any]:
-        """The tests that reach a function: first those that noticed others of its mutants, then the quickest."""
+        """The tests that reach a function: first those that noticed others of its mutants, or any, then the quickest."""
         reaching = [item for item in session.items if function in self.reached[item.nodeid]]
-        reaching.sort(key=lambda item: (-self.noticed[function, item.nodeid], self.cost[item.nodeid]))
+        reaching.sort(key=lambda i: (-self.noticed[function, i.nodeid], -self.noticed["", i.nodeid], self.cost[i.nodeid]))
         total, chosen = 0.0, []
         for item in reaching:
             total += self.cost[item.nodeid]
@@ -134,7 +134,7 @@ class Mutants:
         mutant = self.names[name]
         failed = Path(folder, FAILED)
         if failed.exists():
-            self.noticed[mutant.function, failed.read_text()] += 1
+            self.noticed.update([(mutant.function, failed.read_text()), ("", failed.read_text())])
         shutil.rmtree(folder, ignore_errors=True)
         stopped = os.WIFSIGNALED(status) and os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGALRM)
         mutant.status = TIMED_OUT if stopped else KILLED if status else SURVIVED

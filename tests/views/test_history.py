@@ -36,12 +36,15 @@ def share(part: float, whole: float) -> float:
     return part / whole if whole else np.nan
 
 
-def slow_features(frames: dict[str, pd.DataFrame], customer: int, cutoff: pd.Timestamp) -> dict[str, object]:
-    """All of them by hand, for one customer and cut-off."""
+def described(frames: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """The lines with their day and department."""
     lines = frames["transactions"].merge(frames["products"], on="product_id", how="left")
-    lines["department"] = lines.department.fillna("")
-    lines = lines[(lines.household_id == customer) & (lines.transaction_timestamp < cutoff)].copy()
-    lines["day"] = lines.transaction_timestamp.dt.normalize()
+    return lines.assign(day=lines.transaction_timestamp.dt.normalize(), department=lines.department.fillna(""))
+
+
+def slow_features(lines: pd.DataFrame, frames: dict[str, pd.DataFrame], customer: int, cutoff: pd.Timestamp) -> dict[str, object]:
+    """All of them by hand, for one customer and cut-off."""
+    lines = lines[(lines.household_id == customer) & (lines.transaction_timestamp < cutoff)]
     recent = lines[lines.day >= cutoff - 28 * DAY]
     days = np.sort(lines.day.unique())
     gaps = pd.Series(np.diff(days), index=days[1:]) / DAY
@@ -104,10 +107,10 @@ def slow_features(frames: dict[str, pd.DataFrame], customer: int, cutoff: pd.Tim
 
 def test_features_are_those_computed_by_hand():
     frames = two_baskets_a_day(shop())
-    found = rows(frames, PURCHASE)
+    lines, found = described(frames), rows(frames, PURCHASE)
     assert len(found) > 60
     for _, row in found.sample(25, random_state=0).iterrows():
-        expected = slow_features(frames, row.household_id, row.cutoff)
+        expected = slow_features(lines, frames, row.household_id, row.cutoff)
         assert sorted(row.index.drop(["household_id", "cutoff", "buys"])) == sorted(expected)
         for name, value in expected.items():
             if isinstance(value, str) or pd.isna(value):
