@@ -190,6 +190,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("part", choices=PARTS)
     parser.add_argument("files", nargs="*", help="names in the part's folder, such as table.py; all if none is given")
+    parser.add_argument("--tests", nargs="+", help="tests to run, if not all of the part's")
     parser.add_argument("--again", action="store_true", help="run only those that survived the last time")
     parser.add_argument("--share", type=float, default=1.0, help="share of the mutants to run, drawn at random")
     parser.add_argument("--budget", type=float, default=math.inf, help="seconds of tests that a mutant is given")
@@ -227,7 +228,7 @@ def main() -> None:
     )
     plugin = Mutants({name: mutants[name] for name in chosen}, given.jobs, given.budget, save)
     arguments = ["-q", "--tb=no", "-p", "no:cacheprovider", "-p", "no:xdist", "--hypothesis-profile=mutants", "-m", LEFT_OUT]
-    code = pytest.main([*arguments, *PARTS[given.part]], plugins=[plugin])
+    code = pytest.main([*arguments, *(given.tests or PARTS[given.part])], plugins=[plugin])
     save()
     for name in sorted(chosen):
         if mutants[name].status in (SURVIVED, NOT_REACHED):

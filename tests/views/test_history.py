@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,7 +17,6 @@ from tests.data import as_tables, shop
 from tests.views.shops import SMALL, settings
 
 DAY = pd.Timedelta(1, "D")
-WINDOWS = SMALL["windows_days"]
 PURCHASE = PurchaseWithinView(settings())
 VALUE = BasketValueView(BasketValueSettings(**SMALL))
 
@@ -42,10 +43,12 @@ def described(frames: dict[str, pd.DataFrame]) -> pd.DataFrame:
     return lines.assign(day=lines.transaction_timestamp.dt.normalize(), department=lines.department.fillna(""))
 
 
-def slow_features(lines: pd.DataFrame, frames: dict[str, pd.DataFrame], customer: int, cutoff: pd.Timestamp) -> dict[str, object]:
-    """All of them by hand, for one customer and cut-off."""
+def slow_features(
+    lines: pd.DataFrame, frames: dict[str, pd.DataFrame], customer: int, cutoff: pd.Timestamp, windows: list[int]
+) -> dict[str, object]:
+    """All of them by hand, for one customer and cut-off, where the windows or the activity look back 28 days."""
     lines = lines[(lines.household_id == customer) & (lines.transaction_timestamp < cutoff)]
-    recent = lines[lines.day >= cutoff - 28 * DAY]
+    recent, in_longest = (lines[lines.day >= cutoff - n * DAY] for n in (28, windows[-1]))
     days = np.sort(lines.day.unique())
     gaps = pd.Series(np.diff(days), index=days[1:]) / DAY
     gaps = gaps[gaps.index >= cutoff - 28 * DAY]
@@ -61,8 +64,8 @@ def slow_features(lines: pd.DataFrame, frames: dict[str, pd.DataFrame], customer
         "recency_in_gaps": recency / gaps.mean(),
         "weekend_share": (recent.drop_duplicates("day").day.dt.day_of_week >= 5).mean(),
         "largest_basket": recent.groupby("basket_id").sales_value.sum().max(),
-        "basket_mean": recent.sales_value.sum() / recent.basket_id.nunique(),
-        "lines_per_basket": len(recent) / recent.basket_id.nunique(),
+        "basket_mean": share(in_longest.sales_value.sum(), in_longest.basket_id.nunique()),
+        "lines_per_basket": share(len(in_longest), in_longest.basket_id.nunique()),
         "department_breadth": recent.groupby("day").department.nunique().max(),
         "favourite_store": best.text,
         "favourite_store_share": best.n / stores.n.sum(),
@@ -70,10 +73,11 @@ def slow_features(lines: pd.DataFrame, frames: dict[str, pd.DataFrame], customer
     }
     for department in ("GROCERY", "PRODUCE"):
         bought = recent[recent.department == department]
-        features[f"share_{department.lower()}"] = bought.sales_value.sum() / recent.sales_value.sum()
+        spent = in_longest[in_longest.department == department].sales_value.sum()
+        features[f"share_{department.lower()}"] = share(spent, in_longest.sales_value.sum())
         features[f"days_since_{department.lower()}"] = (cutoff - bought.day.max()) / DAY
     spend, baskets = {}, {}
-    for window in WINDOWS:
+    for window in windows:
         seen = lines[lines.day >= cutoff - window * DAY]
         coupons = seen.coupon_disc.sum() + seen.coupon_match_disc.sum()
         shelf = seen.sales_value.sum() + seen.retail_disc.sum() + coupons
@@ -88,7 +92,7 @@ def slow_features(lines: pd.DataFrame, frames: dict[str, pd.DataFrame], customer
         }
         if window > 7:
             features[f"n_weeks_{window}d"] = (((cutoff - seen.day) / DAY - 1) // 7).nunique()
-    for short, long in ((7, 14), (14, 28)):
+    for short, long in pairwise(windows):
         features[f"spend_trend_{short}d_{long}d"] = share(spend[short] / short, spend[long] / long)
         features[f"basket_trend_{short}d_{long}d"] = share(baskets[short] / short, baskets[long] / long)
     about = frames["campaigns"].merge(frames["campaign_descriptions"], on="campaign_id")
@@ -105,12 +109,14 @@ def slow_features(lines: pd.DataFrame, frames: dict[str, pd.DataFrame], customer
     return {**features, "age": facts.age, "income": facts.income}
 
 
-def test_features_are_those_computed_by_hand():
+@pytest.mark.parametrize(("windows", "active"), [([7, 14, 28], 21), ([5, 14], 28)])
+def test_features_are_those_computed_by_hand(windows, active):
     frames = two_baskets_a_day(shop())
-    lines, found = described(frames), rows(frames, PURCHASE)
+    view = PurchaseWithinView(settings(windows_days=windows, active_days=active))
+    lines, found = described(frames), rows(frames, view)
     assert len(found) > 60
-    for _, row in found.sample(25, random_state=0).iterrows():
-        expected = slow_features(lines, frames, row.household_id, row.cutoff)
+    for _, row in found.sample(20, random_state=0).iterrows():
+        expected = slow_features(lines, frames, row.household_id, row.cutoff, windows)
         assert sorted(row.index.drop(["household_id", "cutoff", "buys"])) == sorted(expected)
         for name, value in expected.items():
             if isinstance(value, str) or pd.isna(value):
