@@ -2,7 +2,8 @@
 
 mutmut makes the mutants: a file holds all of its own, and a name says which of them is called. They are run here: the tests are
 collected once, and each mutant gets a process forked from that, in which the tests that reach the function run, the quickest
-first, until one fails. What was found goes to `build/mutants/PART.json`; `--again` runs only those that no test noticed.
+first, until one fails. What was found goes to `build/mutants/PART.json`. What is there is not run again, unless the file is
+deleted; `--again` runs those that no test noticed.
 """
 
 from __future__ import annotations
@@ -204,7 +205,8 @@ def main() -> None:
     kept: dict[str, Any] = json.loads(store.read_text()) if store.exists() else {}
     names = sorted(mutants)
     random.Random(0).shuffle(names)
-    chosen = names[: round(given.share * len(names))]
+    kept = {name: found for name, found in kept.items() if name not in mutants or found["change"] == mutants[name].change}
+    chosen = [name for name in names[: round(given.share * len(names))] if name not in kept]
     if given.again:
         chosen = [name for name in names if kept.get(name, {}).get("status") in (SURVIVED, NOT_REACHED)]
 

@@ -265,7 +265,7 @@ def _canonical(values: pa.ChunkedArray, column: Column, first_row: int) -> pa.Ar
     if column.kind == "time" and moments.dtype.kind == "M":
         # Zones are applied value by value: cut-offs and days repeat.
         distinct, inverse = np.unique(moments, return_inverse=True)
-        return pa.array(canonicalise(distinct, column, first_row)[inverse], pa.int64())
+        return pa.array(canonicalise(distinct, column)[inverse], pa.int64())
     return pa.array(canonicalise(moments, column, first_row), _arrow_type(column))
 
 

@@ -17,12 +17,14 @@ import ibis.expr.types as ir
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from shopkit.contract.settings import ColumnRules, ContractSettings
 from shopkit.errors import DataError
 from shopkit.schema import MISSING_TIME, Role
 from shopkit.views.base import Examples
-from shopkit.views.materialise import Materialised, materialise
+from shopkit.views.materialise import Materialised, _even, materialise
 
 NAN = math.nan
 
@@ -48,9 +50,9 @@ BERLIN_DAYS = [seconds(2024, 3, 30, 23), seconds(1969, 12, 30, 23), MISSING_TIME
 BERLIN_NOONS = [seconds(2024, 7, 1, 10), seconds(2024, 1, 1, 11), MISSING_TIME]
 
 
-def made(rows: ir.Table, folder: Path, types: Any = None, **given: Any) -> tuple[Materialised, dict[str, list[Any]]]:
-    roles: dict[str, Role] = given.pop("roles", {"y": "target"})
-    result = materialise(Examples(rows, roles=roles), types or {}, folder / "examples.parquet", **given)
+def made(rows: ir.Table, folder: Path, types: Any = None, **options: Any) -> tuple[Materialised, dict[str, list[Any]]]:
+    roles: dict[str, Role] = options.pop("roles", {"y": "target"})
+    result = materialise(Examples(rows, roles=roles), types or {}, folder / "examples.parquet", **options)
     return result, pq.read_table(folder / "examples.parquet").to_pydict()
 
 
@@ -109,6 +111,24 @@ def test_the_file_is_compressed_in_groups_of_equal_size_with_the_types_of_the_ki
     assert (dict(result.left_out), result.notes) == ({}, ())
 
 
+@given(st.lists(st.integers(1, 9), max_size=12), st.integers(1, 7))
+def test_batches_are_cut_alike_however_they_come(sizes, size):
+    rows = pa.table({"x": pa.array(range(sum(sizes)), pa.int64())})
+    batches, start = [], 0
+    for n in sizes:
+        batches += rows.slice(start, n).to_batches()
+        start += n
+    found = list(_even(pa.RecordBatchReader.from_batches(rows.schema, batches), size))
+    assert [part.num_rows for part in found] == [size] * (len(rows) // size) + [len(rows) % size] * (len(rows) % size > 0)
+    assert pa.concat_tables([rows.slice(0, 0), *found])["x"].to_pylist() == list(range(len(rows)))
+
+
+def test_a_value_beyond_the_first_batch_is_named_with_its_row(table, tmp_path):
+    rows = table("SELECT i % 2 AS y, CASE WHEN i = 70000 THEN 'soon' ELSE '2024-01-01' END AS x FROM range(70002) AS t(i)")
+    with pytest.raises(DataError, match=r"^Column 'x', row 70000: 'soon'"):
+        made(rows, tmp_path, {"x": "time"})
+
+
 def test_a_column_called_row_leaves_the_key_another_name(table, tmp_path):
     _, columns = made(table("SELECT 7 - i AS row, i % 2 AS y FROM range(4) AS t(i)"), tmp_path)
     assert (columns["row_number"], columns["row"]) == (["0", "1", "2", "3"], [7.0, 6.0, 5.0, 4.0])
@@ -162,9 +182,9 @@ def test_equal_keys_are_put_aside_by_a_contract_unless_it_takes_any(table, tmp_p
 # -- what cannot be used ------------------------------------------------------------------------------------------------
 
 
-def fails(rows: ir.Table, folder: Path, message: str, **given: Any) -> None:
+def fails(rows: ir.Table, folder: Path, message: str, **options: Any) -> None:
     with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
-        made(rows, folder, **given)
+        made(rows, folder, **options)
     assert not (folder / "examples.parquet").exists()
 
 

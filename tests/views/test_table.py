@@ -23,6 +23,14 @@ def examples(**settings: object):
     return TableView(TableSettings(**{"target": "bought", **settings})).examples(as_tables(visits(50), units={"seconds": "s"}))
 
 
+def test_rows_without_a_key_keep_their_order(tmp_path):
+    frame = pd.DataFrame({"x": [3.0, 1.0, 2.0], "label": ["b", "c", "a"]})
+    rows, _ = rows_of(frame, tmp_path / "rows.parquet")
+    assert rows["x"].tolist() == [3.0, 1.0, 2.0]
+    rows, _ = rows_of(frame, tmp_path / "rows.parquet", unique=["x"])
+    assert rows["x"].tolist() == [1.0, 2.0, 3.0]
+
+
 def test_roles_and_columns():
     made = examples(keys=["visit_id"], time="at", group="channel", weight="pages", exclude=["is_weekend"])
     assert made.roles == {"visit_id": "key", "channel": "group", "at": "time", "pages": "weight", "bought": "target"}
