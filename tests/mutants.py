@@ -1,14 +1,15 @@
 """Which changes of the code would no test notice? `make mutate PART=views` changes a part in many small ways, one by one.
 
 mutmut makes the mutants: a file holds all of its own, and a name says which of them is called. They are run here: the tests are
-collected once, and each mutant gets a process forked from that, in which the tests that reach the function run, the quickest
-first, until one fails. What was found goes to `build/mutants/PART.json`. What is there is not run again, unless the file is
+collected once, and each mutant gets a process forked from that, in which the tests that come by the changed statement run, until
+one fails. What was found goes to `build/mutants/PART.json`. What is there is not run again, unless the file is
 deleted; `--again` runs those that no test noticed.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
 import difflib
 import json
 import math
@@ -21,9 +22,11 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 from typing import Any, NoReturn
 
 ROOT = Path(__file__).parents[1]
@@ -47,7 +50,9 @@ KILLED, SURVIVED, TIMED_OUT, NOT_REACHED = "killed", "survived", "timed out", "n
 @dataclass
 class Mutant:
     function: str
-    """Module and mangled name of the function, as the trampoline counts it."""
+    file: str
+    statement: tuple[int, int]
+    """First and last line, in the copy, of the statement that is changed."""
     change: str
     """The lines taken out and put in."""
     status: str = ""
@@ -62,8 +67,8 @@ class Mutants:
     jobs: int
     budget: float
     save: Callable[[], None]
-    reached: dict[str, list[str]] = field(default_factory=dict)
-    """Test → functions it calls."""
+    reached: dict[str, dict[str, set[int]]] = field(default_factory=dict)
+    """Test → file → lines it comes by."""
     cost: dict[str, float] = field(default_factory=dict)
     """Test → seconds of processor time."""
     noticed: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -77,7 +82,7 @@ class Mutants:
         for done, (name, mutant) in enumerate(self.names.items()):
             while len(self.running) >= self.jobs:
                 self._reap()
-            items = self._items(session, mutant.function)
+            items = self._items(session, mutant)
             if items:
                 self._start(session, name, items)
             else:
@@ -90,30 +95,30 @@ class Mutants:
         return True
 
     def _measure(self, session: Any) -> None:
-        """Which functions each test reaches, and how long it takes; with fixtures of its own, as it may run alone."""
+        """Which lines each test comes by, and how long it takes; with fixtures of its own, as it may run alone."""
         found = COPY / "reached.json"
         pid = os.fork()
         if not pid:
-            from mutmut.mutation.trampoline import set_mutant_under_test
-            from mutmut.state import state
-
-            set_mutant_under_test("stats")
+            files = {mutant.file for mutant in self.names.values()}
             for item in session.items:
-                state()._stats.clear()
                 start = time.process_time()
-                session.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
+                with _lines(files) as lines:
+                    session.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
                 self.cost[item.nodeid] = time.process_time() - start
-                self.reached[item.nodeid] = sorted(state()._stats)
-            found.write_text(json.dumps([self.cost, self.reached]))
+                self.reached[item.nodeid] = lines
+            lists = {test: {file: sorted(some) for file, some in lines.items()} for test, lines in self.reached.items()}
+            found.write_text(json.dumps([self.cost, lists]))
             os._exit(bool(session.testsfailed))
         if os.waitpid(pid, 0)[1]:
             raise session.Failed("The tests fail without any mutant.")
-        self.cost, self.reached = json.loads(found.read_text())
+        self.cost, lists = json.loads(found.read_text())
+        self.reached = {test: {file: set(some) for file, some in lines.items()} for test, lines in lists.items()}
         print(f"{len(self.cost)} tests take {sum(self.cost.values()):.0f} s of processor time", file=sys.stderr, flush=True)
 
-    def _items(self, session: Any, function: str) -> list[Any]:
-        """The tests that reach a function: first those that noticed others of its mutants, or any, then the quickest."""
-        reaching = [item for item in session.items if function in self.reached[item.nodeid]]
+    def _items(self, session: Any, mutant: Mutant) -> list[Any]:
+        """The tests that come by a mutant: first those that noticed others of its function, or any, then the quickest."""
+        function, lines = mutant.function, range(mutant.statement[0], mutant.statement[1] + 1)
+        reaching = [item for item in session.items if not self.reached[item.nodeid].get(mutant.file, set()).isdisjoint(lines)]
         reaching.sort(key=lambda i: (-self.noticed[function, i.nodeid], -self.noticed["", i.nodeid], self.cost[i.nodeid]))
         total, chosen = 0.0, []
         for item in reaching:
@@ -140,6 +145,24 @@ class Mutants:
         stopped = os.WIFSIGNALED(status) and os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGALRM)
         mutant.status = TIMED_OUT if stopped else KILLED if status else SURVIVED
         mutant.seconds = round(time.monotonic() - start, 2)
+
+
+@contextmanager
+def _lines(files: Collection[str]) -> Iterator[dict[str, set[int]]]:
+    """File → lines of it that are executed meanwhile."""
+    lines: dict[str, set[int]] = {file: set() for file in files}
+
+    def trace(frame: FrameType, event: str, argument: Any) -> Any:
+        if frame.f_code.co_filename not in lines:
+            return None
+        lines[frame.f_code.co_filename].add(frame.f_lineno)
+        return trace
+
+    sys.settrace(trace)
+    try:
+        yield lines
+    finally:
+        sys.settrace(None)
 
 
 def _run(session: Any, name: str, items: Sequence[Any], folder: str, limit: int) -> NoReturn:
@@ -174,17 +197,30 @@ def mutated(files: Sequence[Path]) -> dict[str, Mutant]:
     for file in files:
         made = mutate_file_contents(str(file), (ROOT / file).read_text("utf-8"))
         (COPY / file).write_text(made.code, "utf-8")
-        lines, module = made.code.splitlines(), ".".join(file.with_suffix("").parts)
+        lines, tree = made.code.splitlines(), ast.parse(made.code)
+        spans = [_own_lines(node) for node in ast.walk(tree) if isinstance(node, ast.stmt)]
         for name in made.mutant_names:
             function = name.partition("__mutmut_")[0]
-            before, after = (
-                lines[made.line_span_by_function_name[n].start - 1 : made.line_span_by_function_name[n].end]
-                for n in (f"{function}__mutmut_orig", name)
-            )
-            differing = (line for line in difflib.unified_diff(before, after, n=0, lineterm="") if line[0] in "+-")
-            changed = [line for line in differing if not line.startswith(("---", "+++")) and "__mutmut_" not in line]
-            mutants[f"{module}.{name}"] = Mutant(f"{module}.{function}", "\n".join(changed))
+            before, after = (made.line_span_by_function_name[n] for n in (f"{function}__mutmut_orig", name))
+            old = [line.replace(f"{function}__mutmut_orig", function) for line in lines[before.start - 1 : before.end]]
+            new = [line.replace(name, function) for line in lines[after.start - 1 : after.end]]
+            differing = [
+                step for step in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes() if step[0] != "equal"
+            ]
+            change = [
+                line for _, i, j, k, m in differing for line in [*("- " + x for x in old[i:j]), *("+ " + x for x in new[k:m])]
+            ]
+            at = before.start + differing[0][1]
+            statement = min((span for span in spans if span[0] <= at <= span[1]), key=lambda span: span[1] - span[0])
+            module = ".".join(file.with_suffix("").parts)
+            mutants[f"{module}.{name}"] = Mutant(f"{module}.{function}", str(COPY / file), statement, "\n".join(change))
     return mutants
+
+
+def _own_lines(node: ast.stmt) -> tuple[int, int]:
+    """First and last line of a statement, without those of the statements within it."""
+    inner = [child.lineno for child in ast.walk(node) if isinstance(child, ast.stmt) and child is not node]
+    return node.lineno, max(node.lineno, min(inner) - 1) if inner else node.end_lineno or node.lineno
 
 
 def main() -> None:
