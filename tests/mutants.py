@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import ast
 import difflib
+import hashlib
 import json
 import math
 import os
@@ -22,11 +23,9 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import Any, NoReturn
 
 ROOT = Path(__file__).parents[1]
@@ -56,6 +55,8 @@ class Mutant:
     change: str
     """The lines taken out and put in."""
     status: str = ""
+    noticed_by: str = ""
+    """The test that failed."""
     seconds: float = 0.0
 
 
@@ -64,6 +65,8 @@ class Mutants:
     """A pytest plugin that runs the collected tests once for each mutant instead of once."""
 
     names: dict[str, Mutant]
+    files: list[str]
+    """Those with mutants in them."""
     jobs: int
     budget: float
     save: Callable[[], None]
@@ -96,23 +99,31 @@ class Mutants:
 
     def _measure(self, session: Any) -> None:
         """Which lines each test comes by, and how long it takes; with fixtures of its own, as it may run alone."""
-        found = COPY / "reached.json"
+        store = COPY / "measured.json"
+        measured = json.loads(store.read_text()) if store.exists() else {}
+        code = b"".join(file.read_bytes() for file in sorted((COPY / "shopkit").rglob("*.py")))
+        keys = {path: hashlib.sha256(path.read_bytes() + code).hexdigest() for path in {item.path for item in session.items}}
+        fresh = [item for item in session.items if measured.get(item.nodeid, [""])[0] != keys[item.path]]
         pid = os.fork()
         if not pid:
-            files = {mutant.file for mutant in self.names.values()}
-            for item in session.items:
+            from coverage import Coverage
+
+            coverage = Coverage(data_file=None, include=self.files)
+            for item in fresh:
+                coverage.erase()
                 start = time.process_time()
-                with _lines(files) as lines:
+                with coverage.collect():
                     session.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
-                self.cost[item.nodeid] = time.process_time() - start
-                self.reached[item.nodeid] = lines
-            lists = {test: {file: sorted(some) for file, some in lines.items()} for test, lines in self.reached.items()}
-            found.write_text(json.dumps([self.cost, lists]))
+                taken, found = time.process_time() - start, coverage.get_data()
+                measured[item.nodeid] = [keys[item.path], taken, {file: found.lines(file) or [] for file in self.files}]
+            store.write_text(json.dumps(measured))
             os._exit(bool(session.testsfailed))
         if os.waitpid(pid, 0)[1]:
             raise session.Failed("The tests fail without any mutant.")
-        self.cost, lists = json.loads(found.read_text())
-        self.reached = {test: {file: set(some) for file, some in lines.items()} for test, lines in lists.items()}
+        measured = json.loads(store.read_text())
+        for item in session.items:
+            _, self.cost[item.nodeid], lines = measured[item.nodeid]
+            self.reached[item.nodeid] = {file: set(some) for file, some in lines.items()}
         print(f"{len(self.cost)} tests take {sum(self.cost.values()):.0f} s of processor time", file=sys.stderr, flush=True)
 
     def _items(self, session: Any, mutant: Mutant) -> list[Any]:
@@ -140,29 +151,12 @@ class Mutants:
         mutant = self.names[name]
         failed = Path(folder, FAILED)
         if failed.exists():
-            self.noticed.update([(mutant.function, failed.read_text()), ("", failed.read_text())])
+            mutant.noticed_by = failed.read_text()
+            self.noticed.update([(mutant.function, mutant.noticed_by), ("", mutant.noticed_by)])
         shutil.rmtree(folder, ignore_errors=True)
         stopped = os.WIFSIGNALED(status) and os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGALRM)
         mutant.status = TIMED_OUT if stopped else KILLED if status else SURVIVED
         mutant.seconds = round(time.monotonic() - start, 2)
-
-
-@contextmanager
-def _lines(files: Collection[str]) -> Iterator[dict[str, set[int]]]:
-    """File → lines of it that are executed meanwhile."""
-    lines: dict[str, set[int]] = {file: set() for file in files}
-
-    def trace(frame: FrameType, event: str, argument: Any) -> Any:
-        if frame.f_code.co_filename not in lines:
-            return None
-        lines[frame.f_code.co_filename].add(frame.f_lineno)
-        return trace
-
-    sys.settrace(trace)
-    try:
-        yield lines
-    finally:
-        sys.settrace(None)
 
 
 def _run(session: Any, name: str, items: Sequence[Any], folder: str, limit: int) -> NoReturn:
@@ -264,7 +258,8 @@ def main() -> None:
     settings.register_profile(
         "mutants", settings.get_profile("ci"), phases=[Phase.explicit, Phase.generate], report_multiple_bugs=False
     )
-    plugin = Mutants({name: mutants[name] for name in chosen}, given.jobs, given.budget, save)
+    changed = sorted({mutant.file for mutant in mutants.values()})
+    plugin = Mutants({name: mutants[name] for name in chosen}, changed, given.jobs, given.budget, save)
     arguments = ["-q", "--tb=no", "-p", "no:cacheprovider", "-p", "no:xdist", "--hypothesis-profile=mutants", "-m", LEFT_OUT]
     code = pytest.main([*arguments, *(given.tests or PARTS[given.part])], plugins=[plugin])
     save()
