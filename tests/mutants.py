@@ -217,6 +217,17 @@ def _own_lines(node: ast.stmt) -> tuple[int, int]:
     return node.lineno, max(node.lineno, min(inner) - 1) if inner else node.end_lineno or node.lineno
 
 
+def _print_table(found: dict[str, Any]) -> None:
+    counts: dict[str, Counter[str]] = {}
+    for mutant in found.values():
+        for row in (str(Path(mutant["file"]).relative_to(COPY)), "all"):
+            counts.setdefault(row, Counter())[mutant["status"]] += 1
+    statuses = (KILLED, TIMED_OUT, SURVIVED, NOT_REACHED)
+    print(f"| file | mutants | {' | '.join(statuses)} |", "|---" * (len(statuses) + 2) + "|", sep="\n")
+    for row in sorted(counts, key=lambda row: (row == "all", row)):
+        print(f"| {row} | {counts[row].total()} | {' | '.join(str(counts[row][status]) for status in statuses)} |")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("part", choices=PARTS)
@@ -235,7 +246,8 @@ def main() -> None:
     kept: dict[str, Any] = json.loads(store.read_text()) if store.exists() else {}
     names = sorted(mutants)
     random.Random(0).shuffle(names)
-    kept = {name: found for name, found in kept.items() if name not in mutants or found["change"] == mutants[name].change}
+    others = {name: found for name, found in kept.items() if found["file"] not in {str(COPY / file) for file in files}}
+    kept = others | {name: kept[name] for name in names if name in kept and kept[name]["change"] == mutants[name].change}
     chosen = [name for name in names[: round(given.share * len(names))] if name not in kept]
     if given.again:
         chosen = [name for name in names if kept.get(name, {}).get("status") in (SURVIVED, NOT_REACHED)]
@@ -266,10 +278,7 @@ def main() -> None:
     for name in sorted(chosen):
         if mutants[name].status in (SURVIVED, NOT_REACHED):
             print(f"## {name}: {mutants[name].status}\n{mutants[name].change}")
-    counts = {
-        status: sum(m.status == status for m in plugin.names.values()) for status in (KILLED, TIMED_OUT, SURVIVED, NOT_REACHED)
-    }
-    print(f"{len(chosen)} mutants: " + ", ".join(f"{n} {status}" for status, n in counts.items()))
+    _print_table(kept)
     sys.exit(code)
 
 
