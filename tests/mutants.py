@@ -93,6 +93,10 @@ class Mutants:
             self._reap()
         return True
 
+    def notice(self, function: str, test: str) -> None:
+        """A mutant of a function failed a test."""
+        self.noticed.update([(function, test), ("", test)])
+
     def _measure(self, session: Any) -> None:
         """Which lines each test comes by, and how long it takes; with fixtures of its own, as it may run alone."""
         store = COPY / "measured.json"
@@ -148,7 +152,7 @@ class Mutants:
         failed = Path(folder, FAILED)
         if failed.exists():
             mutant.noticed_by = failed.read_text()
-            self.noticed.update([(mutant.function, mutant.noticed_by), ("", mutant.noticed_by)])
+            self.notice(mutant.function, mutant.noticed_by)
         shutil.rmtree(folder, ignore_errors=True)
         stopped = os.WIFSIGNALED(status) and os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGALRM)
         mutant.status = TIMED_OUT if stopped else KILLED if status else SURVIVED
@@ -236,14 +240,12 @@ def main() -> None:
     given = parser.parse_args()
     os.chdir(ROOT)
     folder = Path("shopkit") / given.part
-    files = sorted(folder / name for name in given.files) if given.files else sorted(folder.glob("*.py"))
-    mutants = mutated([file for file in files if file.name not in LEFT_ALONE])
+    mutants = mutated(sorted(file for file in folder.glob("*.py") if file.name not in LEFT_ALONE))
     store = COPY / f"{given.part}.json"
     kept: dict[str, Any] = json.loads(store.read_text()) if store.exists() else {}
-    names = sorted(mutants)
+    kept = {name: kept[name] for name in mutants if name in kept and kept[name]["change"] == mutants[name].change}
+    names = sorted(name for name in mutants if not given.files or Path(mutants[name].file).name in given.files)
     random.Random(0).shuffle(names)
-    others = {name: found for name, found in kept.items() if found["file"] not in {str(COPY / file) for file in files}}
-    kept = others | {name: kept[name] for name in names if name in kept and kept[name]["change"] == mutants[name].change}
     chosen = [name for name in names[: round(given.share * len(names))] if name not in kept]
     if given.again:
         chosen = [name for name in names if kept.get(name, {}).get("status") in (SURVIVED, NOT_REACHED)]
@@ -268,6 +270,8 @@ def main() -> None:
     )
     changed = sorted({mutant.file for mutant in mutants.values()})
     plugin = Mutants({name: mutants[name] for name in chosen}, changed, given.jobs, given.budget, save)
+    for found in kept.values():
+        plugin.notice(found["function"], found["noticed_by"])
     arguments = ["-q", "--tb=no", "-p", "no:cacheprovider", "-p", "no:xdist", "--hypothesis-profile=mutants", "-m", LEFT_OUT]
     code = pytest.main([*arguments, *(given.tests or [f"tests/{given.part}"])], plugins=[plugin])
     save()
