@@ -212,7 +212,9 @@ def mutated(files: Sequence[Path]) -> dict[str, Mutant]:
 
 
 def _own_lines(node: ast.stmt) -> tuple[int, int]:
-    """First and last line of a statement, without those of the statements within it."""
+    """First and last line of a statement, without those of the statements within it; a function's are all, as it is called."""
+    if isinstance(node, ast.FunctionDef):
+        return node.lineno, node.end_lineno or node.lineno
     inner = [child.lineno for child in ast.walk(node) if isinstance(child, ast.stmt) and child is not node]
     return node.lineno, max(node.lineno, min(inner) - 1) if inner else node.end_lineno or node.lineno
 
