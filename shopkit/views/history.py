@@ -43,11 +43,15 @@ def _bought(purchases: Purchases) -> ir.Table:
         "n_days": spread.count(),
         "department_breadth": spread.n_departments.max(),
     }
+    # Of the days in one week (counted back from the cut-off) the last, so that counting these counts weeks: engines spill
+    # a count, but not a distinct count.
+    week = floor_div(spread.age - 1, WEEK_DAYS)
+    ends_week = spread.until_next.isnull() | (floor_div(spread.age - spread.until_next - 1, WEEK_DAYS) != week)
     for window in settings.windows_days:
         inside = spread.age <= window
         for name in ("n_baskets", "n_lines", "items", "amount", "discount", "coupon"):
             sums[f"{name}_{window}d"] = spread[name].sum(where=inside).fill_null(0).cast("int64")
-        sums[f"n_weeks_{window}d"] = floor_div(spread.age - 1, WEEK_DAYS).nunique(where=inside)
+        sums[f"n_weeks_{window}d"] = spread.count(where=inside & ends_week)
     for slug in purchases.departments:
         amount = spread[f"amount_{slug}"]
         sums[f"amount_{slug}"] = amount.sum(where=in_longest).fill_null(0).cast("int64")

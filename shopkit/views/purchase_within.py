@@ -32,12 +32,11 @@ class PurchaseWithinView(View):
 
     def _labelled(self, purchases: Purchases, known: ir.Table) -> Examples:
         """Examples of what is known of each customer at each cut-off."""
-        settings, department, lines = self.settings, self.settings.department, purchases.lines
+        settings, department, days = self.settings, self.settings.department, purchases.days
         if department:
             self._check_department(purchases)
-            lines = lines.filter(lines.department == department)
-        days = lines.select("customer", "day").distinct()
-        bought = purchases.within_horizon(days).select(*EXAMPLE).distinct().mutate(buys=1)
+            days = purchases.lines.filter(purchases.lines.department == department)
+        bought = purchases.within_horizon(days.select("customer", "day").distinct()).select(*EXAMPLE).distinct().mutate(buys=1)
         labelled = left_join(known, bought)
         where = f" in {department}" if department else ""
         return as_examples(

@@ -23,6 +23,8 @@ from shopkit.views.settings import HistorySettings
 MONEY_SCALE = 10_000
 EXAMPLE = ("customer", "k")
 """What an example is, inside this module: a customer and the number of a cut-off."""
+TOTALS = ("items", "amount", "discount", "coupon")
+"""What lines add up to."""
 
 
 @dataclass(frozen=True)
@@ -96,9 +98,8 @@ class Purchases:
 
     def cutoff(self, k: ir.IntegerValue) -> ir.TimestampValue:
         """The moment of cut-off k: a midnight, without a zone as the purchases are."""
-        days = k * self.calendar.every_days + self.calendar.first_day
-        # By way of the date: what `as_timestamp` calls a plain timestamp has the zone UTC in DuckDB.
-        return (days.cast("int64") * 86_400).as_timestamp("s").cast("date").cast("timestamp")
+        first = ibis.literal(self.calendar.first)
+        return (first + (k * self.calendar.every_days).as_interval("D")).cast("timestamp")
 
     def at_cutoffs(self, table: ir.Table, first: ir.IntegerValue, last: ir.IntegerValue) -> ir.Table:
         """Each row once for every cut-off from day `first` to day `last` (both included), with its number `k`."""
@@ -158,14 +159,6 @@ class Purchases:
         return joined.select(*names, department=joined.department.fill_null(""), category=joined.category.fill_null(""))
 
     @cached_property
-    def baskets(self) -> ir.Table:
-        """One row per customer, basket and day."""
-        lines = self.lines
-        return lines.group_by("customer", "basket", "day").aggregate(
-            at=lines["at"].min(), store=lines.store.min(), amount=lines.amount.sum().cast("int64")
-        )
-
-    @cached_property
     def departments(self) -> dict[str, str]:
         """Column-name part → department: those of interest, and those with most lines before the first cut-off."""
         known = self.lines.filter(self.lines.day < 0, self.lines.department != "")
@@ -174,26 +167,46 @@ class Purchases:
         return slugs(dict.fromkeys([*self.of_interest, *ranked.to_pyarrow()["department"].to_pylist()]))
 
     @cached_property
-    def days(self) -> ir.Table:
-        """One row per customer and day with a purchase."""
-        lines, baskets = self.lines, self.baskets
+    def baskets(self) -> ir.Table:
+        """One row per customer, basket and day.
+
+        By way of one row per department: engines spill a grouping that is too large for memory, but not a distinct count in it.
+        """
+        basket = ("customer", "basket", "day")
+        lines = self.lines
+        parts = lines.group_by(*basket, "department").aggregate(
+            at=lines["at"].min(),
+            store=lines.store.min(),
+            n_lines=lines.count(),
+            **{name: lines[name].sum().cast("int64") for name in TOTALS},
+        )
         amounts = {
-            f"amount_{slug}": lines.amount.sum(where=lines.department == department).fill_null(0).cast("int64")
+            f"amount_{slug}": parts.amount.sum(where=parts.department == department).fill_null(0).cast("int64")
             for slug, department in self.departments.items()
         }
-        bought = lines.group_by("customer", "day").aggregate(
-            n_lines=lines.count(),
-            items=lines["items"].sum().cast("int64"),
-            amount=lines.amount.sum().cast("int64"),
-            discount=lines.discount.sum().cast("int64"),
-            coupon=lines.coupon.sum().cast("int64"),
-            n_departments=lines.department.nunique(),
+        return parts.group_by(*basket).aggregate(
+            at=parts["at"].min(),
+            store=parts.store.min(),
+            n_departments=parts.count(),
+            **{name: parts[name].sum().cast("int64") for name in ("n_lines", *TOTALS)},
             **amounts,
         )
-        paid = baskets.group_by("customer", "day").aggregate(n_baskets=baskets.count(), largest=baskets.amount.max())
-        days = bought.inner_join(paid, ["customer", "day"])
+
+    @cached_property
+    def days(self) -> ir.Table:
+        """One row per customer and day with a purchase; `gap` days after the one before, `until_next` days before the next."""
+        baskets = self.baskets
+        summed = ("n_lines", *TOTALS, *(f"amount_{slug}" for slug in self.departments))
+        days = baskets.group_by("customer", "day").aggregate(
+            n_baskets=baskets.count(),
+            largest=baskets.amount.max(),
+            n_departments=baskets.n_departments.max(),
+            **{name: baskets[name].sum().cast("int64") for name in summed},
+        )
         by_customer = ibis.window(group_by="customer", order_by="day")
-        return days.mutate(gap=days.day - days.day.lag().over(by_customer))
+        return days.mutate(
+            gap=days.day - days.day.lag().over(by_customer), until_next=days.day.lead().over(by_customer) - days.day
+        )
 
     # -- who is an example ----------------------------------------------------------------------------------------
 
