@@ -190,7 +190,7 @@ def _ratios(results: dict[str, Any]) -> dict[str, Any]:
         **memory,
         "seconds": round(hundred["seconds"] / ten["seconds"], 2),
         "aim": AIM,
-        "reached": max(memory.values()) <= AIM and hundred["seconds"] <= 10 * ten["seconds"],
+        "reached": "stopped" not in hundred and max(memory.values()) <= AIM and hundred["seconds"] <= 10 * ten["seconds"],
     }
 
 
