@@ -134,13 +134,15 @@ def _summary(name: str, table: ir.Table) -> str:
 
 @contextmanager
 def in_our_words(origin: str) -> Iterator[None]:
-    """What a database that computes a view in place says, as one sentence.
+    """What another database than DuckDB says as it computes a view in place, as one sentence.
 
     Raises:
         DataError: it cannot compute the view, or went away meanwhile.
     """
     try:
         yield
+    except duckdb.Error:
+        raise
     except Exception as error:
         kinds = {cls.__name__ for cls in type(error).__mro__}
         first = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")

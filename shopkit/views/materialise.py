@@ -77,8 +77,7 @@ def materialise(
         engine.execute(BELIEVE_NO_STATISTICS)
         bound(engine, memory, Path(folder))
         fetch(engine, "SET TimeZone = 'UTC'")
-        raw = Path(folder) / "raw.parquet"
-        _run_view(examples.table, raw, in_any_order=bool(examples.cutoff))
+        raw = _run_view(examples, memory, Path(folder))
         rows = f"read_parquet({literal(str(raw))}, file_row_number=true)"
         named = "*" if "key" in given.values() else f"file_row_number AS {quote(_row_key(examples.table))}, *"
         if "key" not in given.values():
@@ -98,19 +97,21 @@ def materialise(
     return Materialised(schema, n_rows, left_out, notes)
 
 
-def _run_view(table: ir.Table, path: Path, in_any_order: bool) -> None:
-    """Where a row of the source is an example its number counts; keeping such an order costs memory."""
+def _run_view(examples: Examples, memory: int, folder: Path) -> Path:
+    """Write what the view gives. Returns the path of the Parquet file, or a glob of several."""
+    table, raw = examples.table, folder / "raw.parquet"
     connection = table.get_backend()
     if connection.name == "duckdb":
-        fetch(connection.con, f"SET preserve_insertion_order = {str(not in_any_order).lower()}")
-        connection.to_parquet(table, path)
-        fetch(connection.con, "RESET preserve_insertion_order")
-        return
+        parts = examples.parts(memory) if examples.parts else [table]
+        for number, part in enumerate(parts):
+            connection.to_parquet(part, folder / f"raw-{number:04}.parquet")
+        return folder / "raw-*.parquet"
     if connection.name == "pyspark":
         with in_our_words("Spark broke off while the view ran"):
-            _save(streamed(connection._session.sql(ibis.to_sql(table, dialect="pyspark"))), path)
-        return
-    _save(table.to_pyarrow_batches(chunk_size=BATCH_ROWS), path)
+            _save(streamed(connection._session.sql(ibis.to_sql(table, dialect="pyspark"))), raw)
+    else:
+        _save(table.to_pyarrow_batches(chunk_size=BATCH_ROWS), raw)
+    return raw
 
 
 def _save(reader: pa.RecordBatchReader, path: Path) -> None:

@@ -25,6 +25,8 @@ EXAMPLE = ("customer", "k")
 """What an example is, inside this module: a customer and the number of a cut-off."""
 TOTALS = ("items", "amount", "discount", "coupon")
 """What lines add up to."""
+BYTES_A_LINE = 128
+"""Memory that the history of a line's customer takes an engine, of what it keeps and does not spill."""
 
 
 @dataclass(frozen=True)
@@ -53,18 +55,26 @@ class Purchases:
     Args:
         of_interest: departments to follow however little is bought in them.
         category: column of the products that the lines get as `category`; empty takes the department.
+        calendar: the cut-offs; None takes those that the settings and the data give.
 
     Raises:
         DataError: a table or column that is missing or of another type, or no cut-off that fits the data.
     """
 
-    def __init__(self, settings: HistorySettings, tables: Tables, of_interest: Sequence[str] = (), category: str = "") -> None:
+    def __init__(
+        self,
+        settings: HistorySettings,
+        tables: Tables,
+        of_interest: Sequence[str] = (),
+        category: str = "",
+        calendar: Calendar | None = None,
+    ) -> None:
         self.settings = settings
         self.category = category
         self.of_interest = of_interest
         self.tables = tables
         self.orders = tables[settings.orders]
-        self.calendar = self._calendar()
+        self.calendar = calendar or self._calendar()
 
     # -- the cut-offs -------------------------------------------------------------------------------------------
 
@@ -208,11 +218,28 @@ class Purchases:
             gap=days.day - days.day.lag().over(by_customer), until_next=days.day.lead().over(by_customer) - days.day
         )
 
+    # -- a part of the customers ---------------------------------------------------------------------------------
+
+    def parts(self, memory: int) -> list[Purchases]:
+        """The same purchases and cut-offs, of some of the customers each, as many as a history takes so many bytes for."""
+        n_parts = -(-self.orders.count().to_pyarrow().as_py() * BYTES_A_LINE // memory)
+        if n_parts <= 1:
+            return [self]
+        # A remainder of a negative number is one in SQL.
+        number_of = (self.lines.customer.hash() % n_parts + n_parts) % n_parts
+        parts = []
+        for number in range(n_parts):
+            part = Purchases(self.settings, self.tables, self.of_interest, self.category, calendar=self.calendar)
+            part.departments = self.departments
+            part.lines = self.lines.filter(number_of == number)
+            parts.append(part)
+        return parts
+
     # -- who is an example ----------------------------------------------------------------------------------------
 
     def candidates(self, from_k: int, to_k: int) -> ir.Table:
         """Customers with a purchase within `active_days` before the cut-offs `from_k` to `to_k` (not included): customer, k."""
-        days = self.days.select("customer", "day")
+        days = self.lines.select("customer", "day").distinct()
         active = self.at_cutoffs(days, days.day + 1, days.day + self.settings.active_days).select(*EXAMPLE).distinct()
         return active.filter(active.k >= from_k, active.k < to_k)
 
