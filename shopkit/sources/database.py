@@ -57,7 +57,10 @@ class DatabaseSource(Source):
         if self.settings.copy:
             return copied(found)
         return replace(
-            found, tables={name: _in_local_time(found.origin, name, table, found.time_zone) for name, table in found.items()}
+            found,
+            tables={
+                name: _in_local_time(found.origin, connection.name, name, table, found.time_zone) for name, table in found.items()
+            },
         )
 
     @classmethod
@@ -159,10 +162,10 @@ def _timezone(zone: str, moment: object) -> object:
     """The wall-clock time there, in PostgreSQL."""
 
 
-def _in_local_time(origin: str, name: str, table: ir.Table, time_zone: str) -> ir.Table:
+def _in_local_time(origin: str, engine: str, name: str, table: ir.Table, time_zone: str) -> ir.Table:
     """The table with its zoned times as wall-clock times there."""
     zoned = [column for column, dtype in table.schema().items() if dtype.is_timestamp() and dtype.timezone]
-    if zoned and table.get_backend().name != "postgres":
+    if zoned and engine != "postgres":
         raise DataError(
             f"{origin}: column '{zoned[0]}' of table '{name}' has times with a zone, which only DuckDB and PostgreSQL set "
             "against each other in place. Set source.copy=true."
