@@ -56,12 +56,8 @@ class DatabaseSource(Source):
             return found
         if self.settings.copy:
             return copied(found)
-        return replace(
-            found,
-            tables={
-                name: _in_local_time(found.origin, connection.name, name, table, found.time_zone) for name, table in found.items()
-            },
-        )
+        origin, engine, zone = found.origin, connection.name, found.time_zone
+        return replace(found, tables={name: _in_local_time(origin, engine, name, table, zone) for name, table in found.items()})
 
     @classmethod
     def example(cls, settings: DatabaseSettings, folder: Path) -> Self:
