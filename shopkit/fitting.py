@@ -252,8 +252,7 @@ def fit_model(
     )
     if started.is_file():
         result = replace(result, facts={**result.facts, "init_from": read_json(started)})
-    if hasattr(choice.settings, "init_from"):
-        save_weights(folder / WEIGHTS, choice.name, model, features.vocabularies)
+    save_weights(folder / WEIGHTS, choice.name, model, features.vocabularies)
     size = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     return FittedModel(model, lambda tensors: model_scores(model, tensors), lambda: to_onnx(model, features.spec), result, size)
 
