@@ -5,11 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import math
 import re
-import sqlite3
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import ibis
@@ -235,30 +233,3 @@ def test_no_examples_and_no_targets(table, tmp_path):
     fails(rows, tmp_path, "The target 'y' is missing in all 2,000 rows.")
     result, _ = made(table("SELECT i AS x, CASE WHEN i > 0 THEN i % 2 END AS y FROM range(5) AS t(i)"), tmp_path)
     assert (result.n_rows, result.left_out) == (4, {"target is missing": 1})
-
-
-# -- engines that are not DuckDB ----------------------------------------------------------------------------------------
-
-
-def breaking(error: Exception) -> Any:
-    """A table whose database breaks off while its rows are read."""
-
-    def batches(chunk_size: int) -> None:
-        raise error
-
-    return SimpleNamespace(
-        get_backend=lambda: SimpleNamespace(name="sqlite"), to_pyarrow_batches=batches, columns=["x"], count=lambda: None
-    )
-
-
-def test_a_database_that_breaks_off_is_said_in_the_first_line_of_its_own_words(tmp_path):
-    class Locked(sqlite3.OperationalError):
-        pass
-
-    fails(
-        breaking(Locked("database is locked\nand more")),
-        tmp_path,
-        "The database broke off while the examples were read from it: database is locked",
-    )
-    with pytest.raises(ZeroDivisionError, match="a mistake"):
-        made(breaking(ZeroDivisionError("a mistake")), tmp_path)

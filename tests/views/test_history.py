@@ -67,7 +67,7 @@ def slow_features(
         "largest_basket": recent.groupby("basket_id").sales_value.sum().max(),
         "basket_mean": share(in_longest.sales_value.sum(), in_longest.basket_id.nunique()),
         "lines_per_basket": share(len(in_longest), in_longest.basket_id.nunique()),
-        "department_breadth": recent.groupby("day").department.nunique().max(),
+        "department_breadth": recent.groupby("basket_id").department.nunique().max(),
         "favourite_store": best.text,
         "favourite_store_share": best.n / stores.n.sum(),
         "n_stores": len(stores),
