@@ -40,9 +40,7 @@ class TimeFoldSplit(Split):
         before = np.concatenate([[0], np.cumsum(counts)]) / len(times)
         blocks = settings.n_folds + 1
         start = _nearest(before, (settings.fold + 1) / blocks, 2)
-        stop = (
-            len(moments) if settings.fold == settings.n_folds - 1 else _nearest(before, (settings.fold + 2) / blocks, start + 1)
-        )
+        stop = _nearest(before, (settings.fold + 2) / blocks, start + 1)
         validation = min(_nearest(before, before[start] * (1 - settings.validation_fraction), 1), start - 1)
         validation_from, test_from = int(moments[validation]), int(moments[start])
         parts = whole(len(times), TRAIN)
