@@ -96,6 +96,10 @@ def test_one_moment_is_enough_to_train_on_and_the_last_fold_tests_to_the_end():
 @pytest.mark.parametrize(
     ("build", "message"),
     [
+        (
+            lambda: RandomSplitSettings(test_fraction=0.75, validation_fraction=0.25),
+            "split.validation_fraction + split.test_fraction is 1; nothing is left for train. Their sum must be below 1.",
+        ),
         (lambda: KfoldSplitSettings(validation_fraction=1.0), "split.validation_fraction is 1"),
         (lambda: KfoldSplitSettings(validation_fraction=0.0), "split.validation_fraction is 0"),
         (lambda: RandomSplitSettings(test_fraction=1.0), "split.test_fraction is 1"),
