@@ -62,7 +62,7 @@ def _features(rebuilt: Rebuilt) -> tuple[Any, str]:
 
     texts = [row for row in rebuilt.described if row["extractor"] in ("tfidf", "ngrams", "hashed_ngrams")]
     if len(texts) == len(rebuilt.columns) == 1:
-        analyzer = {"word": "word", "char": "char"}.get(str(texts[0].get("analyzer")), "word")
+        analyzer = {"word": "word", "char": "char", "letter": "char"}.get(str(texts[0].get("analyzer")), "word")
         vectorizer = TfidfVectorizer(analyzer=analyzer, ngram_range=tuple(texts[0].get("ngram_range", (1, 1))))
         return ColumnTransformer([("text", vectorizer, texts[0]["column"])]), "TF-IDF"
     if any(block.tensor not in ("dense", "ids") for block in rebuilt.spec.blocks):

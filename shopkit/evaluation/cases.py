@@ -189,7 +189,7 @@ def _texts(
         names = [block.names[term] if block.names else "" for term in row["bag_ids"][inside] - block.start]
         shares = places["bag_weights"][inside].tolist()
         terms = [(name.removeprefix(f"{block.column}: "), share) for name, share in zip(names, shares, strict=True)]
-        marked.setdefault(block.column, []).append(mark_terms(raw[block.column], terms, analyzer == "word"))
+        marked.setdefault(block.column, []).append(mark_terms(raw[block.column], terms, analyzer))
     attention: dict[str, Marked] = {}
     for column, tokens in _streams(spec, row) if "tokens" in places else ():
         of_token = [(name, float(places["tokens"][place])) for place, name in tokens]

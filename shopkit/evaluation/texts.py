@@ -32,16 +32,17 @@ class Marked:
     """Of tokens and terms that were not found in the text."""
 
 
-def mark_terms(text: str, terms: Sequence[tuple[str, float]], whole_words: bool) -> Marked:
+def mark_terms(text: str, terms: Sequence[tuple[str, float]], analyzer: str) -> Marked:
     """A text by its terms: n-grams of words or of characters. What a term adds is shared by its occurrences.
 
     Args:
-        whole_words: n-grams of words, written with single spaces; words of one letter may have been passed over between them.
+        analyzer: what the n-grams are made of. Words are written with single spaces, and words of one letter may have been
+            passed over between them, as between each `letter` may all that is none.
     """
     plain, origin = _plain(text)
     by_character, rest = np.zeros(len(text)), 0.0
     for term, value in terms:
-        found = [match for match in _pattern(term, whole_words).finditer(plain) if match.group()]
+        found = [match for match in _pattern(term, analyzer).finditer(plain) if match.group()]
         if not found:
             rest += value
         for match in found:
@@ -49,9 +50,11 @@ def mark_terms(text: str, terms: Sequence[tuple[str, float]], whole_words: bool)
     return _marked(text, by_character, rest)
 
 
-def _pattern(term: str, whole_words: bool) -> re.Pattern[str]:
+def _pattern(term: str, analyzer: str) -> re.Pattern[str]:
     wanted, _ = _plain(term)
-    if not whole_words:
+    if analyzer == "letter":
+        return re.compile(r"\W*".join(map(re.escape, wanted)))
+    if analyzer != "word":
         return re.compile(re.escape(wanted.strip() or wanted))
     return re.compile(r"(?<!\w)" + r"\W+(?:\w\W+)*?".join(map(re.escape, wanted.split())) + r"(?!\w)")
 

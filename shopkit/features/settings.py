@@ -226,11 +226,12 @@ class TimePartsSettings:
 
 @dataclass
 class TextSettings:
-    """How a text is split into tokens; as in scikit-learn's vectorizers."""
+    """How a text is split into tokens; as in scikit-learn's vectorizers, which have no `letter`."""
 
-    analyzer: Literal["word", "char", "char_wb"] = "word"
-    """`word` (two letters, digits or underscores at least), `char` (what languages without spaces want), or `char_wb` (characters
-    within words, with a blank before and after each)."""
+    analyzer: Literal["word", "char", "char_wb", "letter"] = "word"
+    """`word` (two letters, digits or underscores at least), `char` (what languages without spaces want), `char_wb` (characters
+    within words, with a blank before and after each), or `letter` (letters, digits and underscores, as if nothing stood between
+    them: beside `char`, it knows a phrase again whatever its punctuation)."""
     lowercase: bool = True
     """Lower-case first, character by character."""
     max_characters: int = 10_000

@@ -39,7 +39,7 @@ PIECES = {
     # The longest match: up to the last character that is no letter, or a whole word.
     "word": f"(?s:.{{0,{PIECE - 1}}}[^{LETTER}])|[{LETTER}]+",
 }
-TOKENS = {"char": None, "word": f"[{LETTER}]{{2,}}"}
+TOKENS = {"word": f"[{LETTER}]{{2,}}", "letter": f"[{LETTER}]"}
 BATCH_ROWS = 8192
 BUDGET = 1 << 20
 """Characters that go through the graph at once in fitting, padding included."""
@@ -67,9 +67,9 @@ def tokens(column: ndx.Array, settings: TextSettings) -> Tokens:
     pieces = tokenize(texts, PIECES[unit])
     pieces, rows = _flat(part(pieces, 0, n_pieces(settings), axis=1) if settings.max_characters else pieces)
     # Again a last one, as all texts may be empty.
-    found, piece = _flat(tokenize(op.concat([pieces, op.const(np.array([""]))], axis=0), TOKENS[unit]))
+    found, piece = _flat(tokenize(op.concat([pieces, op.const(np.array([""]))], axis=0), TOKENS.get(settings.analyzer)))
     rows = op.gather(rows, piece)
-    if unit == "word":
+    if settings.analyzer in TOKENS:
         return Tokens(found, rows, rows)
     spaces = ml.label_encoder(found, keys_strings=list(SPACES), values_int64s=[1] * len(SPACES), default_int64=0)
     return (_in_words if settings.analyzer == "char_wb" else _in_texts)(found, rows, spaces)
@@ -126,6 +126,8 @@ def token_groups(text: str, settings: TextSettings) -> list[list[str]]:
         text = "".join(islice(_pieces(text, settings.analyzer == "word"), n_pieces(settings)))
     if settings.analyzer == "word":
         return [re.findall(r"\w\w+", text)]
+    if settings.analyzer == "letter":
+        return [re.findall(r"\w", text)]
     if settings.analyzer == "char":
         return [list(re.sub(r"\s\s+", " ", text))]
     return [list(f" {word} ") for word in text.split()]

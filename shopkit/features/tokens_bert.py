@@ -42,7 +42,8 @@ def encoder_folder(name: str) -> Path:
     if not folder.is_dir():
         raise ConfigError(
             f"The encoder {name!r} is not a folder. Give the folder of a Hugging Face encoder (config.json, model.safetensors, "
-            "tokenizer.json), minilm, or scratch."
+            "tokenizer.json), minilm, or scratch. A run that is gone on with (resume=true) reads the folder again: it must lie "
+            "where it lay when the run was started."
         )
     return folder
 

@@ -8,13 +8,15 @@ from hypothesis import strategies as st
 
 from shopkit.evaluation.texts import Marked, is_special, mark_terms, mark_tokens
 
+ANALYZERS = st.sampled_from(["word", "char", "char_wb", "letter"])
+
 
 def shown(marked: Marked) -> dict[str, float]:
     return {piece: value for piece, value in marked.pieces if value}
 
 
 def test_terms_of_words_are_shared_by_their_occurrences_and_by_their_characters():
-    marked = mark_terms("Good, very GOOD. No goods", [("good", 1.0), ("very good", 0.9), ("bad", 0.5)], whole_words=True)
+    marked = mark_terms("Good, very GOOD. No goods", [("good", 1.0), ("very good", 0.9), ("bad", 0.5)], "word")
     assert marked.rest == 0.5
     assert [piece for piece, value in marked.pieces if value] == ["Good", "very", " ", "GOOD"]
     assert sum(value for _, value in marked.pieces) == pytest.approx(1.9)
@@ -22,14 +24,18 @@ def test_terms_of_words_are_shared_by_their_occurrences_and_by_their_characters(
 
 
 def test_a_term_may_pass_over_words_of_one_letter_and_accents_count_for_nothing():
-    assert shown(mark_terms("not a Café", [("not cafe", 1.0)], whole_words=True)).keys() == {"not", " ", "a", "Café"}
+    assert shown(mark_terms("not a Café", [("not cafe", 1.0)], "word")).keys() == {"not", " ", "a", "Café"}
 
 
 def test_terms_of_characters():
-    assert shown(mark_terms("不好看，好", [("好", 1.0), ("不好", -1.0)], whole_words=False)) == pytest.approx(
-        {"不": -0.5, "好": 0.5}
-    )
-    assert mark_terms("tea", [(" tea", 1.0), (" ", 0.25)], whole_words=False) == Marked([("tea", 1.0)], 0.25)
+    assert shown(mark_terms("不好看，好", [("好", 1.0), ("不好", -1.0)], "char")) == pytest.approx({"不": -0.5, "好": 0.5})
+    assert mark_terms("tea", [(" tea", 1.0), (" ", 0.25)], "char") == Marked([("tea", 1.0)], 0.25)
+
+
+def test_terms_of_letters_reach_across_what_is_none():
+    marked = mark_terms("不 好，看。(好)", [("不好看", 1.5), ("好好", 1.0)], "letter")
+    assert [piece for piece, value in marked.pieces if value] == ["不", " ", "好", "，", "看"]
+    assert marked.rest == 1.0
 
 
 def test_tokens_stand_one_after_the_other():
@@ -57,10 +63,10 @@ def test_special_tokens():
     ]
 
 
-@example("", [("\r", 1.0)], True)
-@given(st.text(max_size=40), st.lists(st.tuples(st.text(min_size=1, max_size=4), st.floats(-9, 9)), max_size=6), st.booleans())
-def test_nothing_is_lost(text, parts, whole_words):
+@example("", [("\r", 1.0)], "word")
+@given(st.text(max_size=40), st.lists(st.tuples(st.text(min_size=1, max_size=4), st.floats(-9, 9)), max_size=6), ANALYZERS)
+def test_nothing_is_lost(text, parts, analyzer):
     total = sum(value for _, value in parts)
-    for marked in (mark_terms(text, parts, whole_words), mark_tokens(text, parts)):
+    for marked in (mark_terms(text, parts, analyzer), mark_tokens(text, parts)):
         assert "".join(piece for piece, _ in marked.pieces) == text
         assert sum(value for _, value in marked.pieces) + marked.rest == pytest.approx(total, abs=1e-6)

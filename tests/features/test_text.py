@@ -18,7 +18,7 @@ from tests.features.texts import ANY_TEXT, TRAIN
 
 TOKENIZERS = {
     (analyzer, limit): Tokenizer(TextSettings(analyzer=analyzer, max_characters=limit))
-    for analyzer in ("word", "char", "char_wb")
+    for analyzer in ("word", "char", "char_wb", "letter")
     for limit in (0, PIECE, 1000)
 }
 
@@ -64,7 +64,7 @@ def test_lower_case_is_that_of_python():
     assert found.tolist() == [character.lower() for character in known]
 
 
-@pytest.mark.parametrize("analyzer", ["word", "char", "char_wb"])
+@pytest.mark.parametrize("analyzer", ["word", "char", "char_wb", "letter"])
 def test_a_text_of_a_megabyte_is_read_up_to_the_limit(analyzer):
     tokenizer = Tokenizer(TextSettings(analyzer=analyzer, max_characters=1000))
     text = "word 中文 " * 125_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import Any
 
@@ -24,6 +25,7 @@ CASES: dict[str, dict[str, Any]] = {
     "long n-grams only": {"analyzer": "char", "ngram_range": [4, 4], "use_idf": False},
     "within words": {"analyzer": "char_wb", "ngram_range": [2, 4], "smooth_idf": False, "max_df": 0.3},
     "longer than many words": {"analyzer": "char_wb", "ngram_range": [5, 7], "norm": "none"},
+    "letters": {"analyzer": "letter", "ngram_range": [1, 4], "sublinear_tf": True, "min_df": 2},
     "case matters": {"analyzer": "word", "ngram_range": [1, 1], "lowercase": False},
 }
 
@@ -42,6 +44,8 @@ def scikit_learn(case: str) -> TfidfVectorizer:
     chosen = {"min_df": 1, **CASES[case]}
     chosen["ngram_range"] = tuple(chosen["ngram_range"])
     chosen["norm"] = {"none": None}.get(chosen.get("norm", "l2"), chosen.get("norm", "l2"))
+    if chosen["analyzer"] == "letter":
+        chosen |= {"analyzer": "char", "preprocessor": lambda text: "".join(re.findall(r"\w", text.lower()))}
     return TfidfVectorizer(**chosen).fit(PLAIN)
 
 

@@ -124,6 +124,8 @@ def test_the_weights_are_in_the_file_not_in_the_folder(folder: Path, tmp_path: P
     batch = features([3, 1])
     session = open_session(to_onnx(model, TEXT).SerializeToString())
     np.testing.assert_allclose(session.run(["scores"], batch)[0], model_scores(model, batch), atol=1e-5)
+    with pytest.raises(ConfigError, match=rf"The encoder '{copy}' is not a folder.* \(resume=true\) reads the folder again"):
+        Bert(BertSettings(encoder=str(copy)), TEXT, 2)
 
 
 def test_folders_that_do_not_do(folder: Path, tmp_path: Path) -> None:

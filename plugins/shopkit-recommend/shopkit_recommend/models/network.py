@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import copy
 from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from shopkit.features.base import FeatureSpec
-from shopkit.models.base import Arrays, Batch, Model
+from shopkit.models.base import Arrays, Axis, Batch, Model
+from shopkit.models.labels import id_labels
 from shopkit.tasks.base import Task
 from torch import Tensor, nn
 
@@ -61,6 +63,11 @@ class Network(Model):
         if self.of_step is not None:
             return self.of_step
         return self.items if self.graph is None else self.graph(self.items)
+
+    def axes(self, vocabularies: Mapping[str, Sequence[str]]) -> dict[str, Axis]:
+        of_steps = {f"steps.{name}": axis for name, axis in self.steps.axes(vocabularies).items()}
+        of_graph = {} if self.graph is None else {f"graph.{name}": Axis([]) for name in self.graph.state_dict()}  # counted anew
+        return {"items": Axis(id_labels([self.item], vocabularies)), **of_steps, **of_graph}
 
     @abstractmethod
     def states(self, batch: Batch) -> Tensor:

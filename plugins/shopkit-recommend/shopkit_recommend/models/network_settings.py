@@ -62,6 +62,8 @@ class NetworkSettings:
     """Never recommend what stands in the history. Groceries repeat: there, false."""
     loss: LossSettings = field(default_factory=LossSettings)
     """What is lowered in training."""
+    init_from: str = ""
+    """Folder of an earlier run of this model, whose weights training starts from; its items are found again by their names."""
 
     def __post_init__(self) -> None:
         within("dim", self.dim, 1)
@@ -225,6 +227,11 @@ class BlendSettings:
 
     def __post_init__(self) -> None:
         offered = ("neighbour_weights", "follower_weights", "pair_weights")
+        for network in ("sasrec", "gru4rec"):
+            if getattr(self, network).init_from:
+                raise ConfigError(
+                    f"model.{network}.init_from: a blend fits all its parts anew; start from a run with model={network}."
+                )
         for name in offered:
             weights = getattr(self, name)
             if not weights or any(not 0 <= weight <= 1 for weight in weights):
