@@ -35,7 +35,7 @@ demo-vision: $(VENV)/.vision ## set up, then tell articles on photographs apart
 
 test: $(VENV)/.dev ## set up, then run the default tests
 	@echo "== running the tests on $(JOBS) processes"
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --hypothesis-profile=ci -n $(JOBS) --dist worksteal -m "not slow and not spark and not fuzz and not runtimes"
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --hypothesis-profile=ci -n $(JOBS) --dist worksteal -m "not slow and not spark and not postgres and not fuzz and not runtimes"
 	@for plugin in plugins/*/; do echo "== $$plugin"; (cd $$plugin && OMP_NUM_THREADS=1 $(CURDIR)/$(BIN)/python -m pytest -q --hypothesis-profile=ci -n $(JOBS) --dist worksteal) || exit 1; done
 
 test-runtimes: $(VENV)/.dev tests/runtimes/node_modules/.installed ## files of every family in bare Python, Node, Chromium and OpenVINO; what is not here is skipped
@@ -44,8 +44,8 @@ test-runtimes: $(VENV)/.dev tests/runtimes/node_modules/.installed ## files of e
 test-packaging: $(VENV)/.dev ## wheels and generated plugins in clean environments, without the repository
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) -m slow tests/packaging
 
-test-slow: $(VENV)/.spark ## the long tests: Spark (needs Java 17), fuzzing, wheels in clean environments, kills, full runs
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m "slow or spark or fuzz"
+test-slow: $(VENV)/.spark ## the long tests: Spark (needs Java 17), PostgreSQL (needs its server), fuzzing, wheels in clean environments, kills, full runs
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m "slow or spark or postgres or fuzz"
 
 check: $(VENV)/.dev ## ruff, mypy (strict on the core) and import-linter
 	@$(BIN)/ruff check .
@@ -110,6 +110,6 @@ $(VENV)/.docs: $(VENV)/.demo
 	@touch $@
 
 $(VENV)/.spark: $(VENV)/.dev
-	@echo "== installing PySpark and atheris"
-	@$(PIP) -e ".[$(RUNTIME),train,demo,tensorboard,dev,spark,fuzz]" $(PLUGINS)
+	@echo "== installing PySpark, a driver for PostgreSQL and atheris"
+	@$(PIP) -e ".[$(RUNTIME),train,demo,tensorboard,dev,postgres,spark,fuzz]" $(PLUGINS)
 	@touch $@

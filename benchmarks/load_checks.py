@@ -60,6 +60,11 @@ def bare(path: Path) -> None:
     ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
+def manifest(path: Path, content: bytes) -> None:
+    with check_manifest(path, content):
+        pass
+
+
 def measure(path: Path, repeats: int) -> dict[str, float]:
     """Median milliseconds of each part."""
     content = path.read_bytes()
@@ -68,7 +73,7 @@ def measure(path: Path, repeats: int) -> dict[str, float]:
         "onnxruntime alone": lambda: bare(path),
         "shopkit, whole": lambda: open_session(path),
         "of it: structure": lambda: check_model(content, path.name),
-        "of it: manifest": lambda: check_manifest(path, content),
+        "of it: manifest": lambda: manifest(path, content),
     }
     taken: dict[str, list[float]] = {name: [] for name in parts}
     for _ in range(repeats):

@@ -38,12 +38,15 @@ def examples(tables: dict[str, str]) -> pd.DataFrame:
         amount=("sales_value", "sum"),
         discount=("retail_disc", "sum"),
         coupon=("coupon", "sum"),
-        n_departments=("department", "nunique"),
     )
     by_department = lines[lines.department.isin(departments)].pivot_table("sales_value", keys, "department", "sum", fill_value=0)
     days = days.join(by_department.add_prefix("amount ")).fillna(0)
-    baskets = lines.groupby([*keys, "basket_id"]).agg(amount=("sales_value", "sum"), store=("store_id", "min")).reset_index()
-    days = days.join(baskets.groupby(keys).agg(n_baskets=("amount", "size"), largest=("amount", "max"))).reset_index()
+    baskets = lines.groupby([*keys, "basket_id"]).agg(
+        amount=("sales_value", "sum"), store=("store_id", "min"), n_departments=("department", "nunique")
+    )
+    baskets = baskets.reset_index()
+    of_day = {"n_baskets": ("amount", "size"), "largest": ("amount", "max"), "n_departments": ("n_departments", "max")}
+    days = days.join(baskets.groupby(keys).agg(**of_day)).reset_index()
     days["gap"] = days.groupby("household_id").day.diff()
 
     spread = _at_cutoffs(days, n_cutoffs)

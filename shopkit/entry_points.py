@@ -52,6 +52,8 @@ def selected(entries: Iterable[importlib.metadata.EntryPoint], plugins: str | No
         if pin:
             check_pin(name, pin, f"{RESTRICT}: {name}")
         wanted.append(name)
+    if not wanted:
+        return []
     names = {name for entry in ordered for name in (entry.name, origin_of(entry).distribution)}
     for name in wanted:
         if name not in names:

@@ -31,6 +31,7 @@ from shopkit.runtime.sequences import graph_feed
 from shopkit.schema import INPUT_PREFIX, LENGTHS_INPUT, PARTS, Schema
 from shopkit.tasks.base import Task
 from shopkit.training import fit as training
+from shopkit.training.processes import n_copies
 from shopkit.training.scores import block_rows, model_scores
 from shopkit.training.settings import TrainerSettings
 from shopkit.training.warm_start import VOCABULARIES, WEIGHTS, Earlier, Vocabularies, save_weights, warm_start
@@ -88,12 +89,16 @@ class Features:
     assets: Sequence[str] = ()
     """Files in the folder that stand beside the exported one."""
 
-    def arrays(self, examples: Examples, part: str) -> Arrays:
-        """Features, target, weight and groups of one part."""
+    def arrays(self, examples: Examples, part: str, copies: int = 1) -> Arrays:
+        """Features, target, weight and groups of one part.
+
+        Args:
+            copies: processes that will hold what is in memory.
+        """
         rows = examples.rows(part)
         stored = {each: {name: load(self.folder, each, name) for name in self.spec.shapes} for each in PARTS}
         size = sum(n_bytes(array) for arrays in stored.values() for array in arrays.values())
-        fits = size <= examples.memory
+        fits = size * copies <= examples.memory
         features = {name: in_memory(array) if fits else array for name, array in stored[part].items()}
         weight = None if examples.weight is None else examples.weight[rows]
         groups = None if examples.groups is None else examples.groups[rows]
@@ -216,8 +221,10 @@ def fit_model(
         earlier: a run whose weights training starts from.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    train, validation = features.arrays(examples, "train"), features.arrays(examples, "validation")
-    if "estimator" in registry.get(choice.family, choice.name).tags:
+    is_estimator = "estimator" in registry.get(choice.family, choice.name).tags
+    copies = 1 if is_estimator else n_copies(trainer)
+    train, validation = (features.arrays(examples, part, copies) for part in ("train", "validation"))
+    if is_estimator:
         estimator: Estimator = registry.build(choice, features.spec, task)
         result = training.fit_estimator(estimator, train, validation, folder=folder, seed=seed, resume=True)
         size = result.facts.get("n_parameters", sum(values.size for values in estimator.state().values()))
@@ -245,8 +252,7 @@ def fit_model(
     )
     if started.is_file():
         result = replace(result, facts={**result.facts, "init_from": read_json(started)})
-    if hasattr(choice.settings, "init_from"):
-        save_weights(folder / WEIGHTS, choice.name, model, features.vocabularies)
+    save_weights(folder / WEIGHTS, choice.name, model, features.vocabularies)
     size = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     return FittedModel(model, lambda tensors: model_scores(model, tensors), lambda: to_onnx(model, features.spec), result, size)
 

@@ -25,14 +25,11 @@ from shopkit.runs import PARTIAL, Run, discard_temporaries, lock, write_json
 from shopkit.sources.base import Source, Tables
 from shopkit.sources.privacy import with_hashed_keys
 from shopkit.stages import Announce, Way
+from shopkit.training.heartbeat import heartbeat, wait_for
 from shopkit.training.processes import node_rank
 
 if TYPE_CHECKING:
     from shopkit.config.experiment import Experiment
-
-
-POLL_SECONDS = 0.5
-"""Between two looks for what another machine is to leave."""
 
 
 def run(
@@ -98,7 +95,10 @@ def execute(
         )
     if node_rank(experiment.trainer):
         return take_part(experiment, folder, registry, announce)
-    with way(experiment, folder, registry, tables or open_tables(experiment, registry, data), announce) as going:
+    with (
+        heartbeat(folder, experiment.trainer.nodes),
+        way(experiment, folder, registry, tables or open_tables(experiment, registry, data), announce) as going,
+    ):
         if isinstance(going, Run):
             return going
         prepare(going.run)
@@ -110,12 +110,14 @@ def take_part(experiment: Experiment, folder: Path, registry: Registry, announce
 
     Returns:
         The run as it stands after training, unfinished.
+
+    Raises:
+        RunError: the first one has stopped.
     """
     run = Run(folder)
     start = time.perf_counter()
     announce("waiting", f"for the features in {folder}", 0.0)
-    while run.facts("features") is None:
-        time.sleep(POLL_SECONDS)
+    wait_for(lambda: run.facts("features") is not None, folder)
     nothing = Tables({}, ibis.duckdb.connect(), "", "")
     going = Way(experiment, registry, run, nothing, {}, "", announce)
     if run.facts("train") is None:

@@ -32,7 +32,7 @@ sys.exit(code)
 
 def run(*arguments: str, code: str = PROBE) -> tuple[int, str, str]:
     """Exit code, the heavy modules that were loaded, standard error."""
-    command = [sys.executable, "-c", code.format(heavy=(*HEAVY, "hydra", "numpy")), *arguments]
+    command = [sys.executable, "-c", code.format(heavy=(*HEAVY, "hydra", "numpy", "shopkit.runs")), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout.splitlines()[-1].removeprefix("loaded:").strip(), done.stderr
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pandas as pd
 import pytest
 
@@ -70,6 +71,25 @@ def test_features_that_stay_on_disk_train_as_well_and_resume_to_the_same(
     # An estimator goes through all rows in order, wherever they stand.
     left, right = (run.metrics["baselines"]["linear"]["metrics"]["auroc"]["value"] for run in (first, whole))
     assert left == pytest.approx(right, abs=1e-4)
+
+
+def test_features_stay_on_disk_where_the_copies_of_all_processes_do_not_fit(tmp_path: Path) -> None:
+    from shopkit.features.base import FeatureBlock, FeatureSpec
+    from shopkit.features.blocks import Blocks, written
+    from shopkit.fitting import Examples, Features
+    from shopkit.schema import PARTS, Schema
+
+    for part in PARTS:
+        with written(tmp_path / f"{part}_dense.arrow", np.float32, (10, 2)) as writer:
+            writer.add(np.zeros((10, 2), np.float32))
+    spec = FeatureSpec((FeatureBlock("x", "identity", "dense", 0, 2, ("x", "y")),))
+    features = Features(onnx.ModelProto(), spec, Schema(()), [], tmp_path, {})
+    parts = np.repeat(np.arange(3, dtype=np.int8), 10)
+    examples = Examples(tmp_path, Schema(()), parts, np.zeros(30), None, memory=2 * 3 * 80)
+    one, two, three = (features.arrays(examples, "train", copies).features["dense"] for copies in (1, 2, 3))
+    assert isinstance(one, np.ndarray)
+    assert isinstance(two, np.ndarray)
+    assert isinstance(three, Blocks)
 
 
 def test_queries_that_need_more_memory_go_on_in_the_run_folder(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from shopkit.cli.console import Parser, is_terminal, print_table
+from shopkit.cli.console import Parser, artifact, is_terminal, print_table
 from shopkit.errors import ConfigError
 
 SIZES, SECONDS = "1,8,64,512,4096", 60.0
@@ -20,7 +20,7 @@ def main(arguments: Sequence[str]) -> int:
         "  shopkit bench runs/purchase_intent/2026-01-31_18-00-00\n"
         "  shopkit bench model.onnx --data visits.csv --json bench.json",
     )
-    parser.add_argument("artifact", metavar="RUN_OR_ONNX", type=Path, help="a run's folder, or an exported .onnx file")
+    parser.add_argument("artifact", metavar="RUN_OR_ONNX", type=artifact, help="a run's folder, or an exported .onnx file")
     parser.add_argument("--data", type=Path, metavar="FILE", help="rows to ask about; else the run's test part, or made rows")
     parser.add_argument("--sizes", default=SIZES, metavar="N,N", help=f"rows of a call ({SIZES})")
     parser.add_argument("--threads", default="", metavar="N,N", help="threads of a call (1 and all)")

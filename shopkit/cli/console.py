@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from shopkit.errors import ConfigError, nearest
@@ -35,6 +36,14 @@ class Parser(argparse.ArgumentParser):
             options = [option for action in self._actions for option in action.option_strings]
             self.error(f"{self.prog} does not know '{unknown[0]}'.{nearest(unknown[0].partition('=')[0], options)}")
         return parsed
+
+
+def artifact(text: str) -> Path:
+    """The type of an argument that names a run's folder or an exported file; whether it is there is for its reader to say."""
+    path = Path(text)
+    if path.is_file() and path.suffix != ".onnx":
+        raise argparse.ArgumentTypeError(f"{path} is neither a run's folder nor an exported .onnx file.")
+    return path
 
 
 def is_terminal() -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shopkit.cli.console import Parser, is_terminal, print_table
+from shopkit.cli.console import Parser, artifact, is_terminal, print_table
 from shopkit.errors import ArtifactError, ConfigError
 from shopkit.runs import write_json
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str]) -> int:
     parser = Parser("predict", "Score a CSV, TSV or Parquet file of any size with an exported file.")
-    parser.add_argument("artifact", metavar="RUN_OR_ONNX", type=Path, help="a run's folder, or its model.onnx")
+    parser.add_argument("artifact", metavar="RUN_OR_ONNX", type=artifact, help="a run's folder, or its model.onnx")
     parser.add_argument("data", metavar="DATA", help="a table with the raw columns, in any order")
     parser.add_argument(
         "-o",

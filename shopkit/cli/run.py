@@ -13,7 +13,6 @@ from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shopkit.cli import sweep
 from shopkit.cli.console import is_terminal, print_table
 from shopkit.config import Composer, from_hydra
 from shopkit.config.bridge import VERSION_BASE, offered
@@ -23,7 +22,6 @@ from shopkit.config.folders import summary
 from shopkit.config.screen import component_groups
 from shopkit.errors import ConfigError, RunError, ShopkitError, nearest
 from shopkit.registry import load_registry
-from shopkit.runs import replacing
 from shopkit.secrecy import blotted, without_secrets
 
 if TYPE_CHECKING:
@@ -139,6 +137,8 @@ def _hydra(composer: Composer, arguments: Sequence[str]) -> int:
     """Hydra's main over these arguments. A job's error is kept back and raised here, so that Hydra adds no words of its own."""
     import hydra
 
+    from shopkit.cli import sweep
+
     failures: list[Exception] = []
 
     def job(config: Any) -> None:
@@ -183,6 +183,8 @@ def _hydra(composer: Composer, arguments: Sequence[str]) -> int:
 def _run(config: Any, composer: Composer) -> None:
     from hydra.core.hydra_config import HydraConfig
 
+    from shopkit.cli import sweep
+
     node = HydraConfig.get()
     _blot_notes(Path(node.runtime.output_dir) / str(node.output_subdir), Path(node.sweep.dir))
     experiment = from_hydra(config, list(node.overrides.task), composer)
@@ -207,6 +209,8 @@ def _run(config: Any, composer: Composer) -> None:
 def _blot_notes(*folders: Path) -> None:
     """Take passwords out of what Hydra itself wrote down: the overrides as typed, and the configuration as composed."""
     from omegaconf import OmegaConf
+
+    from shopkit.runs import replacing
 
     for path in (path for folder in folders for path in folder.glob("*.yaml")):
         data = OmegaConf.to_container(OmegaConf.load(path), resolve=False)

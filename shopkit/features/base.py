@@ -223,6 +223,11 @@ class Extractor(ABC):
         """Training-time values (N, width) that differ from `transform`, e.g. out-of-fold target rates; None for all others."""
         return None
 
+    def categories(self, state: State) -> Sequence[str] | None:
+        """The categories that ids from 2 on, or positions, stand for: a model that starts from an earlier run finds them again by
+        these names. None for what has no vocabulary."""
+        return None
+
     def assets(self, states: Sequence[State]) -> dict[str, str]:
         """Files to stand beside the exported one: name → text, e.g. a tokenizer for runtimes without the graph's operators."""
         return {}

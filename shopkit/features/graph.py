@@ -22,8 +22,6 @@ from shopkit.features.tensors import ARRAYS, FIXED, Tensor
 from shopkit.onnx_format import check, hoist_constants, pin_versions
 from shopkit.schema import INPUT_PREFIX, LENGTHS, LENGTHS_INPUT, Column
 
-GROWING = ("vocabulary", "one_hot")
-"""Extractors whose categories an earlier run can be added to."""
 _DTYPES = {"number": ndx.float32, "string": ndx.utf8, "time": ndx.int64, "image": ndx.uint8}
 
 
@@ -87,10 +85,10 @@ def fit(plan: ResolvedPlan, context: FitContext) -> FittedFeatures:
             if rows is not None:
                 overrides[starts[column]] = rows
     vocabularies = {
-        assignment.column.name: [str(category) for category in state["categories"]]
+        assignment.column.name: list(categories)
         for group in groups
         for assignment, state in zip(group.assignments, group.states, strict=True)
-        if assignment.name in GROWING
+        if (categories := group.extractor.categories(state)) is not None
     }
     assets = {name: text for group in groups for name, text in group.extractor.assets(group.states).items()}
     return FittedFeatures(model, spec, overrides, plan.to_json(), vocabularies, assets)

@@ -37,6 +37,9 @@ class OneHot(Extractor):
     def transform(self, columns: Sequence[ndx.Array], states: Sequence[State]) -> Encoded:
         return Encoded(dense=traced.side_by_side([positions(c, state) for c, state in zip(columns, states, strict=True)]))
 
+    def categories(self, state: State) -> Sequence[str]:
+        return list(map(str, state["categories"]))
+
     def reference(self, values: np.ndarray, state: State) -> np.ndarray:
         return np.array([[value == category for category in state["categories"]] for value in values], np.float32)
 

@@ -34,6 +34,9 @@ class Vocabulary(Extractor):
     def transform(self, columns: Sequence[ndx.Array], states: Sequence[State]) -> Encoded:
         return Encoded(ids=traced.stack([ids(column, state) for column, state in zip(columns, states, strict=True)]))
 
+    def categories(self, state: State) -> Sequence[str]:
+        return list(map(str, state["categories"]))
+
     def reference(self, values: np.ndarray, state: State) -> np.ndarray:
         known = {"": traced.MISSING_ID} | {category: traced.FIRST_ID + at for at, category in enumerate(state["categories"])}
         return np.array([known.get(value, traced.UNKNOWN_ID) for value in values], np.int64).reshape(-1, 1)

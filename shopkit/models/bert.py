@@ -7,6 +7,7 @@ linear part beside the deep one after Cheng et al.: Wide & deep learning for rec
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -17,7 +18,7 @@ from shopkit.errors import ConfigError
 from shopkit.features.base import FeatureSpec
 from shopkit.features.tokens_bert import SEPARATOR
 from shopkit.models.bag import bag
-from shopkit.models.base import Arrays, Batch, Model
+from shopkit.models.base import Arrays, Axis, Batch, Model
 from shopkit.models.bert_encoder import encoder, layer_of, merged
 from shopkit.models.mlp import MLP
 from shopkit.models.settings import BertSettings
@@ -109,6 +110,16 @@ class Bert(Model):
         if self.settings.freeze == "all" and not self.settings.lora_rank:
             self.encoder.eval()  # what is not trained gives the same answer every time
         return self
+
+    def axes(self, vocabularies: Mapping[str, Sequence[str]]) -> dict[str, Axis]:
+        axes = {} if self.head is None else {f"head.{name}": axis for name, axis in self.head.axes(vocabularies).items()}
+        words, tokens = self.encoder.get_input_embeddings().weight, self.features.tokens
+        for name, parameter in self.named_parameters():
+            if name.startswith("bag."):
+                axes[name] = Axis([])
+            elif parameter is words and tokens is not None:
+                axes[name] = Axis(list(tokens.names))
+        return axes
 
     def start_from(self, bias: Tensor) -> None:
         with torch.no_grad():

@@ -19,7 +19,8 @@ from shopkit.errors import ConfigError
 from shopkit.features.base import FeatureSpec
 from shopkit.models.bag import bag
 from shopkit.models.base import Arrays, Axis, Batch, Model
-from shopkit.models.mlp import MLP, block_labels, id_labels
+from shopkit.models.labels import id_labels, input_labels
+from shopkit.models.mlp import MLP
 from shopkit.models.recurrent import Recurrent
 from shopkit.models.settings import LSTMSettings
 from shopkit.models.token_embedding import TokenEmbedding
@@ -154,13 +155,14 @@ class LSTM(Model):
     def axes(self, vocabularies: Mapping[str, Sequence[str]]) -> dict[str, Axis]:
         axes = {f"head.{name}": axis for name, axis in self.head.axes(vocabularies).items()}
         ids, steps = ([b for b in self.features.blocks if b.tensor == f"sequence_{kind}"] for kind in ("ids", "dense"))
-        places = [f"{label}/{b.width}/{at}" for label, b in zip(block_labels(steps), steps, strict=True) for at in range(b.width)]
-        places += [f"{label}/{at}" for label in block_labels(ids) for at in range(self.settings.category_dim)]
+        places = input_labels(steps, ids, self.settings.category_dim)
         for name, _ in self.named_parameters():
             if name.startswith("steps.recurrent.") and "weight_ih_l0" in name:
                 axes[name] = Axis(places, dim=1)
             elif name.startswith(("bag.", "embedding.")):
                 axes[name] = Axis([])
+        if self.features.tokens is not None:
+            axes["embedding.table.weight"] = Axis(list(self.features.tokens.names))
         if ids:
             axes["categories.table"] = Axis(id_labels(ids, vocabularies))
         return axes

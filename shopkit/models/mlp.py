@@ -15,35 +15,18 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from shopkit.features.base import FeatureBlock, FeatureSpec
+from shopkit.features.base import FeatureSpec
 from shopkit.models.base import Axis, Batch, Model
+from shopkit.models.labels import block_labels, id_labels
 from shopkit.models.mlp_folded import FoldedMLP, bag_sum
 from shopkit.models.settings import MLPSettings
 
-RESERVED_IDS = ("missing", "unknown")
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": F.relu, "silu": F.silu, "gelu": F.gelu}
 
 
 def uniform(*shape: int, fan_in: int) -> nn.Parameter:
     """Uniform within ±1/√fan_in, as `nn.Linear` starts."""
     return nn.Parameter((torch.rand(*shape) * 2 - 1) * fan_in**-0.5)
-
-
-def block_labels(blocks: Sequence[FeatureBlock]) -> list[str]:
-    """A name for each block, all different: a column may have several of one extractor."""
-    names = [f"{block.column}/{block.extractor}" for block in blocks]
-    return [f"{name}/{names[:at].count(name)}" for at, name in enumerate(names)]
-
-
-def id_labels(blocks: Sequence[FeatureBlock], vocabularies: Mapping[str, Sequence[str]]) -> list[str]:
-    """A name for each id of these blocks, one block after another: of its category, or its number where it has none."""
-    labels: list[str] = []
-    for label, block in zip(block_labels(blocks), blocks, strict=True):
-        names = [*RESERVED_IDS, *(f"={category}" for category in vocabularies.get(block.column, ()))]
-        if len(names) != block.cardinality:
-            names = [f"{id_} of {block.cardinality}" for id_ in range(block.cardinality)]
-        labels += [f"{label}/{name}" for name in names]
-    return labels
 
 
 class Norm(nn.Module):

@@ -78,6 +78,11 @@ class MLPSettings:
                 raise ConfigError(f"model.{name} is {getattr(self, name):g}; it must be from 0 to below 1.")
 
 
+def _refuse_own_start(head: MLPSettings) -> None:
+    if head.init_from:
+        raise ConfigError("model.head.init_from is part of its model: give model.init_from.")
+
+
 @dataclass
 class LSTMSettings:
     """A recurrent network over the steps of a row's sequences and the tokens of its text, joined with terms and plain columns."""
@@ -119,8 +124,7 @@ class LSTMSettings:
     """Folder of an earlier run of this model, whose weights training starts from; its vocabularies are added to."""
 
     def __post_init__(self) -> None:
-        if self.head.init_from:
-            raise ConfigError("model.head.init_from is part of its model: give model.init_from.")
+        _refuse_own_start(self.head)
         for name in ("hidden_dim", "layers", "category_dim", "token_dim", "pair_dim"):
             _at_least(name, getattr(self, name), 1)
         _at_least("pairs", self.pairs, 0)
@@ -171,8 +175,11 @@ class BertSettings:
     """The linear model of terms that are `fitted` beforehand; as of `model=linear`."""
     head: MLPSettings = field(default_factory=MLPSettings)
     """The perceptron that reads the plain columns, where there are any; as of `model=mlp`."""
+    init_from: str = ""
+    """Folder of an earlier run of this model, whose weights training starts from; its vocabularies are added to."""
 
     def __post_init__(self) -> None:
+        _refuse_own_start(self.head)
         if not self.encoder:
             raise ConfigError("model.encoder is empty; write minilm, the folder of an encoder, or scratch.")
         for name in ("hidden_dim", "layers", "heads"):

@@ -22,7 +22,7 @@ def render(run: Run) -> list[Path]:
         ArtifactError: its model.onnx cannot be read.
     """
     facts = Facts.read(run)
-    summaries = summarise(run.examples_path, facts.columns)
+    summaries = summarise(run.examples_path, facts.columns, facts.memory)
     for path, text in ((run.report_path, html_page(facts, summaries)), (run.card_path, model_card(facts, summaries))):
         with replacing(path) as temporary:
             temporary.write_text(text, encoding="utf-8")

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
 
 from shopkit.schema import MISSING_TIME, Column
+from shopkit.sources.engine import BELIEVE_NO_STATISTICS, bound
 
 MIN_COUNT = 10
 """A text value must occur this often before it is shown, so that no single customer's entry is printed."""
@@ -38,14 +40,18 @@ class Summary:
         return self.median
 
 
-def summarise(path: Path, columns: Sequence[Column]) -> dict[str, Summary]:
-    """Name → summary of every given column that the Parquet file holds."""
+def summarise(path: Path, columns: Sequence[Column], memory: int = 2 << 30) -> dict[str, Summary]:
+    """Name → summary of every given column that the Parquet file holds.
+
+    Args:
+        memory: bytes that queries may take before they go on in files.
+    """
     if not path.is_file():
         return {}
     # One thread: with several, ties are settled by chance and equal runs would give unequal reports.
-    with duckdb.connect(config={"threads": 1}) as connection:
-        # Parquet statistics leave NaN out, and DuckDB 2.0 concludes from them that `isnan` is false everywhere.
-        connection.execute("SET disabled_optimizers = 'statistics_propagation'")
+    with TemporaryDirectory(prefix="shopkit-") as folder, duckdb.connect(config={"threads": 1}) as connection:
+        connection.execute(BELIEVE_NO_STATISTICS)
+        bound(connection, memory, Path(folder))
         view = connection.read_parquet(str(path)).create_view("examples")
         return {column.name: _summary(connection, column) for column in columns if column.name in view.columns}
 

@@ -15,6 +15,7 @@ from shopkit.runs import Run, read_json
 from shopkit.runtime.artifact import Description, describe, open_session
 from shopkit.schema import Column, Schema
 from shopkit.secrecy import blotted
+from shopkit.settings import size_in_bytes
 
 Plain = Mapping[str, Any]
 
@@ -73,6 +74,11 @@ class Facts:
     @property
     def name(self) -> str:
         return str(self.config.get("name") or self.run.path.name.removesuffix(".partial"))
+
+    @property
+    def memory(self) -> int:
+        """Bytes that the run's data may take."""
+        return size_in_bytes("memory", str(self.config.get("memory", "2GB")))
 
     @property
     def kind(self) -> str:

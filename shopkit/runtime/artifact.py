@@ -7,6 +7,7 @@ import json
 import re
 import warnings
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -119,15 +120,16 @@ def open_session(model: str | Path | bytes, threads: int = 1, providers: Sequenc
     _warn_of_clash(ort.__file__)
     name = "The model" if isinstance(model, bytes) else str(model)
     content = model if isinstance(model, bytes) else _read(Path(model))
-    check_model(content, name)
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 4  # every error is raised as well
-    try:
-        return ort.InferenceSession(content, options, providers=list(providers or ["CPUExecutionProvider"]))
-    except Exception as error:  # onnxruntime's exception classes are private; every one of them means the same here
-        raise ArtifactError(_refusal(name, str(error), ort.__version__)) from error
+    with nullcontext() if isinstance(model, bytes) else check_manifest(Path(model), content):
+        check_model(content, name)
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 4  # every error is raised as well
+        try:
+            return ort.InferenceSession(content, options, providers=list(providers or ["CPUExecutionProvider"]))
+        except Exception as error:  # onnxruntime's exception classes are private; every one of them means the same here
+            raise ArtifactError(_refusal(name, str(error), ort.__version__)) from error
 
 
 def _read(path: Path) -> bytes:
@@ -136,11 +138,9 @@ def _read(path: Path) -> bytes:
     if path.stat().st_size > MAX_BYTES:
         raise ArtifactError(f"{path} has {path.stat().st_size:,} bytes; files of up to {MAX_BYTES:,} are loaded.")
     try:
-        content = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise ArtifactError(f"{path} cannot be read: {error.strerror}.") from error
-    check_manifest(path, content)
-    return content
 
 
 def _refusal(name: str, reason: str, version: str) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
@@ -11,15 +12,20 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 import duckdb
 import ibis
+import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 
 from shopkit.errors import ConfigError, DataError, nearest
 from shopkit.sources.base import Source, Tables
+from shopkit.sources.copied import copied
 from shopkit.sources.engine import connect, fetch, literal, local_view, quote
 from shopkit.sources.files import find
 from shopkit.sources.settings import DatabaseSettings
 
 FILE_DATABASES = ("duckdb", "sqlite")
+# Every driver has errors of its own; by PEP 249 they descend from classes of these names.
+_CANNOT_COMPUTE = frozenset({"IbisError", "ProgrammingError", "NotSupportedError"})
+_BROKE_OFF = frozenset({"OperationalError", "InterfaceError", "DatabaseError"})
 
 
 class DatabaseSource(Source):
@@ -38,7 +44,7 @@ class DatabaseSource(Source):
         connection, tables = self._duckdb(url) if url.scheme == "duckdb" else self._other(url)
         if not tables:
             raise DataError(f"source database {shown(url)} has no tables.")
-        return Tables(
+        found = Tables(
             tables=tables,
             connection=connection,
             origin=f"source database {shown(url)}",
@@ -46,6 +52,12 @@ class DatabaseSource(Source):
             time_zone=self.settings.time_zone,
             units=dict(self.settings.units),
         )
+        if connection.name == "duckdb":
+            return found
+        if self.settings.copy:
+            return copied(found)
+        origin, engine, zone = found.origin, connection.name, found.time_zone
+        return replace(found, tables={name: _in_local_time(origin, engine, name, table, zone) for name, table in found.items()})
 
     @classmethod
     def example(cls, settings: DatabaseSettings, folder: Path) -> Self:
@@ -117,6 +129,45 @@ def _summary(name: str, table: ir.Table) -> str:
         values = table[column]
         facts |= {f"n{position}": values.nunique(), f"min{position}": values.min(), f"max{position}": values.max()}
     return str(table.aggregate(**facts).to_pyarrow().to_pylist())
+
+
+@contextmanager
+def in_our_words(origin: str) -> Iterator[None]:
+    """What another database than DuckDB says as it computes a view in place, as one sentence.
+
+    Raises:
+        DataError: it cannot compute the view, or went away meanwhile.
+    """
+    try:
+        yield
+    except duckdb.Error:
+        raise
+    except Exception as error:
+        kinds = {cls.__name__ for cls in type(error).__mro__}
+        first = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+        if kinds & _CANNOT_COMPUTE:
+            raise DataError(
+                f"{origin} cannot compute the view: {first}. Set source.copy=true: it is copied first, and DuckDB computes it."
+            ) from error
+        if kinds & _BROKE_OFF:
+            raise DataError(f"The database broke off while the examples were read from it: {first}") from error
+        raise
+
+
+def _timezone(zone: str, moment: object) -> object:
+    """The wall-clock time there, in PostgreSQL."""
+
+
+def _in_local_time(origin: str, engine: str, name: str, table: ir.Table, time_zone: str) -> ir.Table:
+    """The table with its zoned times as wall-clock times there."""
+    zoned = [column for column, dtype in table.schema().items() if dtype.is_timestamp() and dtype.timezone]
+    if zoned and engine != "postgres":
+        raise DataError(
+            f"{origin}: column '{zoned[0]}' of table '{name}' has times with a zone, which only DuckDB and PostgreSQL set "
+            "against each other in place. Set source.copy=true."
+        )
+    local = ibis.udf.scalar.builtin(_timezone, name="timezone", signature=((dt.string, dt.Timestamp("UTC")), dt.timestamp))
+    return table.mutate({column: local(time_zone, table[column]) for column in zoned})
 
 
 def shown(url: SplitResult) -> str:

@@ -5,19 +5,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import ibis
 import ibis.expr.types as ir
-import pyarrow.parquet as pq
 
 from shopkit.errors import DataError, nearest
 from shopkit.runtime.privacy import DIGITS, UNIT, key_id, read_key
 from shopkit.sources.base import Tables
-from shopkit.sources.engine import connect, fetch, quote, read_parquet
+from shopkit.sources.copied import copied
+from shopkit.sources.engine import fetch, quote
 from shopkit.sources.settings import PrivacySettings
 
-BATCH_ROWS = 65_536
 _BLOCK = 64
 """Bytes of a block of SHA-256."""
 
@@ -43,7 +41,7 @@ def with_hashed_keys(tables: Tables, settings: PrivacySettings) -> Tables:
             )
     key = read_key(settings.key_env, settings.key_file)
     if tables.connection.name != "duckdb":
-        tables = _copied(tables)
+        tables = copied(tables)
     _set_key(tables.connection, key)
     hashed = {name: _hashed(tables.connection, name, table, settings.hash_keys) for name, table in tables.items()}
     note = f"{', '.join(settings.hash_keys)}: hashed with {UNIT}, key {key_id(key)}"
@@ -87,16 +85,3 @@ def _hmac(column: str, dtype: object) -> str:
 
 def _is_float(dtype: object) -> bool:
     return bool(getattr(dtype, "is_floating", bool)() or getattr(dtype, "is_decimal", bool)())
-
-
-def _copied(tables: Tables) -> Tables:
-    connection, scratch = connect()
-    copies = {}
-    for position, (name, table) in enumerate(tables.items()):
-        path = Path(scratch) / f"{position}.parquet"
-        with table.to_pyarrow_batches(chunk_size=BATCH_ROWS) as batches, pq.ParquetWriter(path, batches.schema) as writer:
-            for batch in batches:
-                writer.write_batch(batch)
-        fetch(connection.con, f"CREATE VIEW {quote(name)} AS FROM {read_parquet([path])}")
-        copies[name] = connection.table(name)
-    return replace(tables, tables=copies, connection=connection)

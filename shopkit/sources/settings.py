@@ -83,10 +83,12 @@ class FilesSettings:
 class DatabaseSettings:
     """A database by URL: DuckDB, SQLite, PostgreSQL and whatever else ibis connects to."""
 
-    url: str = ""
+    url: str = field(default="", repr=False)
     """E.g. `duckdb://shop.duckdb`, `sqlite://shop.sqlite`, `postgres://user:password@host/shop`. The password is never shown."""
     tables: list[str] = field(default_factory=list)
     """The tables to offer; empty offers all."""
+    copy: bool = False
+    """Copy the tables first and let DuckDB run the view, where the database cannot compute it or should not be kept busy."""
     time_zone: str = "UTC"
     """Time zone of times stored without one."""
     units: dict[str, str] = field(default_factory=dict)

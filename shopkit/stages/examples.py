@@ -6,6 +6,7 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 from shopkit.errors import DataError
+from shopkit.sources.database import in_our_words
 from shopkit.sources.engine import bound
 from shopkit.views.base import View
 from shopkit.views.materialise import QUARANTINE, materialise
@@ -21,11 +22,12 @@ def run(way: Way) -> tuple[str, dict[str, Any]]:
     if way.tables.connection.name == "duckdb":
         bound(way.tables.connection.con, way.memory, scratch)
     view: View = way.registry.build(way.experiment.view)
-    examples = view.examples(way.tables)
     types, contract = way.experiment.features.types, view.contract().extended(way.experiment.contract)
-    made = materialise(
-        examples, types, way.run.examples_path, way.tables.time_zone, contract=contract, memory=way.memory, scratch=scratch
-    )
+    with in_our_words(way.tables.origin):
+        examples = view.examples(way.tables)
+        made = materialise(
+            examples, types, way.run.examples_path, way.tables.time_zone, contract=contract, memory=way.memory, scratch=scratch
+        )
     if made.schema.the("target") is None:
         raise DataError("No column is the target, so there is nothing to learn. Name it with view.target=<column>.")
     facts = {

@@ -43,6 +43,14 @@ def node_rank(settings: TrainerSettings) -> int:
     return int(rank)
 
 
+def n_copies(settings: TrainerSettings) -> int:
+    """How many processes of this machine hold what is trained on: the one that was started, and beside it, where several devices
+    or machines train together, one for each device."""
+    if settings.devices == 1 and settings.nodes == 1:
+        return 1
+    return 1 + (torch.accelerator.device_count() if settings.devices == -1 else settings.devices)
+
+
 @contextmanager
 def sent_to_processes(settings: TrainerSettings) -> Iterator[None]:
     """While the block runs, processes can be started that train together.

@@ -46,16 +46,23 @@ def score_tensor(model: Model, features: FeatureArrays, reduce: Reduce | None = 
     device = next(model.parameters()).device
     n = len(next(iter(features.values())))
     lengths = row_lengths(features)
+    batches: list[slice] | list[np.ndarray]
     if lengths is None or not n:
         size = block_rows(model.n_outputs)
         if "image" in features:
             size = max(1, min(size, PIXELS // int(np.prod(features["image"].shape[2:]))))
-        parts = [slice(start, start + size) for start in range(0, max(n, 1), size)]
-        return torch.cat([_scores(model, features, rows, device, reduce) for rows in parts])
-    # Rows of like length together: a batch is as long as its longest.
-    batches = list(like_length(lengths, BUDGET, min(VARIED_ROWS, block_rows(model.n_outputs))))
-    scores = torch.cat([_scores(model, features, rows, device, reduce) for rows in batches])
-    return scores[torch.from_numpy(np.argsort(np.concatenate(batches))).to(device)]
+        batches = [slice(start, start + size) for start in range(0, max(n, 1), size)]
+    else:
+        # Rows of like length together, as a batch is as long as its longest; and the longest first: what the others take fits
+        # into the memory that was given back, while growing ones would always need more.
+        batches = list(like_length(lengths, BUDGET, min(VARIED_ROWS, block_rows(model.n_outputs))))[::-1]
+    whole: Tensor | None = None
+    for rows in batches:
+        scores = _scores(model, features, rows, device, reduce)
+        whole = scores.new_empty(n, *scores.shape[1:]) if whole is None else whole
+        whole[rows] = scores
+    assert whole is not None
+    return whole
 
 
 def _scores(

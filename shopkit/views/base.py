@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
@@ -33,6 +33,9 @@ class Examples:
     """Reason → number of examples left out for it, as lazy counts."""
     cutoff: str | None = None
     """Name of the time column at or past which no feature may look, if the view has one."""
+    parts: Callable[[int], Sequence[ir.Table]] | None = None
+    """Given bytes, tables that together are `table`, each to be computed in about as much memory; None where there is one way.
+    Their rows stand in no order that counts."""
     summary: str = ""
     """One sentence for the report: what one row is and what the target means."""
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 import ibis
+import ibis.expr.types as ir
 
 from shopkit.contract.settings import ColumnRules, ContractSettings
 from shopkit.sources.base import Tables
@@ -31,21 +32,12 @@ class BasketValueView(View):
     def examples(self, tables: Tables) -> Examples:
         settings = self.settings
         purchases = Purchases(settings, tables)
-        spread = purchases.within_horizon(purchases.baskets)
-        in_order = ibis.window(group_by=EXAMPLE, order_by=[spread.day, spread["at"], spread.basket])
-        numbered = spread.mutate(place=ibis.row_number().over(in_order))
-        firsts = numbered.filter(numbered.place == 0)
-        values = firsts.select(*EXAMPLE, basket_value=firsts.amount / MONEY_SCALE)
-        labelled = left_join(history(purchases), values)
+        candidates = purchases.candidates(0, purchases.calendar.n_closed)
         return as_examples(
             purchases,
-            labelled.filter(labelled.basket_value.notnull()),
+            _labelled,
             target="basket_value",
-            left_out={
-                "no basket within the horizon": purchases.candidates(0, purchases.calendar.n_closed)
-                .anti_join(values, EXAMPLE)
-                .count()
-            },
+            left_out={"no basket within the horizon": candidates.anti_join(_values(purchases), EXAMPLE).count()},
             summary=f"One row is a customer who bought in the {settings.active_days} days before a cut-off (a midnight, every "
             f"{settings.every_days} days) and again in the {settings.horizon_days} days after it. The target is the value of the "
             "first basket after it.",
@@ -59,3 +51,17 @@ class BasketValueView(View):
         from shopkit.views.example import shop
 
         return cls(replace(settings, windows_days=[7, 28], active_days=28, n_departments=2)), shop()
+
+
+def _labelled(purchases: Purchases) -> ir.Table:
+    labelled = left_join(history(purchases), _values(purchases))
+    return labelled.filter(labelled.basket_value.notnull())
+
+
+def _values(purchases: Purchases) -> ir.Table:
+    """The value of the first basket within each horizon."""
+    spread = purchases.within_horizon(purchases.baskets)
+    in_order = ibis.window(group_by=EXAMPLE, order_by=[spread.day, spread["at"], spread.basket])
+    numbered = spread.mutate(place=ibis.row_number().over(in_order))
+    firsts = numbered.filter(numbered.place == 0)
+    return firsts.select(*EXAMPLE, basket_value=firsts.amount / MONEY_SCALE)

@@ -37,8 +37,7 @@ class CustomerHistoryView(PurchaseWithinView):
         purchases = Purchases(
             settings, tables, of_interest=[settings.department] if settings.department else [], category=settings.category
         )
-        known = history(purchases) if settings.aggregates else purchases.candidates(0, purchases.calendar.n_closed)
-        examples = self._labelled(purchases, left_join(known, _sequences(purchases, settings)))
+        examples = self._examples(purchases)
         currency = tables.units.get(settings.amount, "")
         units = {"past_days_since": "days", **({"past_spend": currency} if currency else {})}
         return replace(
@@ -46,6 +45,11 @@ class CustomerHistoryView(PurchaseWithinView):
             units={**examples.units, **units},
             summary=f"{examples.summary} The sequences are the latest {settings.max_steps} {settings.step}s before it.",
         )
+
+    def known(self, purchases: Purchases) -> ir.Table:
+        settings = self.settings
+        known = history(purchases) if settings.aggregates else purchases.candidates(0, purchases.calendar.n_closed)
+        return left_join(known, _sequences(purchases, settings))
 
     @classmethod
     def example(cls, settings: CustomerHistorySettings) -> tuple[Self, Mapping[str, pd.DataFrame]]:  # type: ignore[override]

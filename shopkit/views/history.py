@@ -6,6 +6,7 @@ the first one. It is one ibis expression, and compiles for DuckDB and for Spark.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import reduce
 from itertools import pairwise
 
@@ -43,11 +44,15 @@ def _bought(purchases: Purchases) -> ir.Table:
         "n_days": spread.count(),
         "department_breadth": spread.n_departments.max(),
     }
+    # Of the days in one week (counted back from the cut-off) the last, so that counting these counts weeks: engines spill
+    # a count, but not a distinct count.
+    week = floor_div(spread.age - 1, WEEK_DAYS)
+    ends_week = spread.until_next.isnull() | (floor_div(spread.age - spread.until_next - 1, WEEK_DAYS) != week)
     for window in settings.windows_days:
         inside = spread.age <= window
         for name in ("n_baskets", "n_lines", "items", "amount", "discount", "coupon"):
             sums[f"{name}_{window}d"] = spread[name].sum(where=inside).fill_null(0).cast("int64")
-        sums[f"n_weeks_{window}d"] = floor_div(spread.age - 1, WEEK_DAYS).nunique(where=inside)
+        sums[f"n_weeks_{window}d"] = spread.count(where=inside & ends_week)
     for slug in purchases.departments:
         amount = spread[f"amount_{slug}"]
         sums[f"amount_{slug}"] = amount.sum(where=in_longest).fill_null(0).cast("int64")
@@ -177,20 +182,29 @@ def _redemptions(purchases: Purchases) -> ir.Table | None:
 
 
 def as_examples(
-    purchases: Purchases, labelled: ir.Table, target: str, summary: str, left_out: dict[str, ir.IntegerScalar]
+    purchases: Purchases,
+    labelled: Callable[[Purchases], ir.Table],
+    target: str,
+    summary: str,
+    left_out: dict[str, ir.IntegerScalar],
 ) -> Examples:
-    """Examples of a history that was joined with its labels.
+    """Examples of a history that is joined with its labels.
 
     Args:
-        labelled: customer, k, the features, and the target.
+        labelled: customer, k, the features, and the target, of these purchases.
         left_out: reason → count, besides the examples whose horizon is not over.
     """
     settings = purchases.settings
-    features = [name for name in labelled.columns if name not in (*EXAMPLE, target)]
-    table = labelled.select(
-        **{settings.customer: labelled.customer, "cutoff": purchases.cutoff(labelled.k), target: labelled[target]},
-        **{name: labelled[name] for name in features},
-    )
+
+    def plain(of: Purchases) -> ir.Table:
+        found = labelled(of)
+        features = [name for name in found.columns if name not in (*EXAMPLE, target)]
+        return found.select(
+            **{settings.customer: found.customer, "cutoff": of.cutoff(found.k), target: found[target]},
+            **{name: found[name] for name in features},
+        )
+
+    table = plain(purchases)
     currency = purchases.tables.units.get(settings.amount, "")
     money = ["largest_basket", "basket_mean", "basket_value", *(f"spend_{window}d" for window in settings.windows_days)]
     return Examples(
@@ -199,5 +213,6 @@ def as_examples(
         units={name: currency for name in money if currency and name in table.columns},
         left_out={"the horizon is not over yet": purchases.n_open, **left_out},
         cutoff="cutoff",
+        parts=lambda memory: [plain(part) for part in purchases.parts(memory)],
         summary=summary,
     )

@@ -27,7 +27,6 @@ from shopkit.views.base import Examples
 from shopkit.views.infer import RawColumn, infer_schema, raw_columns
 
 BATCH_ROWS = 65_536
-_DRIVER_ERRORS = frozenset({"OperationalError", "InterfaceError", "DatabaseError"})
 QUARANTINE = "quarantine.parquet"
 IMAGE_ROWS = 1024
 """Rows at once where each has an image."""
@@ -78,8 +77,7 @@ def materialise(
         engine.execute(BELIEVE_NO_STATISTICS)
         bound(engine, memory, Path(folder))
         fetch(engine, "SET TimeZone = 'UTC'")
-        raw = Path(folder) / "raw.parquet"
-        _run_view(examples.table, raw)
+        raw = _run_view(examples, memory, Path(folder))
         rows = f"read_parquet({literal(str(raw))}, file_row_number=true)"
         named = "*" if "key" in given.values() else f"file_row_number AS {quote(_row_key(examples.table))}, *"
         if "key" not in given.values():
@@ -99,22 +97,21 @@ def materialise(
     return Materialised(schema, n_rows, left_out, notes)
 
 
-def _run_view(table: ir.Table, path: Path) -> None:
+def _run_view(examples: Examples, memory: int, folder: Path) -> Path:
+    """Write what the view gives. Returns the path of the Parquet file, or a glob of several."""
+    table, raw = examples.table, folder / "raw.parquet"
     connection = table.get_backend()
     if connection.name == "duckdb":
-        connection.to_parquet(table, path)
-        return
+        parts = examples.parts(memory) if examples.parts else [table]
+        for number, part in enumerate(parts):
+            connection.to_parquet(part, folder / f"raw-{number:04}.parquet")
+        return folder / "raw-*.parquet"
     if connection.name == "pyspark":
         with in_our_words("Spark broke off while the view ran"):
-            _save(streamed(connection._session.sql(ibis.to_sql(table, dialect="pyspark"))), path)
-        return
-    try:
-        _save(table.to_pyarrow_batches(chunk_size=BATCH_ROWS), path)
-    except Exception as error:
-        # Every driver has errors of its own; by PEP 249 they descend from classes of these names.
-        if _DRIVER_ERRORS.isdisjoint(cls.__name__ for cls in type(error).__mro__):
-            raise
-        raise DataError(f"The database broke off while the examples were read from it: {str(error).splitlines()[0]}") from error
+            _save(streamed(connection._session.sql(ibis.to_sql(table, dialect="pyspark"))), raw)
+    else:
+        _save(table.to_pyarrow_batches(chunk_size=BATCH_ROWS), raw)
+    return raw
 
 
 def _save(reader: pa.RecordBatchReader, path: Path) -> None:

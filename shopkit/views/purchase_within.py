@@ -26,28 +26,35 @@ class PurchaseWithinView(View):
     settings: PurchaseWithinSettings
 
     def examples(self, tables: Tables) -> Examples:
-        department = self.settings.department
-        purchases = Purchases(self.settings, tables, of_interest=[department] if department else [])
-        return self._labelled(purchases, history(purchases))
+        settings = self.settings
+        purchases = Purchases(settings, tables, of_interest=[settings.department] if settings.department else [])
+        return self._examples(purchases)
 
-    def _labelled(self, purchases: Purchases, known: ir.Table) -> Examples:
-        """Examples of what is known of each customer at each cut-off."""
-        settings, department, lines = self.settings, self.settings.department, purchases.lines
+    def known(self, purchases: Purchases) -> ir.Table:
+        """What is known of each customer at each cut-off."""
+        return history(purchases)
+
+    def _examples(self, purchases: Purchases) -> Examples:
+        settings, department = self.settings, self.settings.department
         if department:
             self._check_department(purchases)
-            lines = lines.filter(lines.department == department)
-        days = lines.select("customer", "day").distinct()
-        bought = purchases.within_horizon(days).select(*EXAMPLE).distinct().mutate(buys=1)
-        labelled = left_join(known, bought)
         where = f" in {department}" if department else ""
         return as_examples(
             purchases,
-            labelled.mutate(buys=labelled.buys.fill_null(0)),
+            self._labelled,
             target="buys",
             left_out={},
             summary=f"One row is a customer who bought in the {settings.active_days} days before a cut-off (a midnight, every "
             f"{settings.every_days} days). The target is whether they buy{where} in the {settings.horizon_days} days after it.",
         )
+
+    def _labelled(self, purchases: Purchases) -> ir.Table:
+        department, days = self.settings.department, purchases.days
+        if department:
+            days = purchases.lines.filter(purchases.lines.department == department)
+        bought = purchases.within_horizon(days.select("customer", "day").distinct()).select(*EXAMPLE).distinct().mutate(buys=1)
+        labelled = left_join(self.known(purchases), bought)
+        return labelled.mutate(buys=labelled.buys.fill_null(0))
 
     def contract(self) -> ContractSettings:
         return ContractSettings(target=ColumnRules(allowed=[0, 1]))

@@ -23,6 +23,10 @@ from shopkit.views.settings import HistorySettings
 MONEY_SCALE = 10_000
 EXAMPLE = ("customer", "k")
 """What an example is, inside this module: a customer and the number of a cut-off."""
+TOTALS = ("items", "amount", "discount", "coupon")
+"""What lines add up to."""
+BYTES_A_LINE = 128
+"""Memory that the history of a line's customer takes an engine, of what it keeps and does not spill."""
 
 
 @dataclass(frozen=True)
@@ -51,18 +55,26 @@ class Purchases:
     Args:
         of_interest: departments to follow however little is bought in them.
         category: column of the products that the lines get as `category`; empty takes the department.
+        calendar: the cut-offs; None takes those that the settings and the data give.
 
     Raises:
         DataError: a table or column that is missing or of another type, or no cut-off that fits the data.
     """
 
-    def __init__(self, settings: HistorySettings, tables: Tables, of_interest: Sequence[str] = (), category: str = "") -> None:
+    def __init__(
+        self,
+        settings: HistorySettings,
+        tables: Tables,
+        of_interest: Sequence[str] = (),
+        category: str = "",
+        calendar: Calendar | None = None,
+    ) -> None:
         self.settings = settings
         self.category = category
         self.of_interest = of_interest
         self.tables = tables
         self.orders = tables[settings.orders]
-        self.calendar = self._calendar()
+        self.calendar = calendar or self._calendar()
 
     # -- the cut-offs -------------------------------------------------------------------------------------------
 
@@ -96,9 +108,8 @@ class Purchases:
 
     def cutoff(self, k: ir.IntegerValue) -> ir.TimestampValue:
         """The moment of cut-off k: a midnight, without a zone as the purchases are."""
-        days = k * self.calendar.every_days + self.calendar.first_day
-        # By way of the date: what `as_timestamp` calls a plain timestamp has the zone UTC in DuckDB.
-        return (days.cast("int64") * 86_400).as_timestamp("s").cast("date").cast("timestamp")
+        first = ibis.literal(self.calendar.first)
+        return (first + (k * self.calendar.every_days).as_interval("D")).cast("timestamp")
 
     def at_cutoffs(self, table: ir.Table, first: ir.IntegerValue, last: ir.IntegerValue) -> ir.Table:
         """Each row once for every cut-off from day `first` to day `last` (both included), with its number `k`."""
@@ -158,14 +169,6 @@ class Purchases:
         return joined.select(*names, department=joined.department.fill_null(""), category=joined.category.fill_null(""))
 
     @cached_property
-    def baskets(self) -> ir.Table:
-        """One row per customer, basket and day."""
-        lines = self.lines
-        return lines.group_by("customer", "basket", "day").aggregate(
-            at=lines["at"].min(), store=lines.store.min(), amount=lines.amount.sum().cast("int64")
-        )
-
-    @cached_property
     def departments(self) -> dict[str, str]:
         """Column-name part → department: those of interest, and those with most lines before the first cut-off."""
         known = self.lines.filter(self.lines.day < 0, self.lines.department != "")
@@ -174,32 +177,69 @@ class Purchases:
         return slugs(dict.fromkeys([*self.of_interest, *ranked.to_pyarrow()["department"].to_pylist()]))
 
     @cached_property
-    def days(self) -> ir.Table:
-        """One row per customer and day with a purchase."""
-        lines, baskets = self.lines, self.baskets
+    def baskets(self) -> ir.Table:
+        """One row per customer, basket and day.
+
+        By way of one row per department: engines spill a grouping that is too large for memory, but not a distinct count in it.
+        """
+        basket = ("customer", "basket", "day")
+        lines = self.lines
+        parts = lines.group_by(*basket, "department").aggregate(
+            at=lines["at"].min(),
+            store=lines.store.min(),
+            n_lines=lines.count(),
+            **{name: lines[name].sum().cast("int64") for name in TOTALS},
+        )
         amounts = {
-            f"amount_{slug}": lines.amount.sum(where=lines.department == department).fill_null(0).cast("int64")
+            f"amount_{slug}": parts.amount.sum(where=parts.department == department).fill_null(0).cast("int64")
             for slug, department in self.departments.items()
         }
-        bought = lines.group_by("customer", "day").aggregate(
-            n_lines=lines.count(),
-            items=lines["items"].sum().cast("int64"),
-            amount=lines.amount.sum().cast("int64"),
-            discount=lines.discount.sum().cast("int64"),
-            coupon=lines.coupon.sum().cast("int64"),
-            n_departments=lines.department.nunique(),
+        return parts.group_by(*basket).aggregate(
+            at=parts["at"].min(),
+            store=parts.store.min(),
+            n_departments=parts.count(),
+            **{name: parts[name].sum().cast("int64") for name in ("n_lines", *TOTALS)},
             **amounts,
         )
-        paid = baskets.group_by("customer", "day").aggregate(n_baskets=baskets.count(), largest=baskets.amount.max())
-        days = bought.inner_join(paid, ["customer", "day"])
+
+    @cached_property
+    def days(self) -> ir.Table:
+        """One row per customer and day with a purchase; `gap` days after the one before, `until_next` days before the next."""
+        baskets = self.baskets
+        summed = ("n_lines", *TOTALS, *(f"amount_{slug}" for slug in self.departments))
+        days = baskets.group_by("customer", "day").aggregate(
+            n_baskets=baskets.count(),
+            largest=baskets.amount.max(),
+            n_departments=baskets.n_departments.max(),
+            **{name: baskets[name].sum().cast("int64") for name in summed},
+        )
         by_customer = ibis.window(group_by="customer", order_by="day")
-        return days.mutate(gap=days.day - days.day.lag().over(by_customer))
+        return days.mutate(
+            gap=days.day - days.day.lag().over(by_customer), until_next=days.day.lead().over(by_customer) - days.day
+        )
+
+    # -- a part of the customers ---------------------------------------------------------------------------------
+
+    def parts(self, memory: int) -> list[Purchases]:
+        """The same purchases and cut-offs, of some of the customers each, as many as a history takes so many bytes for."""
+        n_parts = -(-self.orders.count().to_pyarrow().as_py() * BYTES_A_LINE // memory)
+        if n_parts <= 1:
+            return [self]
+        # A remainder of a negative number is one in SQL.
+        number_of = (self.lines.customer.hash() % n_parts + n_parts) % n_parts
+        parts = []
+        for number in range(n_parts):
+            part = Purchases(self.settings, self.tables, self.of_interest, self.category, calendar=self.calendar)
+            part.departments = self.departments
+            part.lines = self.lines.filter(number_of == number)
+            parts.append(part)
+        return parts
 
     # -- who is an example ----------------------------------------------------------------------------------------
 
     def candidates(self, from_k: int, to_k: int) -> ir.Table:
         """Customers with a purchase within `active_days` before the cut-offs `from_k` to `to_k` (not included): customer, k."""
-        days = self.days.select("customer", "day")
+        days = self.lines.select("customer", "day").distinct()
         active = self.at_cutoffs(days, days.day + 1, days.day + self.settings.active_days).select(*EXAMPLE).distinct()
         return active.filter(active.k >= from_k, active.k < to_k)
 

@@ -35,6 +35,18 @@ def test_predict_wants_an_output(shopkit: Shopkit) -> None:
     assert err.startswith("Error: the following arguments are required: -o\nusage: shopkit predict")
 
 
+@pytest.mark.parametrize("arguments", [["bench"], ["predict", "-o", "answers.csv", "visits.csv"]])
+def test_a_table_where_a_run_is_wanted(shopkit: Shopkit, tmp_path: Path, arguments: list[str]) -> None:
+    table = tmp_path / "visits.csv"
+    table.write_text("a,b\n")
+    verb, *rest = arguments
+    code, _, err = shopkit(verb, str(table), *rest)
+    assert code == 2
+    assert err.startswith(
+        f"Error: argument RUN_OR_ONNX: {table} is neither a run's folder nor an exported .onnx file.\nusage: shopkit {verb}"
+    )
+
+
 def test_report(shopkit: Shopkit, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shopkit.runs.Run.open", lambda path: path)
     monkeypatch.setattr("shopkit.report.render", lambda run: [run / "report.html", run / "model_card.md"])

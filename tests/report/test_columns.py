@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from shopkit.raw import image_structs
+from shopkit.report import columns as report_columns
+from shopkit.report import render
 from shopkit.report.columns import MIN_COUNT, summarise
+from shopkit.runs import Run
 from shopkit.schema import MISSING_TIME, Column
 
 
@@ -57,3 +62,12 @@ def test_images_are_summed_up_by_their_size(tmp_path: Path) -> None:
     found = summarise(tmp_path / "examples.parquet", [Column("photo", "image", channels=3)])["photo"]
     assert (found.missing, found.distinct, found.top, found.top_share) == (1 / 6, 5, "28 × 20 pixels", 0.5)
     assert found.typical == (28, 20)
+
+
+def test_queries_stay_within_the_runs_memory(make_run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch) -> None:
+    limits: list[int] = []
+    monkeypatch.setattr(report_columns, "bound", lambda engine, memory, folder: limits.append(memory))
+    run = make_run()
+    run.config_path.write_text(run.config_path.read_text() + "memory: 300MB\n")
+    render(run)
+    assert limits == [300_000_000]

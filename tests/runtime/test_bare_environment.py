@@ -35,7 +35,8 @@ def test_bare_onnxruntime_answers_as_shopkit_predict_does(tmp_path: Path) -> Non
     python = tmp_path / "bare" / "bin" / "python"
     subprocess.run([sys.executable, "-m", "venv", python.parents[1]], check=True)
     wanted = [f"{name}=={version(name)}" for name in ("onnxruntime", "numpy")]
-    subprocess.run([python, "-m", "pip", "install", "--quiet", *wanted], check=True)
+    # Isolated (-I): what PYTHONPATH names is none of that environment.
+    subprocess.run([python, "-I", "-m", "pip", "install", "--quiet", *wanted], check=True)
     run = shopkit.run(data=visits(), overrides=[*TABLE, "features.ignore=[amount, at]"], folder=tmp_path / "run")
     rows = visits().head(40).drop(columns="bought")
     rows.loc[3, "channel"] = "never seen"
@@ -44,7 +45,11 @@ def test_bare_onnxruntime_answers_as_shopkit_predict_does(tmp_path: Path) -> Non
     shopkit_says = [sys.executable, "-m", "shopkit", "predict", run.path, tmp_path / "rows.csv", "-o", tmp_path / "out.csv"]
     subprocess.run(shopkit_says, check=True)
     bare = subprocess.run(
-        [python, "-c", SCRIPT, run.model_path, tmp_path / "rows.csv"], check=True, capture_output=True, text=True, cwd=tmp_path
+        [python, "-I", "-c", SCRIPT, run.model_path, tmp_path / "rows.csv"],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
     )
     expected = pd.read_csv(tmp_path / "out.csv")
     got = pd.DataFrame([line.split(maxsplit=1) for line in bare.stdout.splitlines()], columns=["probability", "label"])

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import pickle
 import struct
+import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -262,6 +265,28 @@ def test_a_weight_altered_by_one_bit_fails_its_manifest(tmp_path: Path) -> None:
         open_session(path)
     (tmp_path / "manifest.json").unlink()
     open_session(path)
+
+
+def test_a_file_is_hashed_while_it_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, begun, sha256 = sealed(tmp_path), threading.Event(), hashlib.sha256
+
+    def hashed(content: bytes) -> Any:
+        begun.set()
+        return sha256(content)
+
+    def check(content: bytes, name: str) -> None:
+        assert begun.wait(10)
+
+    monkeypatch.setattr(hashlib, "sha256", hashed)
+    monkeypatch.setattr("shopkit.runtime.artifact.check_model", check)
+    open_session(path)
+
+
+def test_a_damaged_file_of_a_run_was_changed_first_of_all(tmp_path: Path) -> None:
+    path = sealed(tmp_path)
+    path.write_bytes(path.read_bytes()[:-7])
+    with pytest.raises(ArtifactError, match=r"model\.onnx was changed after its run was sealed"):
+        open_session(path)
 
 
 def test_a_manifest_that_cannot_be_read_and_one_of_something_else(tmp_path: Path) -> None:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import sqlite3
 
 import duckdb
+import ibis
 import pytest
 
+import shopkit
 from shopkit.errors import ConfigError, DataError
-from shopkit.sources.database import DatabaseSource
+from shopkit.sources.database import DatabaseSource, _in_local_time
 from shopkit.sources.settings import DatabaseSettings
+from tests.data import shop
+from tests.views.shops import SMALL
 
 
 @pytest.fixture
@@ -102,3 +106,28 @@ def test_a_missing_driver_names_the_extra(monkeypatch):
     monkeypatch.setattr(ibis, "connect", refuse)
     with pytest.raises(DataError, match=r'not installed \(psycopg\).*pip install "ibis-framework\[postgres\]"'):
         opened("postgres://host/shop")
+
+
+def test_a_view_that_a_database_cannot_compute_runs_on_a_copy(tmp_path):
+    path = tmp_path / "shop.sqlite"
+    with sqlite3.connect(path) as connection:
+        for name, table in shop().items():
+            table.to_sql(name, connection, index=False)
+    connection.close()
+    chosen = [
+        *(f"view.{name}={value}" for name, value in SMALL.items()),
+        "task=binary",
+        "model=linear",
+        "evaluation.baselines=[]",
+    ]
+    overrides = ["view=purchase_within", "source=database", f"source.url=sqlite://{path}", *chosen]
+    with pytest.raises(DataError, match=r"shop\.sqlite cannot compute the view: .* is not defined\. Set source\.copy=true"):
+        shopkit.run(overrides=overrides, folder=tmp_path / "in place")
+    run = shopkit.run(overrides=[*overrides, "source.copy=true"], folder=tmp_path / "copied")
+    assert run.metrics["n_rows"]["test"] > 0
+
+
+def test_times_with_a_zone_are_read_in_place_by_two_databases_only():
+    table = ibis.table({"at": "timestamp('UTC')"}, name="orders")
+    with pytest.raises(DataError, match=r"column 'at' of table 'orders' has times with a zone.*Set source\.copy=true"):
+        _in_local_time("source database mysql://shop", "mysql", "orders", table, "UTC")

@@ -23,7 +23,7 @@ from shopkit.models.settings import MLPSettings
 from shopkit.runs import Run
 from shopkit.training import processes
 from shopkit.training.fit import fit
-from shopkit.training.processes import _by_name, node_rank, sent_to_processes
+from shopkit.training.processes import _by_name, n_copies, node_rank, sent_to_processes
 from shopkit.training.scores import model_scores
 from shopkit.training.settings import TrainerSettings
 from shopkit.training.watch import EpochWatch
@@ -201,6 +201,15 @@ def test_a_machine_is_told_its_number(monkeypatch):
     monkeypatch.setenv("NODE_RANK", "2")
     with pytest.raises(ConfigError, match=r"NODE_RANK is '2'; with trainer\.nodes=2 it must be from 0 to 1\."):
         node_rank(settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "copies"),
+    [({}, 1), ({"nodes": 2}, 2), ({"devices": 4}, 5), ({"devices": 2, "nodes": 3}, 3), ({"devices": -1}, 9)],
+)
+def test_every_process_of_the_machine_counts_as_a_copy(settings, copies, monkeypatch):
+    monkeypatch.setattr(torch.accelerator, "device_count", lambda: 8)
+    assert n_copies(TrainerSettings(**settings)) == copies
 
 
 @pytest.mark.slow

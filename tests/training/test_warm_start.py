@@ -12,13 +12,17 @@ import torch
 
 import shopkit
 from shopkit.errors import ConfigError, RunError
-from shopkit.models.settings import LSTMSettings, MLPSettings
+from shopkit.models.settings import BertSettings, LSTMSettings, MLPSettings
 from shopkit.runs import Run, read_json
 from shopkit.training import checkpoint
 from tests.shop import TABLE, visits
 
 IDS = "features.columns.channel=vocabulary"
 SHORT = [*TABLE, "evaluation.baselines=[]", "trainer.max_epochs=2", "trainer.threads=1"]
+STILL = [
+    "trainer.max_epochs=1", "trainer.max_steps=1", "trainer.lr=1e-12", "trainer.ema_decay=0", "trainer.weight_decay=0"
+]  # fmt: skip
+"""One step of almost no size: what is found afterwards is what training started from."""
 
 
 def grown() -> pd.DataFrame:
@@ -38,10 +42,8 @@ def weights(run: Run) -> dict[str, Any]:
 
 
 def test_vocabularies_grow_and_weights_are_kept(earlier: Run, tmp_path: Path) -> None:
-    # One step of almost no size: what is found is what training started from.
-    still = ["trainer.max_epochs=1", "trainer.max_steps=1", "trainer.lr=1e-12", "trainer.ema_decay=0", "trainer.weight_decay=0"]
     run = shopkit.run(
-        data=grown(), overrides=[*SHORT, IDS, *still, f"model.init_from={earlier.path}"], folder=tmp_path / "second"
+        data=grown(), overrides=[*SHORT, IDS, *STILL, f"model.init_from={earlier.path}"], folder=tmp_path / "second"
     )
     before, now = (read_json(one.path / "vocabularies.json")["channel"] for one in (earlier, run))
     assert now == [*before, "video"]
@@ -102,6 +104,30 @@ def test_a_sequence_model_starts_from_one(tmp_path: Path) -> None:
     assert not facts["new"]
 
 
+def test_a_model_of_texts_starts_from_one(tmp_path: Path) -> None:
+    frame = visits(120)
+    frame["note"] = np.where(frame["bought"] == "yes", "paid by card", "left early")
+    overrides = [
+        *SHORT, "model=bert", "model.encoder=scratch", "model.layers=1", "model.hidden_dim=8", "model.heads=2",
+        "features.columns.note={name: wordpiece, vocabulary: scratch, max_length: 8}",
+    ]  # fmt: skip
+    first = shopkit.run(data=frame, overrides=overrides, folder=tmp_path / "first")
+    frame["note"] += " zebra"
+    second = shopkit.run(
+        data=frame,
+        overrides=[*overrides, *STILL, "model.encoder_lr=1e-12", f"model.init_from={first.path}"],
+        folder=tmp_path / "second",
+    )
+    facts = (second.facts("train") or {})["init_from"]
+    words = "encoder.embeddings.word_embeddings.weight"
+    assert facts["grown"][words]["new"] >= 1
+    assert not facts["new"]
+    old, new = weights(first), weights(second)
+    places = [found["axes"][words]["labels"].index("card") for found in (old, new)]
+    assert places[0] != places[1]
+    torch.testing.assert_close(new["weights"][words][places[1]], old["weights"][words][places[0]])
+
+
 def test_what_is_refused(earlier: Run, tmp_path: Path) -> None:
     folders = iter(range(10))
 
@@ -112,8 +138,9 @@ def test_what_is_refused(earlier: Run, tmp_path: Path) -> None:
         start("model=linear", f"model.init_from={earlier.path}")
     with pytest.raises(RunError, match="There is no run folder nowhere"):
         start("model.init_from=nowhere")
-    with pytest.raises(ConfigError, match=r"model\.head\.init_from is part of its model: give model\.init_from"):
-        LSTMSettings(head=MLPSettings(init_from="x"))
+    for settings in (LSTMSettings, BertSettings):
+        with pytest.raises(ConfigError, match=r"model\.head\.init_from is part of its model: give model\.init_from"):
+            settings(head=MLPSettings(init_from="x"))
     linear = shopkit.run(data=visits(200), overrides=[*SHORT, "model=linear"], folder=tmp_path / "linear")
     with pytest.raises(RunError, match=r"holds no weights\.npz: its model is not trained by gradients"):
         start(f"model.init_from={linear.path}")

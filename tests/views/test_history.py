@@ -10,6 +10,7 @@ from shopkit.errors import ConfigError, DataError
 from shopkit.schema import Role
 from shopkit.views.basket_value import BasketValueView
 from shopkit.views.purchase_within import PurchaseWithinView
+from shopkit.views.purchases import BYTES_A_LINE
 from shopkit.views.settings import BasketValueSettings, PurchaseWithinSettings
 from tests.data import as_tables, shop
 from tests.views.shops import SMALL, settings
@@ -277,3 +278,18 @@ def test_no_purchases():
     frames["transactions"] = frames["transactions"].assign(transaction_timestamp=pd.NaT)
     with pytest.raises(DataError, match="has no purchases with a time"):
         PurchaseWithinView(settings()).examples(as_tables(frames))
+
+
+@pytest.mark.parametrize("view", [PurchaseWithinView(settings()), BasketValueView(BasketValueSettings(**SMALL))])
+def test_parts_of_the_customers_are_together_the_whole(view):
+    examples = view.examples(as_tables(shop()))
+    whole = examples.table.to_pandas()
+    assert len(examples.parts(1 << 30)) == 1
+    parts = [part.to_pandas() for part in examples.parts(len(shop()["transactions"]) * BYTES_A_LINE // 3)]
+    customers = [set(part.household_id) for part in parts]
+    assert len(parts) >= 3
+    assert min(map(len, customers)) > 0
+    assert sum(map(len, customers)) == whole.household_id.nunique()
+    keys = ["household_id", "cutoff"]
+    together = pd.concat(parts).sort_values(keys, ignore_index=True)
+    pd.testing.assert_frame_equal(together, whole.sort_values(keys, ignore_index=True), check_exact=True)

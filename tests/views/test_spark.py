@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import pandas as pd
@@ -19,7 +18,7 @@ from shopkit.views.materialise import materialise
 from shopkit.views.purchase_within import PurchaseWithinView
 from shopkit.views.settings import BasketValueSettings, CustomerHistorySettings
 from tests.data import shop
-from tests.views.shops import SMALL, settings
+from tests.views.shops import SMALL, assert_same, settings
 
 pytest.importorskip("pyspark", reason="PySpark is not installed")
 pytestmark = [pytest.mark.spark, pytest.mark.filterwarnings("ignore")]
@@ -68,16 +67,5 @@ def same_examples(view: View, frames: dict[str, pd.DataFrame], spark, folder: Pa
     assert there.left_out == here.left_out
     assert there.schema == here.schema
     expected, found = (pq.read_table(folder / f"{name}.parquet").to_pylist() for name in ("duckdb", "spark"))
-    assert len(found) == len(expected) > 0
-    for row, (left, right) in enumerate(zip(expected, found, strict=True)):
-        for name, value in left.items():
-            assert same(value, right[name]), (row, name, value, right[name])
+    assert_same(expected, found)
     return len(found)
-
-
-def same(left: object, right: object) -> bool:
-    if isinstance(left, list) and isinstance(right, list):
-        return len(left) == len(right) and all(map(same, left, right))
-    if isinstance(left, float) and isinstance(right, float):
-        return math.isclose(left, right, rel_tol=1e-6) or (left != left and right != right)
-    return left == right

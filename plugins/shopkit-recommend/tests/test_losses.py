@@ -39,19 +39,33 @@ def test_full_softmax_in_bfloat16_is_near() -> None:
         assert F.cosine_similarity(mine.flatten(), truth.flatten(), dim=0) > 0.999
 
 
-def test_full_softmax_holds_no_more_than_a_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
-    shapes = []
+@pytest.fixture
+def shapes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
+    """Of the logits, as they are made."""
+    found: list[tuple[int, ...]] = []
     softmax = torch.ops.aten._softmax.out
 
     def watched(logits: torch.Tensor, *args: object, **kwargs: object) -> torch.Tensor:
-        shapes.append(tuple(logits.shape))
+        found.append(tuple(logits.shape))
         return softmax(logits, *args, **kwargs)
 
     monkeypatch.setattr(torch.ops.aten._softmax, "out", watched)
-    monkeypatch.setattr(losses, "CHUNK_ELEMENTS", 100 * 50)
+    return found
+
+
+def test_full_softmax_holds_no_more_than_a_chunk(shapes: list[tuple[int, ...]], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(losses, "CHUNK_ELEMENTS", 150 * 50)
     hidden, items, target, weight = drawn(250, 50)
     full_softmax(hidden, items, target, weight, torch.double).backward()
-    assert shapes == [(100, 50), (100, 50), (50, 50)]
+    assert shapes == [(128, 50), (128, 50)]
+
+
+def test_full_softmax_multiplies_few_shapes(shapes: list[tuple[int, ...]]) -> None:
+    # Kernels of every shape are kept for good: with those of any number of positions, memory grows as long as training goes on.
+    hidden, items, target, weight = drawn(250, 50)
+    for n in range(1, 251):
+        full_softmax(hidden[:n], items, target[:n], weight[:n], torch.double)
+    assert len(set(shapes)) == 4
 
 
 def test_sampled_softmax_over_all_others_is_the_full_one() -> None:

@@ -7,13 +7,15 @@ Small enough for a CPU: one residual block in each of three stages.
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from shopkit.errors import ConfigError
 from shopkit.features.base import FeatureSpec
-from shopkit.models.base import Batch, Model
+from shopkit.models.base import Axis, Batch, Model
+from shopkit.models.labels import id_labels, input_labels
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
@@ -188,6 +190,13 @@ class CNN(Model):
         scores = self.scores(x, batch)
         of_other = task.loss(scores, target[other], None if weight is None else weight[other])
         return own * task.loss(scores, target, weight) + (1 - own) * of_other
+
+    def axes(self, vocabularies: Mapping[str, Sequence[str]]) -> dict[str, Axis]:
+        dense, ids = self.features.dense, self.features.ids
+        return {
+            "plain.table.weight": Axis(id_labels(ids, vocabularies)),
+            "plain.layer.weight": Axis(input_labels(dense, ids, self.settings.category_dim), dim=1),
+        }
 
     def start_from(self, bias: Tensor) -> None:
         with torch.no_grad():

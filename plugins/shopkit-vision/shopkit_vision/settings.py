@@ -114,6 +114,8 @@ class CnnSettings:
     cutmix: float = 0.0
     """Augmentation: alpha of the Beta distribution of the rectangle that comes from another image (Yun et al. 2019). 0 is off;
     with `mixup` as well, each step draws one of the two."""
+    init_from: str = ""
+    """Folder of an earlier run of this model, whose weights training starts from; its vocabularies are added to."""
 
     def __post_init__(self) -> None:
         for name, least in (("stem", 1), ("blocks", 1), ("category_dim", 1), ("mixup", 0), ("cutmix", 0)):

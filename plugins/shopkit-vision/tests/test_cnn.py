@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from shopkit.errors import ConfigError
 from shopkit.features.base import FeatureBlock, FeatureSpec
 from shopkit.models.to_onnx import to_onnx
+from shopkit.runs import Run
 from shopkit.tasks.multiclass import Multiclass
 from shopkit.tasks.settings import MulticlassSettings
+from shopkit.training.warm_start import Earlier, warm_start
 from torch import nn
 
 from shopkit_vision.cnn import CNN
@@ -113,3 +117,15 @@ def test_what_it_refuses() -> None:
     small = FeatureBlock("photo", "image", "image", 0, 1, (), shape=(1, 3, 9))
     with pytest.raises(ConfigError, match=r"model.preset=classic wants images of at least 4 × 4 pixels, not \(3, 9\)"):
         CNN(CnnSettings(preset="classic"), FeatureSpec((small,)), 1)
+
+
+def test_categories_and_columns_keep_their_weights() -> None:
+    earlier, more = trained(model(PRICE, COLOR)), FeatureBlock("color", "vocabulary", "ids", 0, 1, ("color",), cardinality=6)
+    known = {"color": ["red", "green", "blue"]}
+    later = model(more, PRICE)
+    before = Earlier(Run(Path("earlier")), known, earlier.state_dict(), earlier.axes(known))
+    found = warm_start(later, before, {"color": ["blue", "red", "black", "green"]})
+    assert found["grown"] == {"plain.table.weight": {"kept": 5, "new": 1, "gone": 0}}
+    assert not found["new"]
+    for at, was in ((2, 4), (3, 2), (5, 3)):
+        torch.testing.assert_close(later.plain.table.weight[at], earlier.plain.table.weight[was])

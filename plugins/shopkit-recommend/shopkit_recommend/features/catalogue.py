@@ -36,6 +36,9 @@ class Catalogue(Extractor):
     def transform(self, columns: Sequence[ndx.Array], states: Sequence[State]) -> Encoded:
         return Encoded(ids=traced.stack([_ids(column, state["items"]) for column, state in zip(columns, states, strict=True)]))
 
+    def categories(self, state: State) -> Sequence[str]:
+        return list(map(str, state["items"]))
+
     def reference(self, values: np.ndarray, state: State) -> np.ndarray:
         known = {"": traced.MISSING_ID} | {item: traced.FIRST_ID + at for at, item in enumerate(state["items"])}
         return np.array([known.get(value, traced.UNKNOWN_ID) for value in values], np.int64).reshape(-1, 1)

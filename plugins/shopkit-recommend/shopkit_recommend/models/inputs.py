@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import torch
 import torch.nn.functional as F  # noqa: N812
 from shopkit.errors import ConfigError
 from shopkit.features.base import FeatureBlock, FeatureSpec
-from shopkit.models.base import Batch
+from shopkit.models.base import Axis, Batch
+from shopkit.models.labels import id_labels, input_labels
 from torch import Tensor, nn
 
 FIRST_ITEM = 2
@@ -60,6 +63,7 @@ class Steps(nn.Module):
         super().__init__()
         ids = [b for b in features.blocks if attributes and b.tensor == "sequence_ids" and b != item]
         dense = [b for b in features.blocks if attributes and b.tensor == "sequence_dense" and b.column != unread]
+        self.features, self.attribute_blocks, self.number_blocks = features, ids, dense
         self.register_buffer("others", torch.tensor([b.start for b in ids], dtype=torch.long), persistent=False)
         places = [place for b in dense for place in range(b.start, b.start + b.width)]
         self.register_buffer("numbers", torch.tensor(places, dtype=torch.long), persistent=False)
@@ -68,6 +72,15 @@ class Steps(nn.Module):
         self.of_numbers = nn.Linear(len(places), dim, bias=False) if places else None
         self.profile_numbers = nn.Linear(features.n_dense, dim, bias=False) if profile and features.n_dense else None
         self.profile_ids = Table(features.cardinalities, dim, scale) if profile and features.n_ids else None
+
+    def axes(self, vocabularies: Mapping[str, Sequence[str]]) -> dict[str, Axis]:
+        """As of `Model.axes`."""
+        return {
+            "of_attributes.weight": Axis(id_labels(self.attribute_blocks, vocabularies)),
+            "of_numbers.weight": Axis(input_labels(self.number_blocks), dim=1),
+            "profile_numbers.weight": Axis(input_labels(self.features.dense), dim=1),
+            "profile_ids.weight": Axis(id_labels(self.features.ids, vocabularies)),
+        }
 
     def attribute_ids(self, batch: Batch) -> Tensor:
         """(batch, length, n_attribute_ids)."""

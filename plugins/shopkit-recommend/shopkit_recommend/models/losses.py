@@ -16,6 +16,9 @@ from torch import Tensor
 
 CHUNK_ELEMENTS = 2**23
 """Logits held at once: so many that products are efficient, so few that they stay in a processor's cache."""
+EVEN_ROWS = 64
+"""Positions are filled up to a multiple of this, with some that weigh nothing: for every shape of product in bfloat16, oneDNN
+compiles code of half a megabyte, and keeps it."""
 
 
 def fast_dtype(precision: str, like: Tensor) -> torch.dtype:
@@ -55,13 +58,14 @@ def full_softmax(hidden: Tensor, items: Tensor, target: Tensor, weight: Tensor, 
 class _FullSoftmax(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, items: Tensor, target: Tensor, weight: Tensor, dtype: torch.dtype) -> Tensor:
-        chunk = max(64, CHUNK_ELEMENTS // len(items))
-        states, table = hidden.to(dtype), items.to(dtype)
-        share = weight / weight.sum()
-        d_hidden, d_items = torch.empty_like(hidden), torch.zeros_like(items)
+        chunk = EVEN_ROWS * max(1, CHUNK_ELEMENTS // (EVEN_ROWS * len(items)))
+        n, more = len(hidden), -len(hidden) % EVEN_ROWS
+        states, table = F.pad(hidden.to(dtype), (0, 0, 0, more)), items.to(dtype)
+        share, target = F.pad(weight / weight.sum(), (0, more)), F.pad(target, (0, more))
+        d_hidden, d_items = hidden.new_empty(states.shape), torch.zeros_like(items)
         loss = hidden.new_zeros(())
-        memory = torch.empty(min(chunk, len(hidden)), len(items), dtype=dtype, device=hidden.device)
-        for start in range(0, len(hidden), chunk):
+        memory = torch.empty(min(chunk, len(states)), len(items), dtype=dtype, device=hidden.device)
+        for start in range(0, len(states), chunk):
             rows = slice(start, start + chunk)
             state, of_row, right = states[rows], share[rows].unsqueeze(1), target[rows].unsqueeze(1)
             p = memory[: len(state)]  # (chunk, n_items): logits, then probabilities, then the gradient
@@ -72,7 +76,7 @@ class _FullSoftmax(torch.autograd.Function):
             p.scatter_(1, right, of_right - 1)
             d_hidden[rows] = (p @ table).to(hidden.dtype) * of_row
             d_items += p.T @ (state * of_row.to(dtype))
-        ctx.save_for_backward(d_hidden, d_items)
+        ctx.save_for_backward(d_hidden[:n], d_items)
         return loss
 
     @staticmethod

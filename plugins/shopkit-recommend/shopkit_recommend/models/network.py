@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import copy
 from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from shopkit.features.base import FeatureSpec
-from shopkit.models.base import Batch, Model
+from shopkit.models.base import Axis, Batch, Model
+from shopkit.models.labels import id_labels
 from shopkit.tasks.base import Task
 from torch import Tensor, nn
 
@@ -37,12 +39,16 @@ class Network(Model):
     def __init__(self, settings: Any, features: FeatureSpec, n_outputs: int, name: str, unread: str = "") -> None:
         super().__init__(settings, features, n_outputs)
         item, dim = item_block(features, n_outputs, name), settings.dim
-        self.item_at = item.start
+        self.item, self.item_at = item, item.start
         self.items = nn.Parameter(torch.randn(n_outputs + FIRST_ITEM, dim) * INITIAL)
         self.steps = Steps(features, item, dim, INITIAL, settings.attributes, settings.profile, unread)
         self.nothing = nn.Parameter(torch.zeros(dim))
         """The state before the first step."""
         self.dropout = nn.Dropout(settings.dropout)
+
+    def axes(self, vocabularies: Mapping[str, Sequence[str]]) -> dict[str, Axis]:
+        of_steps = {f"steps.{name}": axis for name, axis in self.steps.axes(vocabularies).items()}
+        return {"items": Axis(id_labels([self.item], vocabularies)), **of_steps}
 
     @abstractmethod
     def states(self, batch: Batch) -> Tensor:

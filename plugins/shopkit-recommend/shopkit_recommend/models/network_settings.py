@@ -57,6 +57,8 @@ class NetworkSettings:
     """Never recommend what stands in the history. Groceries repeat: there, false."""
     loss: LossSettings = field(default_factory=LossSettings)
     """What is lowered in training."""
+    init_from: str = ""
+    """Folder of an earlier run of this model, whose weights training starts from; its items are found again by their names."""
 
     def __post_init__(self) -> None:
         within("dim", self.dim, 1)
@@ -207,6 +209,11 @@ class BlendSettings:
     """Never recommend what stands in the session. In sessions people come back to items: there, false."""
 
     def __post_init__(self) -> None:
+        for network in ("sasrec", "gru4rec"):
+            if getattr(self, network).init_from:
+                raise ConfigError(
+                    f"model.{network}.init_from: a blend fits all its parts anew; start from a run with model={network}."
+                )
         for name in ("neighbour_weights", "follower_weights"):
             weights = getattr(self, name)
             if not weights or any(not 0 <= weight <= 1 for weight in weights):

@@ -8,12 +8,13 @@ items.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from shopkit.features.base import FeatureSpec
-from shopkit.models.base import Batch, Model
+from shopkit.models.base import Axis, Batch, Model
 from shopkit.tasks.base import Task
 from torch import Tensor, nn
 
@@ -46,6 +47,10 @@ class TwoTower(Network):
             layers += [nn.Linear(n_in, n_out), nn.GELU(), nn.Dropout(settings.dropout)]
         self.tower = nn.Sequential(*layers, nn.Linear([2 * dim, *settings.hidden][-1], dim))
         self.register_buffer("attributes_of", torch.zeros(n_outputs + FIRST_ITEM, self.steps.n_attribute_ids, dtype=torch.long))
+
+    def axes(self, vocabularies: Mapping[str, Sequence[str]]) -> dict[str, Axis]:
+        # Attributes of items are read off the steps as training goes.
+        return {**super().axes(vocabularies), "attributes_of": Axis([])}
 
     def item_vectors(self) -> Tensor:
         known = self.items[FIRST_ITEM:]
