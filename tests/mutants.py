@@ -222,7 +222,7 @@ def _own_lines(node: ast.stmt) -> tuple[int, int]:
 def _print_table(found: dict[str, Any]) -> None:
     counts: dict[str, Counter[str]] = {}
     for mutant in found.values():
-        for row in (str(Path(mutant["file"]).relative_to(COPY)), "all"):
+        for row in (Path(mutant["file"]).name, "all"):
             counts.setdefault(row, Counter())[mutant["status"]] += 1
     statuses = (KILLED, TIMED_OUT, SURVIVED, NOT_REACHED)
     print(f"| file | mutants | {' | '.join(statuses)} |", "|---" * (len(statuses) + 2) + "|", sep="\n")
