@@ -1,4 +1,4 @@
-"""Which changes of the code would no test notice? `make mutate PART=views` changes a part in many small ways, one by one.
+"""Which changes of the code would no test notice? `make mutants PART=views` changes a part in many small ways, one by one.
 
 mutmut makes the mutants: a file holds all of its own, and a name says which of them is called. They are run here: the tests are
 collected once, and each mutant gets a process forked from that, in which the tests that come by the changed statement run, until
