@@ -3,7 +3,7 @@
 #   make test   sets up and passes the tests
 # and one each for texts, images and recommendations: demo-text, demo-vision, demo-recommend
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-text demo-vision demo-recommend test test-runtimes test-packaging test-slow check bench docs clean
+.PHONY: help demo demo-text demo-vision demo-recommend test test-runtimes test-packaging test-slow mutants check bench docs clean
 
 PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3.13 python3))
 VENV := .venv
@@ -12,6 +12,7 @@ BIN := $(VENV)/bin
 RUNTIME := $(shell if nvidia-smi -L >/dev/null 2>&1; then echo gpu; else echo cpu; fi)
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install --constraint constraints.txt
 JOBS ?= 2
+PART ?= views
 PLUGINS := $(patsubst %/pyproject.toml,-e %,$(wildcard plugins/*/pyproject.toml))
 
 help: ## say what there is
@@ -46,6 +47,9 @@ test-packaging: $(VENV)/.dev ## wheels and generated plugins in clean environmen
 
 test-slow: $(VENV)/.spark ## the long tests: Spark (needs Java 17), PostgreSQL (needs its server), fuzzing, wheels in clean environments, kills, full runs
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m "slow or spark or postgres or fuzz"
+
+mutants: $(VENV)/.mutants ## which small changes of PART=split, views or features does no test notice?
+	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.mutants $(PART) --jobs $(JOBS)
 
 check: $(VENV)/.dev ## ruff, mypy (strict on the core) and import-linter
 	@$(BIN)/ruff check .
@@ -112,4 +116,9 @@ $(VENV)/.docs: $(VENV)/.demo
 $(VENV)/.spark: $(VENV)/.dev
 	@echo "== installing PySpark, a driver for PostgreSQL and atheris"
 	@$(PIP) -e ".[$(RUNTIME),train,demo,tensorboard,dev,postgres,spark,fuzz]" $(PLUGINS)
+	@touch $@
+
+$(VENV)/.mutants: $(VENV)/.dev
+	@echo "== installing mutmut"
+	@$(PIP) -e ".[$(RUNTIME),train,demo,tensorboard,dev,mutants]" $(PLUGINS)
 	@touch $@

@@ -32,6 +32,7 @@ SHOWN: dict[str, tuple[Rule, ...]] = {
     "load_checks": (("files/*/ms/*", MILLISECONDS),),
     "lstm": (("microseconds/*/times as fast", TIMES),),
     "online_shoppers": (("folds/*/over:auroc", SCORE), ("folds/*/over:average_precision", SCORE)),
+    "predict_rows": (("figures/*/rows_per_second", "{:,}"), ("figures/*/peak_mb", "{:,} MB")),
     "rechub": (("microseconds/*/*", "{:.1f} µs"),),
     "recommend_beauty": (("models/*/test/recall_10", SCORE), ("models/*/test/ndcg_10", SCORE)),
     "recommend_sessions": (("data/*/*/test/recall_20", SCORE), ("data/*/*/test/mrr_20", SCORE)),

@@ -19,15 +19,15 @@ def fold_of(name: str, settings: Any, fold: int, n_folds: int) -> dict[str, Any]
         ConfigError: parts that the data name cannot be folded.
     """
     given = plain(settings)
-    fold_settings = {"n_folds": n_folds, "fold": fold, "validation_fraction": given.get("validation_fraction", 0.15)}
     if name in ("kfold", "group_kfold", "time_fold"):
-        return {**given, **fold_settings, "name": name}
+        return {**given, "n_folds": n_folds, "fold": fold, "name": name}
     if name not in ("time", "group", "random", "stratified"):
         raise ConfigError(
             f"cv: split={name} names the parts itself, so there are no folds to make. Choose split=kfold, group or time."
         )
     # The fraction was of all rows; a fold's is of those that are left beside its test part.
-    fold_settings["validation_fraction"] /= 1 - given["test_fraction"]
+    validation_fraction = given["validation_fraction"] / (1 - given["test_fraction"])
+    fold_settings = {"n_folds": n_folds, "fold": fold, "validation_fraction": validation_fraction}
     if name == "time":
         return {**fold_settings, "gap_days": given["gap_days"], "name": "time_fold"}
     if name == "group":

@@ -116,7 +116,7 @@ def infer_schema(
         for name in given:
             if name not in names:
                 raise DataError(f"A {what} is given for column '{name}', which the examples do not have.{nearest(name, names)}")
-    notes = _useless(engine, table, [column for column in columns if column.name not in roles and column.kind])
+    notes = _useless(engine, table, [column for column in columns if column.name not in roles and column.kind], kinds)
     schema = Schema(tuple(_column(column, kinds, roles, notes, units, time_zone) for column in columns))
     for image in [column for column in schema if column.kind == "image" and column.role != "ignored"]:
         schema = schema.with_column(replace(image, channels=_channels(engine, table, image.name)))
@@ -176,14 +176,17 @@ def _channels(engine: duckdb.DuckDBPyConnection, table: str, name: str) -> int:
     return int(found[0][0])
 
 
-def _useless(engine: duckdb.DuckDBPyConnection, table: str, columns: Sequence[RawColumn]) -> dict[str, str]:
+def _useless(
+    engine: duckdb.DuckDBPyConnection, table: str, columns: Sequence[RawColumn], kinds: Mapping[str, Kind]
+) -> dict[str, str]:
     """Column → why it has nothing to learn from, for those that have not."""
     if not columns:
         return {}
     facts: list[str] = ["count(*)"]
     for column in columns:
         name, where = quote(column.name), f"FILTER ({column.present})"
-        has_codes = column.is_text or (column.is_whole and _IDENTIFIER_NAME.search(column.name))
+        may_be_code = kinds.get(column.name, "string") == "string"
+        has_codes = may_be_code and (column.is_text or (column.is_whole and _IDENTIFIER_NAME.search(column.name)))
         if column.is_image:
             facts += [f"count(*) {where}", "false", "0", "0"]
             continue

@@ -140,12 +140,7 @@ def _set_target_aside(engine: duckdb.DuckDBPyConnection, columns: Sequence[RawCo
 def _check(engine: duckdb.DuckDBPyConnection, columns: Sequence[RawColumn], schema: Schema, has_unique_keys: bool) -> None:
     place = [column.name for column in schema if column.role in ("key", "time")]
     shown = " || ', ' || ".join(f"{literal(name + '=')} || coalesce({quote(name)}::VARCHAR, 'missing')" for name in place)
-    floats = [
-        column
-        for column in columns
-        if column.is_float and schema[column.name].kind == "number" and schema[column.name].role != "ignored"
-    ]
-    for column in floats:
+    for column in [column for column in columns if column.is_float and schema[column.name].kind == "number"]:
         name = quote(column.name)
         found = fetch(
             engine,
@@ -234,7 +229,7 @@ def _plain(raw: RawColumn, column: Column) -> str:
     if raw.is_sequence and raw.kind is not None:
         step = raw.step
         plain = column.kind == "string" and (step.is_whole or step.is_text)
-        wide = step.dtype.startswith("DECIMAL") or step.dtype == "BOOLEAN" or "HUGEINT" in step.dtype
+        wide = step.dtype.startswith("DECIMAL") or step.dtype == "BOOLEAN"
         return f"{name}::VARCHAR[] AS {name}" if plain else f"{name}::DOUBLE[] AS {name}" if wide else name
     if raw.kind is None:
         value = "''"
@@ -247,7 +242,7 @@ def _plain(raw: RawColumn, column: Column) -> str:
             value = f"{name}::TIMESTAMP" if raw.is_time else name
     elif column.kind == "string" and (raw.is_whole or raw.is_text):
         value = f"{name}::VARCHAR"
-    elif raw.dtype.startswith("DECIMAL") or (raw.dtype == "BOOLEAN" and column.kind == "number") or "HUGEINT" in raw.dtype:
+    elif raw.dtype.startswith("DECIMAL") or (raw.dtype == "BOOLEAN" and column.kind == "number"):
         value = f"{name}::DOUBLE"
     else:
         value = name
@@ -267,7 +262,7 @@ def _canonical(values: pa.ChunkedArray, column: Column, first_row: int) -> pa.Ar
     if column.kind == "time" and moments.dtype.kind == "M":
         # Zones are applied value by value: cut-offs and days repeat.
         distinct, inverse = np.unique(moments, return_inverse=True)
-        return pa.array(canonicalise(distinct, column, first_row)[inverse], pa.int64())
+        return pa.array(canonicalise(distinct, column)[inverse], pa.int64())
     return pa.array(canonicalise(moments, column, first_row), _arrow_type(column))
 
 

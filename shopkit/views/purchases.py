@@ -8,6 +8,7 @@ One ibis expression; it compiles for DuckDB and for Spark.
 from __future__ import annotations
 
 import datetime as dt
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -154,7 +155,7 @@ class Purchases:
             amount=_money(self.column(orders, "orders", "amount")),
             discount=self._sum(orders, "discounts"),
             coupon=self._sum(orders, "coupon_discounts"),
-            items=self.column(orders, "orders", "quantity").fill_null(0).cast("int64") if settings.quantity else nothing,
+            items=_number(self.column(orders, "orders", "quantity")).cast("int64") if settings.quantity else nothing,
         )
         lines = lines.filter(lines.customer.notnull(), lines.day.notnull())
         if not (settings.products and settings.product):
@@ -281,8 +282,13 @@ class Purchases:
         return reduce(lambda left, right: left + right, parts, ibis.literal(0, "int64"))
 
 
+def _number(values: ir.NumericColumn) -> ir.FloatingColumn:
+    """0 where missing; not every Parquet file writes NULL for NaN."""
+    return values.cast("float64").nullif(math.nan).fill_null(0.0)
+
+
 def _money(values: ir.NumericColumn) -> ir.IntegerColumn:
-    return (values.cast("float64").fill_null(0.0) * MONEY_SCALE).round().cast("int64")
+    return (_number(values) * MONEY_SCALE).round().cast("int64")
 
 
 def ratio(part: ir.NumericValue, whole: ir.NumericValue) -> ir.FloatingValue:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self
@@ -85,8 +86,7 @@ class TableView(View):
         settings = self.settings
         left_out: dict[str, ir.IntegerScalar] = {}
         for name in settings.required:
-            column = table[name]
-            said = column.notnull() & (column.strip() != "") if column.type().is_string() else column.notnull()
+            said = _says_something(table[name])
             left_out[f"{name} is missing"] = table.filter(~said).count()
             table = table.filter(said)
         if unique := list(settings.unique):
@@ -113,3 +113,10 @@ class TableView(View):
                 f"view table: view.{role} names column '{name}', which table '{self.settings.table}' does not have."
                 f"{nearest(name, table.columns)} Columns: {', '.join(table.columns)}."
             )
+
+
+def _says_something(column: ir.Column) -> ir.BooleanColumn:
+    if column.type().is_string():
+        return column.notnull() & (column.strip() != "")
+    # Not every Parquet file writes NULL for NaN.
+    return (column.nullif(math.nan) if column.type().is_floating() else column).notnull()

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
+import re
 
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shopkit.errors import ConfigError
 from shopkit.features.target_edges import split_points
 from tests.features.fitting import fit_column, floats
 
@@ -23,3 +29,59 @@ def test_bins_hold_enough_rows() -> None:
     borders = split_points(np.full(10, 1.0), np.arange(10.0) ** 2, 10, 3.0)
     assert borders
     assert min(np.diff([0, *borders, 10])) >= 3
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(2, 9), st.integers(1, 6), st.sampled_from([1.0, 3.0, 7.5]), st.integers(0, 10**6))
+def test_borders_are_those_of_the_best_first_tree(n_fine, n_bins, least, seed) -> None:
+    """Leaf by leaf, always the split that takes most off the squared error."""
+    rng = np.random.default_rng(seed)
+    counts = rng.integers(1, 6, n_fine).astype(np.float64)
+    totals = rng.normal(size=n_fine) * counts
+
+    def error(low: int, high: int) -> float:  # less what no split changes
+        return -(totals[low:high].sum() ** 2) / counts[low:high].sum()
+
+    leaves, expected = [(0, n_fine)], []
+    while len(leaves) < n_bins:
+        splits = [
+            (error(low, at) + error(at, high) - error(low, high), low, at, high)
+            for low, high in leaves
+            for at in range(low + 1, high)
+            if min(counts[low:at].sum(), counts[at:high].sum()) >= least
+        ]
+        if not splits or min(splits)[0] > -1e-12:
+            break
+        _, low, at, high = min(splits)
+        leaves.remove((low, high))
+        leaves += [(low, at), (at, high)]
+        expected.append(at)
+    assert split_points(counts, totals, n_bins, least) == sorted(expected)
+
+
+def test_missing_values_are_in_no_bin_and_one_value_makes_one_bin() -> None:
+    target = np.array([0.0] * 50 + [1.0] * 50 + [9.0] * 100)
+    values = floats([*range(50), *range(100, 150), *[np.nan] * 100])
+    fitted = fit_column(values, {"name": "piecewise_linear", "edges": "target", "n_bins": 2}, target=target)
+    edges = fitted.states["x"]["edges"]
+    assert len(edges) == 3
+    assert (edges[0], edges[-1]) == (0, 149)
+    assert 49 < edges[1] <= 100
+    one = fit_column(floats([1.0] * 40), {"name": "piecewise_linear", "edges": "target"}, target=np.arange(40.0))
+    assert one.states["x"]["edges"].tolist() == [1, 2]
+
+
+def test_a_bin_of_the_training_rows_holds_two_in_a_thousand_at_least() -> None:
+    values = floats(np.arange(5000))
+    target = np.where(values < 6, 1000.0, 0.0)  # six rows are fewer than ten
+    spec = {"name": "piecewise_linear", "edges": "target", "n_bins": 2}
+    edges = fit_column(values, spec, target=target).states["x"]["edges"]
+    assert 10 <= edges[1] <= 45
+
+
+def test_a_multiclass_target_has_no_mean() -> None:
+    spec = {"name": "piecewise_linear", "edges": "target"}
+    message = "piecewise_linear.edges is 'target', which needs a binary or numeric target; use edges: quantile."
+    for context in ({"target": np.arange(40.0) % 3, "n_classes": 3}, {}):
+        with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
+            fit_column(floats(range(40)), spec, **context)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
@@ -10,7 +13,7 @@ from hypothesis import strategies as st
 import shopkit.split
 from shopkit.errors import ConfigError, DataError
 from shopkit.schema import MISSING_TIME, Column, Schema
-from shopkit.split.base import classes_of
+from shopkit.split.base import classes_of, draw
 from shopkit.split.folds import fold_of
 from shopkit.split.given import GivenSplit
 from shopkit.split.group import GroupSplit
@@ -318,6 +321,20 @@ def test_what_cannot_be_divided_is_said_in_a_sentence(split, data, message):
     assert str(caught.value) == message
 
 
+def test_rows_are_drawn_alike_on_every_machine():
+    """Equal strata stay in the order of the permutation, which no quicker sort promises."""
+    strata = np.random.default_rng(0).integers(0, 3, 4000)
+    order = sorted(np.random.default_rng(7).permutation(4000).tolist(), key=lambda row: strata[row])
+    expected = {row for at, row in enumerate(order) if math.floor((at + 1) * 0.2 + 1e-9) > math.floor(at * 0.2 + 1e-9)}
+    assert set(np.flatnonzero(draw(strata, 0.2, np.random.default_rng(7)))) == expected
+
+
+def test_more_than_two_classes_need_four_rows_each():
+    assert classes_of(np.arange(12.0) % 3, "random").tolist() == [0, 1, 2] * 4
+    with pytest.raises(DataError, match="the target has 3 different values in 11 rows"):
+        classes_of(np.arange(11.0) % 3, "random")
+
+
 def test_parts_that_the_data_name_have_no_folds():
     with pytest.raises(ConfigError) as caught:
         fold_of("given", GivenSplitSettings("part"), 0, 5)
@@ -330,6 +347,11 @@ def test_a_fold_keeps_the_way_of_its_split():
     assert fold_of("kfold", KfoldSplitSettings(seed=4, validation_fraction=0.2), 1, 3) == {
         "name": "kfold", "n_folds": 3, "fold": 1, "seed": 4, "stratified": True, "validation_fraction": 0.2,
     }  # fmt: skip
+    folded = {"n_folds": 3, "fold": 1, "validation_fraction": 0.2}
+    for again in (GroupKfoldSplitSettings(column="c", seed=4), TimeFoldSplitSettings(gap_days=2)):
+        name = "time_fold" if isinstance(again, TimeFoldSplitSettings) else "group_kfold"
+        expected = {**vars(again), **folded, "name": name}
+        assert fold_of(name, replace(again, n_folds=4, validation_fraction=0.2), 1, 3) == expected
     assert fold_of("time", TimeSplitSettings(gap_days=2), 1, 3) == {
         "name": "time_fold", "n_folds": 3, "fold": 1, "gap_days": 2, "validation_fraction": 0.15 / 0.85,
     }  # fmt: skip

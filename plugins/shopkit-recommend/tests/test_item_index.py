@@ -76,11 +76,12 @@ def test_least_squares_find_what_goes_together(tmp_path: Path) -> None:
 
 def test_a_blend_weighs_its_members_by_validation(tmp_path: Path) -> None:
     trainer = [f"model.{change}" for change in QUICK]
-    run = recommend(tmp_path, sequences(), "model=blend", "model.network=gru4rec", "task.monitor=mrr", *trainer)
+    changes = ["model.pair_weights=[0.1]", "model.aging=1"]
+    run = recommend(tmp_path, sequences(), "model=blend", "model.network=gru4rec", "task.monitor=mrr", *trainer, *changes)
     facts = run.facts("train")
     assert facts is not None
     tried = {name: value for name, value in facts.items() if name.startswith("validation_mrr_10_of_")}
     assert len(tried) == 16
-    chosen = f"validation_mrr_10_of_{facts['neighbour_weight']:g}_{facts['follower_weight']:g}"
+    chosen = f"validation_mrr_10_of_{facts['neighbour_weight']:g}_{facts['follower_weight']:g}_0.1"
     assert tried[chosen] == max(tried.values())
     assert run.metrics["metrics"]["test"]["mrr_10"]["value"] > 0.4

@@ -22,12 +22,14 @@ from shopkit_recommend.models.ease import Ease
 from shopkit_recommend.models.histories import whole_sequences
 from shopkit_recommend.models.item_knn import ItemKnn
 from shopkit_recommend.models.markov import Markov
+from shopkit_recommend.models.pairs import Pairs
 from shopkit_recommend.models.popular import Popular
 from shopkit_recommend.models.session_knn import SessionKnn
 from shopkit_recommend.models.settings import (
     EaseSettings,
     ItemKnnSettings,
     MarkovSettings,
+    PairsSettings,
     PopularSettings,
     SessionKnnSettings,
 )
@@ -105,6 +107,14 @@ def test_sequential_rules_count_within_a_window_and_backwards() -> None:
     np.testing.assert_allclose(model.scores(asked([0]))[0] - popularity, [0, 3, 1.5, 0.5, 0.5], atol=1e-6)
 
 
+def test_pairs_count_what_came_right_after_the_last_two() -> None:
+    model = fitted(Pairs, PairsSettings())
+    assert model.scores(asked([0, 1], [4, 0], [3, 0, 1])).tolist() == [[0, 0, 2, 1, 0], [0, 1, 0, 0, 0], [0, 0, 2, 1, 0]]
+    # In another order, one alone, after an unknown item, none.
+    assert not model.scores(asked([1, 0], [1], [-1, 1], [0, -1], [])).any()
+    assert not fitted(Pairs, PairsSettings(), [[0, 1], [2]]).scores(asked([0, 1])).any()
+
+
 def test_item_knn_is_shrunk_cosine_with_decay() -> None:
     model = fitted(ItemKnn, ItemKnnSettings(decay=0.5, shrink=2.0, exclude_seen=False, repeat=3.0))
     has = np.zeros((6, 5))
@@ -137,6 +147,13 @@ def test_session_knn_asks_the_latest_of_equal_sessions_and_counts_a_repeated_ite
     assert np.allclose(equal.scores(asked([0, 0, 0])), equal.scores(asked([0])))
 
 
+def test_with_aging_a_late_session_goes_before_a_more_similar_one() -> None:
+    rows = [[0, 1], [0, 2, 3]]
+    for aging, expected in ((0.0, [0, 1]), (1.0, [0, 2, 3])):
+        model = fitted(SessionKnn, SessionKnnSettings(neighbours=1, idf=False, aging=aging), rows)
+        assert np.flatnonzero(model.scores(asked([0]))[0] > 1e-3).tolist() == expected
+
+
 def test_what_was_seen_is_masked() -> None:
     for kind, chosen in ((Markov, MarkovSettings()), (ItemKnn, ItemKnnSettings()), (Ease, EaseSettings())):
         scores = fitted(kind, chosen).scores(asked([0, 1], [4]))
@@ -150,12 +167,13 @@ def test_what_was_seen_is_masked() -> None:
         (Markov, MarkovSettings(window=3, backwards=0.5)),
         (ItemKnn, ItemKnnSettings(neighbours=2)),
         (Ease, EaseSettings(weights=2)),
-        (SessionKnn, SessionKnnSettings(neighbours=2, recent=2)),
+        (SessionKnn, SessionKnnSettings(neighbours=2, recent=2, aging=1.0)),
+        (Pairs, PairsSettings()),
     ],
 )
 def test_the_graph_of_a_large_matrix_answers_the_same(kind: type, chosen: object, monkeypatch: pytest.MonkeyPatch) -> None:
     model = fitted(kind, chosen)
-    histories = asked([0, 1], [], [-1, 3], [4, 4, 2, 0])
+    histories = asked([0, 1], [], [-1, 3], [4, 4, 2, 0], [0, 1, 2], [1], [4, -1])
     for small in (0, csr.SMALL):
         monkeypatch.setattr(csr, "SMALL", small)
         session = open_session(model.to_onnx().SerializeToString())

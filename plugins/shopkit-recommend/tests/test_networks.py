@@ -9,7 +9,7 @@ import pytest
 import torch
 from shopkit.errors import ConfigError
 from shopkit.features.base import FeatureBlock, FeatureSpec
-from shopkit.models.base import Model
+from shopkit.models.base import Arrays, Model
 from shopkit.models.to_onnx import to_onnx
 from shopkit.runtime.artifact import open_session
 
@@ -26,6 +26,7 @@ from shopkit_recommend.models.network_settings import (
 )
 from shopkit_recommend.models.sasrec import SASRec
 from shopkit_recommend.models.seen import SEEN
+from shopkit_recommend.models.settings import SessionKnnSettings
 from shopkit_recommend.models.two_tower import TwoTower
 
 N_ITEMS = 30
@@ -45,6 +46,7 @@ KINDS = {
     "sasrec": (SASRec, SASRecSettings(dim=16, dropout=0.1)),
     "sasrec_relative": (SASRec, SASRecSettings(dim=16, dropout=0.1, position="relative", blocks=1)),
     "sasrec_cosine": (SASRec, SASRecSettings(dim=16, dropout=0.1, cosine_scale=8.0, position="none")),
+    "sasrec_graph": (SASRec, SASRecSettings(dim=16, dropout=0.1, cosine_scale=8.0, graph_neighbours=3)),
     "gru4rec": (GRU4Rec, GRU4RecSettings(dim=16, hidden_dim=24, dropout=0.1)),
     "two_tower": (TwoTower, TwoTowerSettings(dim=16, hidden=[24], dropout=0.1)),
     "mf": (MF, MFSettings(dim=16, dropout=0.1)),
@@ -77,6 +79,9 @@ def trained(name: str, spec: FeatureSpec, n_steps: int = 80, **changes: object) 
     kind, settings = KINDS[name]
     torch.manual_seed(0)
     model = kind(replace(settings, **changes), spec, N_ITEMS)
+    features, target = batch(spec)
+    first = Arrays({name: values.numpy() for name, values in features.items()}, target.numpy())
+    model.prepare(first, first, None, 0)
     optimizer = torch.optim.AdamW(model.parameter_groups(1e-2, 0.0))
     for step in range(n_steps):
         features, target = batch(spec, seed=step)
@@ -88,7 +93,7 @@ def trained(name: str, spec: FeatureSpec, n_steps: int = 80, **changes: object) 
 
 @pytest.mark.parametrize(
     ("name", "spec"),
-    [(name, PLAIN) for name in ("sasrec", "sasrec_cosine", "mf")]
+    [(name, PLAIN) for name in ("sasrec", "sasrec_cosine", "sasrec_graph", "mf")]
     + [(name, RICH) for name in ("sasrec_relative", "two_tower", "gru4rec")],
 )
 @torch.no_grad()
@@ -199,6 +204,9 @@ def test_a_network_wants_histories() -> None:
         (lambda: LossSettings(recency_weight=0.0), "model.loss.recency_weight is 0; it must be above 0 to 1"),
         (lambda: TwoTowerSettings(decay=0.0), "model.decay is 0"),
         (lambda: ALSSettings(alpha=0.0), "model.alpha is 0; it must be above 0"),
+        (lambda: SASRecSettings(graph_neighbours=-1), "model.graph_neighbours is -1; it must be from 0"),
+        (lambda: SessionKnnSettings(aging=-1), "model.aging is -1; it must be from 0"),
+        (lambda: BlendSettings(pair_weights=[2]), r"model.pair_weights is \[2\]; give one or more, each from 0 to 1"),
         (lambda: BlendSettings(neighbour_weights=[]), r"model.neighbour_weights is \[\]; give one or more"),
         (lambda: BlendSettings(neighbour_weights=[0.8], follower_weights=[0.5]), "add up to 1.3 at least"),
     ],

@@ -132,6 +132,39 @@ def test_the_catalogue_is_all_items_by_popularity_then_name() -> None:
     assert made.encode(np.array(["d", "new", "b"], object)).tolist() == [3, -1, 0]
 
 
+def named_rows(names: list[list[str]]) -> Rows:
+    def ragged(lists: list[list[str]]) -> np.ndarray:
+        values = np.empty(2, object)
+        values[:] = [np.array(steps, object) for steps in lists]
+        return values
+
+    values = {
+        "history": ragged([["1", "2"], []]),
+        "history_name": ragged(names),
+        "next": np.array(["3", "1"], object),
+        "next_name": np.array(["milk", ""], object),
+    }
+    sequences = [Column(name, "string", sequence=True) for name in ("history", "history_name")]
+    plain = [Column("next", "string", "target"), Column("next_name", "string", "ignored")]
+    return Rows(Schema((*sequences, *plain)), 2, values.__getitem__)
+
+
+def test_readable_names_are_printed_beside_the_items() -> None:
+    made, rows = NextItem(NextItemSettings(cutoffs=[2])), named_rows([["tea", ""], []])
+    made.fit_examples(rows)
+    made.fit_target(rows.read("next"))
+    assert made.state["classes"] == ["1", "2", "3"]
+    assert made.state["names"] == ["tea", "", "milk"]
+    outputs = {"items": np.array([["1", "2", "3"]], object)}
+    *_, examples = made.details({"history": rows.read("history")[:1]}, outputs, np.array([2]))
+    assert examples.rows == (("tea (1), 2", "tea (1), 2, milk (3)", "milk (3)", "rank 3"),)
+
+
+def test_every_step_has_a_name_or_none() -> None:
+    with pytest.raises(DataError, match=r"have 2 steps in 'history' and 1 readable names in 'history_name'"):
+        NextItem(NextItemSettings()).fit_examples(named_rows([["tea"], []]))
+
+
 @pytest.mark.parametrize("rows", [rows_of("number"), rows_of(sequence=False), rows_of(name="past")])
 def test_without_histories_of_items(rows: Rows) -> None:
     with pytest.raises(DataError, match=r"the examples have no sequence of items 'history'"):

@@ -139,6 +139,23 @@ def test_items_and_customers_of_other_tables(tmp_path: Path) -> None:
     assert facts.schema["age"].role == "feature"
 
 
+@pytest.mark.parametrize("beside", [True, False])
+def test_readable_names_stand_beside_items(tmp_path: Path, beside: bool) -> None:
+    """Of the item table or of the interactions themselves; no features."""
+    goods = pd.DataFrame({"what": range(24), "kind": [f"kind {item % 3}" for item in range(24)]})
+    table, of_items = clicks(), {"items": "goods", "items_key": "what"}
+    if beside:
+        table, of_items = table.merge(goods, "left", "what"), {}
+    chosen = InteractionsSettings(**CLICKS, **of_items, item_name="kind", max_steps=4)
+    rows, facts = made(InteractionsView(chosen), tables(clicks=table, goods=goods), tmp_path)
+    name = {str(item): kind for item, kind in goods.itertuples(index=False)} | {"24": ""}
+    assert list(rows.target_name) == [name[item] for item in rows.target]
+    assert [list(names) for names in rows.history_name] == [[name[item] for item in items] for items in rows.history]
+    assert {facts.schema[column].role for column in ("history_name", "target_name")} == {"ignored"}
+    unnamed, _ = made(InteractionsView(replace(chosen, item_name="what")), tables(clicks=table, goods=goods), tmp_path)
+    pd.testing.assert_frame_equal(unnamed, rows.drop(columns=["history_name", "target_name"]))
+
+
 def test_the_order_of_a_file_without_times(tmp_path: Path) -> None:
     table = pd.DataFrame({"who": [1, 2, 1, 1, 1], "what": ["c", "x", "a", "d", "b"]})
     rows, _ = made(InteractionsView(InteractionsSettings(**{**CLICKS, "time": ""})), tables(clicks=table), tmp_path)
@@ -159,6 +176,15 @@ def test_sequences(tmp_path: Path) -> None:
     }
     assert [list(paid) for paid in rows["paid"]] == [pytest.approx(p) for p in ([0.1], [0.1, 0.2], [0.2, 0.3], [1.0])]
     assert facts.left_out == {"sequence without items": 1}
+    named = ItemSequencesView(replace(chosen, item_names="names"))
+    words = table.assign(names=[["one", "two", "three", "four"], ["five", None], []])
+    rows, _ = made(named, tables(data=words), tmp_path)
+    assert [(list(row.history_name), row.target_name) for row in rows.itertuples()] == [
+        (["one"], "two"),
+        (["one", "two"], "three"),
+        (["two", "three"], "four"),
+        (["five"], ""),
+    ]
     both = ItemSequencesView(replace(chosen, train_on_validation=True))
     assert histories(made(both, tables(data=table), tmp_path)[0])["a", "1"] == (["1", "2"], "3")
     assert both.examples(tables(data=table)).summary.endswith("validation figures mean nothing.")
@@ -185,14 +211,14 @@ def test_the_rows_on_spark_are_those_of_duckdb(tmp_path: Path) -> None:
     options = {"spark.ui.enabled": "false", "spark.sql.shuffle.partitions": "1"}
     spark = Spark(EngineSettings("spark", "local[1]", options))
     frames = {
-        "clicks": clicks(),
+        "clicks": clicks().assign(kind=lambda rows: "kind " + (rows["what"] % 3).astype(str)),
         "data": pd.DataFrame({"who": ["a", "b"], "items": [[1, 2, 3, 4], [5, 6]]}),
         "train_sessions": pd.DataFrame({"session": range(4), "items": [[1, 2], [3], [4, 5, 6], [7, 8, 9]]}),
         "test_prefixes": pd.DataFrame({"prefix": [[1, 2], [1]], "target": [3, 2]}),
     }
     there = DataFrameSource(DataFrameSettings(), frames).on_spark(spark)
     for view in (
-        InteractionsView(InteractionsSettings(**CLICKS, days=True, basket="visit", min_of_item=2, max_steps=5)),
+        InteractionsView(InteractionsSettings(**CLICKS, days=True, basket="visit", item_name="kind", min_of_item=2, max_steps=5)),
         ItemSequencesView(ItemSequencesSettings(customer="who", max_steps=2)),
         SessionPrefixesView(SessionPrefixesSettings(validation_fraction=0.25)),
     ):

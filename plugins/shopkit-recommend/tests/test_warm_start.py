@@ -15,16 +15,18 @@ from shopkit_recommend.models.network_settings import BlendSettings, SASRecSetti
 STILL = ["trainer.max_epochs=1", "trainer.max_steps=1", "trainer.lr=1e-12", "trainer.ema_decay=0", "trainer.weight_decay=0"]
 
 
-@pytest.mark.parametrize("model", ["sasrec", "mf"])
-def test_items_keep_their_vectors(tmp_path: Path, model: str) -> None:
-    overrides = [f"model={model}", "model.dim=8", "trainer.threads=1", "trainer.batch_size=32"]
+@pytest.mark.parametrize(("model", "neighbours"), [("sasrec", 0), ("mf", 2)])
+def test_items_keep_their_vectors(tmp_path: Path, model: str, neighbours: int) -> None:
+    """What stands beside them is counted anew."""
+    overrides = [f"model={model}", f"model.graph_neighbours={neighbours}", "model.dim=8"]
+    overrides += ["trainer.threads=1", "trainer.batch_size=32"]
     first = recommend(tmp_path / "first", sequences(60), *overrides, "trainer.max_epochs=1")
     # The rarest items of the first run are the commonest now, and three are new.
     others = [[item + 3 for item in row] for row in sequences(60, seed=1)] + [[112, 111, 112, 111, 112]] * 30
     second = recommend(tmp_path / "second", others, *overrides, *STILL, f"model.init_from={first.path}")
     facts = (second.facts("train") or {})["init_from"]
     assert facts["grown"]["items"] == {"kept": 11, "new": 3, "gone": 3}
-    assert not facts["new"]
+    assert facts["new"] == (["graph.neighbours", "graph.shares"] if neighbours else [])
     assert "earlier_run" in second.metrics["baselines"]
     old, new = (checkpoint.load(run.path / "weights.npz") for run in (first, second))
     labels, old_labels = (found["axes"]["items"]["labels"] for found in (new, old))

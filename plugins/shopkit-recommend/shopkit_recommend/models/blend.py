@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,22 +32,26 @@ from shopkit_recommend.models.inputs import item_block
 from shopkit_recommend.models.markov import Markov
 from shopkit_recommend.models.network import Network
 from shopkit_recommend.models.network_settings import BlendSettings
+from shopkit_recommend.models.pairs import Pairs
+from shopkit_recommend.models.recommender import Recommender
 from shopkit_recommend.models.sasrec import SASRec
 from shopkit_recommend.models.seen import mask_seen_graph, mask_seen_rows
 from shopkit_recommend.models.session_knn import SessionKnn
+from shopkit_recommend.models.settings import PairsSettings
 
 ROWS = 256
 """Rows of the validation part that are scored at once."""
 NOTHING = 1e-12
 """Keeps nothing by nothing at 0, where nobody says anything."""
 
-Weights = tuple[float, float]
-"""Of the neighbours and of the followers; the network has the rest."""
+Weights = tuple[float, ...]
+"""Of the neighbours, of the followers and of the pairs; the network has the rest."""
 
 
 class Blend(Estimator):
     """Scores (N, n_items): the weighted sum of each member's probabilities to a power: the network's softmax, and the shares of
-    the scores of the neighbours and of the followers. Of the weights that are offered, those that validate best are kept."""
+    the scores of those that remember: neighbours, followers and pairs. Of the weights that are offered, those that validate best
+    are kept; members that then weigh nothing are not in the file."""
 
     settings: BlendSettings
 
@@ -55,9 +60,14 @@ class Blend(Estimator):
         self.item_at = item_block(features, task.n_outputs, "blend").start
         # What is seen is masked once, at the end.
         self.network = self._new_network()
-        self.neighbours = SessionKnn(replace(settings.neighbours, exclude_seen=False), features, task)
-        self.followers = Markov(replace(settings.followers, exclude_seen=False), features, task)
-        self.weights: Weights = (settings.neighbour_weights[0], settings.follower_weights[0])
+        self.remembering: dict[str, Recommender] = {
+            "neighbour": SessionKnn(replace(settings.neighbours, exclude_seen=False), features, task),
+            "follower": Markov(replace(settings.followers, exclude_seen=False), features, task),
+            "pair": Pairs(PairsSettings(), features, task),
+        }
+        offered: list[list[float]] = [getattr(settings, f"{name}_weights") for name in self.remembering]
+        self.offered: list[Weights] = [weights for weights in itertools.product(*offered) if sum(weights) <= 1]
+        self.weights = self.offered[0]
 
     def _new_network(self) -> Network:
         if self.settings.network == "sasrec":
@@ -65,56 +75,71 @@ class Blend(Estimator):
         return GRU4Rec(replace(self.settings.gru4rec, exclude_seen=False), self.features, self.task.n_outputs)
 
     def fit(self, train: Arrays, validation: Arrays, seed: int) -> dict[str, Any]:
-        neighbours = self.neighbours.fit(train, validation, seed)
-        self.followers.fit(train, validation, seed)
-        # Popularity is the network's to know.
-        self.followers.popularity = np.zeros_like(self.followers.popularity)
+        facts: dict[str, Any] = {}
+        for member in self.remembering.values():
+            facts |= member.fit(train, validation, seed)
+            if isinstance(member, Markov):
+                member.popularity = np.zeros_like(member.popularity)  # which is the network's to know
         torch.manual_seed(seed)
         self.network = self._new_network()
+        if self.settings.aging:
+            train = self._aged(train)
         with tempfile.TemporaryDirectory() as folder:
             result = fit(self.network, self.task, train, validation, self.settings.trainer, folder=Path(folder), seed=seed)
-        facts = {"epochs": len(result.history), "best_epoch": result.best_epoch + 1, "sessions": neighbours["sessions"]}
-        offered = [
-            pair for pair in itertools.product(self.settings.neighbour_weights, self.settings.follower_weights) if sum(pair) <= 1
-        ]
-        self.weights = offered[0]
-        if len(offered) > 1 and len(validation):
-            found = self._validated(validation, offered)
+        facts |= {"epochs": len(result.history), "best_epoch": result.best_epoch + 1}
+        self.weights = self.offered[0]
+        if len(self.offered) > 1 and len(validation):
+            found = self._validated(validation)
             name, mode = self.task.monitor.name, self.task.monitor.mode
-            self.weights = (max if mode == "max" else min)(found, key=lambda pair: found[pair][name])
-            facts |= {f"validation_{name}_of_{pair[0]:g}_{pair[1]:g}": values[name] for pair, values in found.items()}
-        return facts | {"neighbour_weight": self.weights[0], "follower_weight": self.weights[1]}
+            self.weights = (max if mode == "max" else min)(found, key=lambda weights: found[weights][name])
+            facts |= {
+                f"validation_{name}_of_{'_'.join(f'{weight:g}' for weight in weights)}": values[name]
+                for weights, values in found.items()
+            }
+        return facts | {f"{name}_weight": weight for name, weight in zip(self.remembering, self.weights, strict=True)}
 
-    def _validated(self, validation: Arrays, offered: list[Weights]) -> dict[Weights, dict[str, float]]:
-        summaries: dict[Weights, list[torch.Tensor]] = {pair: [] for pair in offered}
+    def _aged(self, train: Arrays) -> Arrays:
+        """With weights that fall with age, and are 1 on average as before."""
+        left = np.exp(-self.settings.aging * np.linspace(1, 0, len(train))).astype(np.float32)
+        return replace(train, weight=left / left.mean() * (1 if train.weight is None else train.weight))
+
+    def _validated(self, validation: Arrays) -> dict[Weights, dict[str, float]]:
+        summaries: dict[Weights, list[torch.Tensor]] = {weights: [] for weights in self.offered}
         for start in range(0, len(validation), ROWS):
             rows = slice(start, start + ROWS)
             batch = take(validation.features, rows)
-            members, target = self._members(batch), torch.from_numpy(np.array(validation.target[rows]))
-            for pair, summary in summaries.items():
-                summary.append(self.task.summary(torch.from_numpy(self._joined(members, batch, pair)), target))
+            members = self._members(batch, np.max(self.offered, axis=0))
+            target = torch.from_numpy(np.array(validation.target[rows]))
+            for weights, summary in summaries.items():
+                summary.append(self.task.summary(torch.from_numpy(self._joined(members, batch, weights)), target))
         target = torch.from_numpy(np.array(validation.target))
-        weights = None if validation.weight is None else torch.from_numpy(np.array(validation.weight))
+        of_rows = None if validation.weight is None else torch.from_numpy(np.array(validation.weight))
         task = self.task.grouped_by(validation.groups)
-        return {pair: task.validation_metrics(torch.cat(summary), target, weights) for pair, summary in summaries.items()}
+        return {weights: task.validation_metrics(torch.cat(summary), target, of_rows) for weights, summary in summaries.items()}
 
     def scores(self, features: FeatureArrays) -> np.ndarray:
         batch = take(features, slice(None))
-        return self._joined(self._members(batch), batch, self.weights)
+        return self._joined(self._members(batch, self.weights), batch, self.weights)
 
-    def _members(self, batch: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        network = torch.softmax(torch.from_numpy(model_scores(self.network, batch)), 1).numpy()
-        remembered = (member.scores(batch) for member in (self.neighbours, self.followers))
-        shares = (scores / (scores.sum(1, keepdims=True) + np.float32(NOTHING)) for scores in remembered)
-        neighbours, followers = (self._powered(np.maximum(values, 0)) for values in shares)
-        return self._powered(network), neighbours, followers
+    def _members(self, batch: dict[str, np.ndarray], weights: Sequence[float]) -> list[np.ndarray | None]:
+        """Probabilities to the power, of the network first; None of those that weigh nothing."""
+        probabilities = torch.softmax(torch.from_numpy(model_scores(self.network, batch)), 1).numpy()
+        members: list[np.ndarray | None] = [self._powered(probabilities)]
+        for member, weight in zip(self.remembering.values(), weights, strict=True):
+            if weight:
+                scores = member.scores(batch)
+                shares = scores / (scores.sum(1, keepdims=True) + np.float32(NOTHING))
+                members.append(self._powered(np.maximum(shares, 0)))
+            else:
+                members.append(None)
+        return members
 
     def _powered(self, values: np.ndarray) -> np.ndarray:
         return np.asarray(values ** np.float32(self.settings.power), np.float32)
 
-    def _joined(self, members: tuple[np.ndarray, ...], batch: dict[str, np.ndarray], weights: Weights) -> np.ndarray:
+    def _joined(self, members: Sequence[np.ndarray | None], batch: dict[str, np.ndarray], weights: Weights) -> np.ndarray:
         parts = zip(members, (1 - sum(weights), *weights), strict=True)
-        scores = np.asarray(sum(np.float32(weight) * member for member, weight in parts))
+        scores = np.asarray(sum(np.float32(weight) * member for member, weight in parts if weight and member is not None))
         return mask_seen_rows(scores, batch["sequence_ids"][:, :, self.item_at]) if self.settings.exclude_seen else scores
 
     def to_onnx(self) -> onnx.ModelProto:
@@ -125,15 +150,13 @@ class Blend(Estimator):
         def scores(model: onnx.ModelProto) -> spox.Var:
             return spox.inline(model)(**{value.name: inputs[value.name] for value in model.graph.input})["scores"]
 
-        members = [op.softmax(scores(to_onnx(self.network, self.features)), axis=1)]
-        for member in (self.neighbours, self.followers):
-            found = scores(member.to_onnx())
-            share = op.div(found, op.add(op.reduce_sum(found, last, keepdims=1), op.const(np.float32(NOTHING))))
-            members.append(op.max([share, op.const(np.float32(0))]))
-        weighed = [
-            op.mul(op.pow(member, power), op.const(np.float32(weight)))
-            for member, weight in zip(members, (1 - sum(self.weights), *self.weights), strict=True)
-        ]
+        members = [(op.softmax(scores(to_onnx(self.network, self.features)), axis=1), 1 - sum(self.weights))]
+        for member, weight in zip(self.remembering.values(), self.weights, strict=True):
+            if weight:
+                found = scores(member.to_onnx())
+                share = op.div(found, op.add(op.reduce_sum(found, last, keepdims=1), op.const(np.float32(NOTHING))))
+                members.append((op.max([share, op.const(np.float32(0))]), weight))
+        weighed = [op.mul(op.pow(member, power), op.const(np.float32(weight))) for member, weight in members]
         joined = op.sum(weighed)
         if self.settings.exclude_seen:
             joined = mask_seen_graph(joined, op.gather(inputs["sequence_ids"], op.const(np.int64(self.item_at)), axis=2))
@@ -143,7 +166,7 @@ class Blend(Estimator):
 
     def state(self) -> dict[str, np.ndarray]:
         network = {name: values.numpy() for name, values in self.network.state_dict().items()}
-        parts = {"network": network, "neighbours": self.neighbours.state(), "followers": self.followers.state()}
+        parts = {"network": network, **{name: member.state() for name, member in self.remembering.items()}}
         state = {f"{part}.{name}": values for part, learnt in parts.items() for name, values in learnt.items()}
         return {**state, "weights": np.array(self.weights)}
 
@@ -153,7 +176,6 @@ class Blend(Estimator):
 
         self.network.load_state_dict({name: torch.from_numpy(values) for name, values in of("network").items()})
         self.network.eval()
-        self.neighbours.load_state(of("neighbours"))
-        self.followers.load_state(of("followers"))
-        neighbours, followers = state["weights"].tolist()
-        self.weights = (neighbours, followers)
+        for name, member in self.remembering.items():
+            member.load_state(of(name))
+        self.weights = tuple(state["weights"].tolist())

@@ -11,12 +11,14 @@ from typing import Any
 import torch
 import torch.nn.functional as F  # noqa: N812
 from shopkit.features.base import FeatureSpec
-from shopkit.models.base import Axis, Batch, Model
+from shopkit.models.base import Arrays, Axis, Batch, Model
 from shopkit.models.labels import id_labels
 from shopkit.tasks.base import Task
 from torch import Tensor, nn
 
+from shopkit_recommend.models.histories import whole_sequences
 from shopkit_recommend.models.inputs import FIRST_ITEM, Steps, item_block
+from shopkit_recommend.models.item_graph import ItemGraph
 from shopkit_recommend.models.losses import bpr, fast_dtype, full_softmax, gbce, sampled_logits, sampled_softmax
 from shopkit_recommend.models.network_settings import LossSettings, NetworkSettings
 from shopkit_recommend.models.packed import NextSteps, next_steps
@@ -35,20 +37,37 @@ class Network(Model):
     settings: NetworkSettings
     columns: Tensor | None = None
     """In an exported network, the items' vectors as they are multiplied, (dim, n_items)."""
+    of_step: Tensor | None = None
+    """In a step of training, the table, which is read and scored."""
 
     def __init__(self, settings: Any, features: FeatureSpec, n_outputs: int, name: str, unread: str = "") -> None:
         super().__init__(settings, features, n_outputs)
         item, dim = item_block(features, n_outputs, name), settings.dim
         self.item, self.item_at = item, item.start
         self.items = nn.Parameter(torch.randn(n_outputs + FIRST_ITEM, dim) * INITIAL)
+        self.graph: ItemGraph | None = None
+        if settings.graph_neighbours:
+            self.graph = ItemGraph(len(self.items), settings.graph_neighbours, settings.graph_weight, settings.cosine_scale > 0)
         self.steps = Steps(features, item, dim, INITIAL, settings.attributes, settings.profile, unread)
         self.nothing = nn.Parameter(torch.zeros(dim))
         """The state before the first step."""
         self.dropout = nn.Dropout(settings.dropout)
 
+    def prepare(self, train: Arrays, validation: Arrays, task: Task, seed: int) -> None:
+        if self.graph is not None:
+            self.graph.look_at(whole_sequences(train, self.item, self.n_outputs))
+
+    @property
+    def table(self) -> Tensor:
+        """The vectors of all ids of items, (2 + n_items, dim)."""
+        if self.of_step is not None:
+            return self.of_step
+        return self.items if self.graph is None else self.graph(self.items)
+
     def axes(self, vocabularies: Mapping[str, Sequence[str]]) -> dict[str, Axis]:
         of_steps = {f"steps.{name}": axis for name, axis in self.steps.axes(vocabularies).items()}
-        return {"items": Axis(id_labels([self.item], vocabularies)), **of_steps}
+        of_graph = {} if self.graph is None else {f"graph.{name}": Axis([]) for name in self.graph.state_dict()}  # counted anew
+        return {"items": Axis(id_labels([self.item], vocabularies)), **of_steps, **of_graph}
 
     @abstractmethod
     def states(self, batch: Batch) -> Tensor:
@@ -60,11 +79,11 @@ class Network(Model):
 
     def item_vectors(self) -> Tensor:
         """What states are multiplied by, (n_items, dim)."""
-        return self._of_unit_length(self.items[FIRST_ITEM:])
+        return self._of_unit_length(self.table[FIRST_ITEM:])
 
     def read(self, batch: Batch) -> Tensor:
         """Items and what is beside them, (batch, length, dim)."""
-        x = self._of_unit_length(F.embedding(batch["sequence_ids"][:, :, self.item_at], self.items))
+        x = self._of_unit_length(F.embedding(batch["sequence_ids"][:, :, self.item_at], self.table))
         read: Tensor = x * self.settings.dim**0.5 + self.steps(batch)
         return read
 
@@ -84,8 +103,10 @@ class Network(Model):
         """With the items' vectors as a constant of the graph, where they are not rows of the table that is there already."""
         exported = copy.deepcopy(self)
         with torch.no_grad():
-            vectors = self.item_vectors()
-            if vectors.data_ptr() != self.items[FIRST_ITEM:].data_ptr():
+            if exported.graph is not None:
+                exported.items, exported.graph = nn.Parameter(exported.table), None
+            vectors = exported.item_vectors()
+            if vectors.data_ptr() != exported.items[FIRST_ITEM:].data_ptr():
                 exported.columns = vectors.T.contiguous()
         return exported
 
@@ -95,13 +116,15 @@ class Network(Model):
         first = torch.where(batch["lengths"] > 0, ids[:, 0], target + FIRST_ITEM)[:BEGINNERS] - FIRST_ITEM
         known = first >= 0
         beginners = self.beginner(batch).expand(len(target), -1)[:BEGINNERS]
-        hidden = torch.cat([self.states(batch)[after.real], beginners[known]])
+        self.of_step = None if self.graph is None else self.table
+        hidden, vectors = torch.cat([self.states(batch)[after.real], beginners[known]]), self.item_vectors()
+        self.of_step = None
         steps = NextSteps(
             after.real,
             torch.cat([after.item, first[known]]),
             torch.cat([after.weight, after.weight.new_ones(int(known.sum()))]),
         )
-        return catalogue_loss(self.scaled(hidden), self.item_vectors(), steps, loss)
+        return catalogue_loss(self.scaled(hidden), vectors, steps, loss)
 
     def scaled(self, state: Tensor) -> Tensor:
         """What items are multiplied by: the state itself, or in its direction and of the length `cosine_scale`."""

@@ -49,6 +49,11 @@ class NetworkSettings:
     cosine_scale: float = 0.0
     """Above 0, scores are cosines of states and items times this, and items are read at unit length (Gupta et al., NISER, 2019):
     what is rare is not drowned by what is popular. About 10 to 16. 0 is the plain product."""
+    graph_neighbours: int = 0
+    """Above 0, to the vector of each item is added a mean of those of so many items that stand beside it most often (after Wang
+    et al., GCE-GNN, 2020), so that items with few interactions share what is known of those around them. About 12; 0 is none."""
+    graph_weight: float = 0.5
+    """Of that mean, beside the item's own vector."""
     attributes: bool = True
     """Read the other columns of each step (category, price, days) beside the item itself, where there are any."""
     profile: bool = True
@@ -64,6 +69,8 @@ class NetworkSettings:
         within("dim", self.dim, 1)
         within("dropout", self.dropout, 0)
         within("cosine_scale", self.cosine_scale, 0)
+        within("graph_neighbours", self.graph_neighbours, 0)
+        within("graph_weight", self.graph_weight, 0)
         if not self.dropout < 1:
             raise ConfigError(f"model.dropout is {self.dropout:g}; it must be from 0 to below 1.")
 
@@ -184,11 +191,18 @@ class BlendSettings:
     network: Literal["sasrec", "gru4rec"] = "sasrec"
     """Which network."""
     sasrec: SASRecSettings = field(
-        default_factory=lambda: SASRecSettings(dim=96, dropout=0.2, max_length=20, position="relative", cosine_scale=16.0)
+        default_factory=lambda: SASRecSettings(
+            dim=96, dropout=0.3, max_length=20, position="relative", cosine_scale=16.0, graph_neighbours=20, graph_weight=1.0
+        )
     )
     """Settings of the transformer, if it is that."""
-    gru4rec: GRU4RecSettings = field(default_factory=lambda: GRU4RecSettings(dim=96, dropout=0.2, cosine_scale=16.0))
+    gru4rec: GRU4RecSettings = field(
+        default_factory=lambda: GRU4RecSettings(dim=96, dropout=0.3, cosine_scale=16.0, graph_neighbours=20, graph_weight=1.0)
+    )
     """Settings of the recurrent network, if it is that."""
+    aging: float = 0.0
+    """How much less the network learns of an old session: of the oldest e^-aging of what it learns of the latest, of those
+    between by their order. `neighbours.aging` is that of the neighbours."""
     neighbours: SessionKnnSettings = field(default_factory=SessionKnnSettings)
     """Settings of the neighbours."""
     followers: MarkovSettings = field(default_factory=lambda: MarkovSettings(window=5, backwards=0.5))
@@ -196,7 +210,10 @@ class BlendSettings:
     neighbour_weights: list[float] = field(default_factory=lambda: [0.1, 0.2, 0.3, 0.4])
     """Weights of the neighbours, and …"""
     follower_weights: list[float] = field(default_factory=lambda: [0.0, 0.2, 0.3, 0.4])
-    """… of what most often followed the last item; the network has the rest. The pair is kept that validates best."""
+    """… of what most often followed the last item, and …"""
+    pair_weights: list[float] = field(default_factory=lambda: [0.0])
+    """… of what most often came right after the last two; the network has the rest. Of all combinations the one is kept that
+    validates best."""
     power: float = 0.5
     """Probabilities are averaged to this power: below 1, what both find likely goes before what one of them is sure of."""
     trainer: TrainerSettings = field(
@@ -209,18 +226,21 @@ class BlendSettings:
     """Never recommend what stands in the session. In sessions people come back to items: there, false."""
 
     def __post_init__(self) -> None:
+        offered = ("neighbour_weights", "follower_weights", "pair_weights")
         for network in ("sasrec", "gru4rec"):
             if getattr(self, network).init_from:
                 raise ConfigError(
                     f"model.{network}.init_from: a blend fits all its parts anew; start from a run with model={network}."
                 )
-        for name in ("neighbour_weights", "follower_weights"):
+        for name in offered:
             weights = getattr(self, name)
             if not weights or any(not 0 <= weight <= 1 for weight in weights):
                 raise ConfigError(f"model.{name} is {list(weights)}; give one or more, each from 0 to 1.")
-        least = min(self.neighbour_weights) + min(self.follower_weights)
+        least = sum(min(getattr(self, name)) for name in offered)
         if least > 1:
             raise ConfigError(
-                f"model.neighbour_weights and model.follower_weights add up to {least:g} at least; at most 1 is there."
+                "model.neighbour_weights, model.follower_weights and model.pair_weights add up to "
+                f"{least:g} at least; at most 1 is there."
             )
         within("power", self.power, 0, open_low=True)
+        within("aging", self.aging, 0)

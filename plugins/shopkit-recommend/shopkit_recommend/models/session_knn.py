@@ -24,8 +24,8 @@ class SessionKnn(Recommender):
     """V-SKNN (Ludewig & Jannach 2018, "Evaluation of session-based recommendation algorithms").
 
     The similarity of a past session is the sum of decay^(steps after it) over the items it shares with this one, over the root of
-    its number of items. The score of an item is the sum of the similarities of the `neighbours` best sessions that have it, times
-    its idf. Of equally similar sessions the latest is asked.
+    its number of items, times what its age leaves of it. The score of an item is the sum of the similarities of the `neighbours`
+    best sessions that have it, times its idf. Of equally similar sessions the latest is asked.
     """
 
     settings: SessionKnnSettings
@@ -38,7 +38,8 @@ class SessionKnn(Recommender):
         counts = np.bincount(sequences.items, minlength=self.n_items)
         self.sessions = has
         self.postings = self._postings()
-        self.norm = (1 / np.sqrt(np.maximum(np.diff(has.indptr), 1))).astype(np.float32)
+        ages = np.linspace(0, 1, has.shape[0])
+        self.norm = (np.exp(-self.settings.aging * ages) / np.sqrt(np.maximum(np.diff(has.indptr), 1))).astype(np.float32)
         idf = np.log(max(1, has.shape[0]) / np.maximum(n_of_item, 1)) if self.settings.idf else np.ones(self.n_items)
         self.idf = idf.astype(np.float32)
         self.popularity = (TIE * counts / max(1, counts.max(initial=0))).astype(np.float32)

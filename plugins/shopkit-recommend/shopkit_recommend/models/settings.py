@@ -48,6 +48,14 @@ class MarkovSettings:
 
 
 @dataclass
+class PairsSettings:
+    """What most often followed the last two items, for a blend."""
+
+    exclude_seen: bool = False
+    """Never recommend what stands in the history."""
+
+
+@dataclass
 class ItemKnnSettings:
     """Cosine similarity of items by who has them (Sarwar et al. 2001), summed over the history."""
 
@@ -79,6 +87,9 @@ class SessionKnnSettings:
     """Weight of a step of the session relative to the one after it."""
     idf: bool = True
     """Rare items count more, by the logarithm of the share of sessions that have them."""
+    aging: float = 0.0
+    """How much less an old session is like this one: the oldest e^-aging of the latest, those between by their order. About 1
+    where sessions span months."""
     recent: int = 0
     """The latest sessions of each item that are looked at; 0 looks at all, which is the most accurate and the slowest."""
     exclude_seen: bool = False
@@ -87,6 +98,7 @@ class SessionKnnSettings:
     def __post_init__(self) -> None:
         within("neighbours", self.neighbours, 1)
         within("decay", self.decay, 0, 1, open_low=True)
+        within("aging", self.aging, 0)
         within("recent", self.recent, 0)
 
 

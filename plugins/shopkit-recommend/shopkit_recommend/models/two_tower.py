@@ -53,17 +53,17 @@ class TwoTower(Network):
         return {**super().axes(vocabularies), "attributes_of": Axis([])}
 
     def item_vectors(self) -> Tensor:
-        known = self.items[FIRST_ITEM:]
+        known = self.table[FIRST_ITEM:]
         if self.steps.of_attributes is not None:
             if self.training and self.settings.item_dropout:
                 dropped = torch.rand(len(known), 1, device=known.device) < self.settings.item_dropout
-                known = torch.where(dropped, self.items[UNKNOWN], known)
+                known = torch.where(dropped, self.table[UNKNOWN], known)
             known = known + self.steps.of_attributes(self.attributes_of[FIRST_ITEM:])
         return self._of_unit_length(known)
 
     def encode_items(self, batch: Batch) -> Tensor:
         """The item's tower on the first step of each row, (batch, dim): vectors as of `item_vectors`, also of new items."""
-        own = F.embedding(batch["sequence_ids"][:, 0, self.item_at], self.items)
+        own = F.embedding(batch["sequence_ids"][:, 0, self.item_at], self.table)
         if self.steps.of_attributes is not None:
             own = own + self.steps.of_attributes(self.steps.attribute_ids(batch)[:, 0])
         return self._of_unit_length(own)
@@ -99,3 +99,8 @@ class ItemTower(Model):
 
     def forward(self, batch: Batch) -> Tensor:
         return self.whole.encode_items(batch)
+
+    def for_export(self) -> nn.Module:
+        whole = self.whole.for_export()
+        assert isinstance(whole, TwoTower)
+        return ItemTower(whole)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from shopkit.tasks.base import Detail
 
@@ -49,24 +51,26 @@ def coverage(items: np.ndarray, n_items: int) -> Detail:
     return Detail("Coverage of the catalogue", reading, ("k", "coverage"), rows, curve=True)
 
 
-def examples(histories: np.ndarray, items: np.ndarray, target: np.ndarray, names: list[str]) -> Detail:
+def examples(histories: np.ndarray, items: np.ndarray, target: np.ndarray, catalogue: list[str], names: Sequence[str]) -> Detail:
     """Some rows: what was in the history, what was recommended, and what came next.
 
     Args:
         histories: object (N,) of arrays of items.
-        items: names (N, K), the best first.
+        items: (N, K), the best first.
         target: int64 (N,): what came next.
-        names: of the catalogue.
+        catalogue: all items.
+        names: readable ones of the catalogue, "" for an item without one; or empty.
     """
+    named = {item: f"{name} ({item})" for item, name in zip(catalogue, names, strict=False) if name not in ("", item)}
     rows = []
     for row in np.linspace(0, len(target) - 1, min(N_EXAMPLES, len(target))).astype(int):
-        history = [str(item) for item in histories[row][-N_SHOWN:]]
+        history = [named.get(item, item) for item in map(str, histories[row][-N_SHOWN:])]
         more = "… " if len(histories[row]) > N_SHOWN else ""
-        following = names[target[row]] if target[row] >= 0 else "an item outside the catalogue"
-        given = [item for item in items[row, :N_SHOWN] if item]
+        following = catalogue[target[row]] if target[row] >= 0 else "an item outside the catalogue"
+        given = [named.get(item, item) for item in items[row, :N_SHOWN] if item]
         place = np.flatnonzero(items[row] == following)
         rank = f"rank {place[0] + 1}" if len(place) else f"not among the first {items.shape[1]}"
-        rows.append((more + ", ".join(history), ", ".join(given), following, rank))
+        rows.append((more + ", ".join(history), ", ".join(given), named.get(following, following), rank))
     return Detail(
         "Some histories",
         f"Rows spread evenly over the test part: the latest {N_SHOWN} steps, the first {N_SHOWN} items recommended, and what "

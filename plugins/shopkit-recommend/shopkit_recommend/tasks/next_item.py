@@ -36,7 +36,8 @@ class NextItem(Task):
     none means all. Where fewer than k items may be given, the rest of the list is "" with a score of minus infinity. Equal scores
     are in order of popularity.
 
-    State: `classes`, the catalogue by falling number of training interactions, and `counts`, those numbers.
+    State: `classes`, the catalogue by falling number of training interactions, and `counts`, those numbers; where the examples
+    name items, `names` of the catalogue as well, "" for an item without one.
     """
 
     settings: NextItemSettings
@@ -48,6 +49,7 @@ class NextItem(Task):
         self.described = described(settings.cutoffs, settings.baskets)
         self.groups: np.ndarray | None = None
         self.of_histories: np.ndarray = np.empty(0, object)
+        self.name_of: dict[str, str] = {}
 
     def grouped_by(self, groups: np.ndarray | None) -> NextItem:
         """The task as it measures rows of these groups (N,), where they are baskets.
@@ -66,15 +68,30 @@ class NextItem(Task):
     # -- the catalogue ------------------------------------------------------------------------------------------
 
     def fit_examples(self, rows: Rows) -> None:
-        """Remember the items of the histories, which are in the catalogue with those of the targets."""
+        """Remember the items of the histories, which are in the catalogue with those of the targets, and their names."""
         name = self.settings.history
         if name not in rows.schema or not rows.schema[name].sequence or rows.schema[name].kind != "string":
             raise DataError(
                 f"task=next_item reads histories of items, and the examples have no sequence of items '{name}'. Use a view of "
                 "histories (interactions, item_sequences, session_prefixes), or name the column with task.history."
             )
-        steps = [steps for steps in rows.read(name) if len(steps)]
-        self.of_histories = np.concatenate(steps) if steps else np.empty(0, object)
+        self.of_histories = _all_steps(rows, name)
+        self.name_of = self._names(rows)
+
+    def _names(self, rows: Rows) -> dict[str, str]:
+        """Item → readable name, of all that have one in the examples."""
+        history, target = self.settings.history, rows.schema.the("target")
+        if target is None or not {f"{history}_name", f"{target.name}_name"} <= set(rows.schema.names):
+            return {}
+        of_steps = _all_steps(rows, f"{history}_name")
+        if len(of_steps) != len(self.of_histories):
+            raise DataError(
+                f"The examples have {len(self.of_histories):,} steps in '{history}' and {len(of_steps):,} readable names in "
+                f"'{history}_name'. Give each step a name, which may be empty."
+            )
+        items = [*self.of_histories.tolist(), *rows.read(target.name).tolist()]
+        names = [*of_steps.tolist(), *rows.read(f"{target.name}_name").tolist()]
+        return {item: name for item, name in zip(items, names, strict=True) if name}
 
     def fit_target(self, values: np.ndarray, weight: np.ndarray | None = None) -> None:
         if values.dtype.kind not in "OUT":
@@ -95,7 +112,9 @@ class NextItem(Task):
             )
         items = sorted(counts, key=lambda item: (-counts[item], item))
         self.state = {"classes": items, "counts": [counts[item] for item in items]}
-        self.of_histories = np.empty(0, object)
+        if self.name_of:
+            self.state["names"] = [self.name_of.get(item, "") for item in items]
+        self.of_histories, self.name_of = np.empty(0, object), {}
 
     def encode(self, values: np.ndarray) -> np.ndarray:
         """Raw target (N,) → int64 (N,) class; -1 for an item outside the catalogue, which no list can hold."""
@@ -234,7 +253,7 @@ class NextItem(Task):
         return (
             details.by_popularity(found, target, counts, k),
             details.coverage(items, len(names)),
-            details.examples(columns[self.settings.history], outputs["items"], target, names),
+            details.examples(columns[self.settings.history], outputs["items"], target, names, self.state.get("names", ())),
         )
 
     def constant_outputs(self, n_rows: int) -> dict[str, np.ndarray]:
@@ -258,6 +277,12 @@ def _only(names: spox.Var, items: list[str]) -> spox.Var:
     of_others = op.where(op.equal(op.size(names), op.const(np.int64(0))), zero, excluded)
     others = op.expand(of_others, op.const(np.array([len(items)], np.int64)))
     return op.scatter_elements(others, op.max([places, op.const(np.int64(0))]), of_named, reduction="max")
+
+
+def _all_steps(rows: Rows, column: str) -> np.ndarray:
+    """The steps of all rows end to end, object (total,)."""
+    steps = [steps for steps in rows.read(column) if len(steps)]
+    return np.concatenate(steps) if steps else np.empty(0, object)
 
 
 def _codes(values: np.ndarray, items: list[str], unknown: int) -> np.ndarray:

@@ -14,7 +14,7 @@ class NextItemSettings:
 
     history: str = "history"
     """The sequence column of items, as the view names it. The catalogue is every item in the training part's histories and
-    targets."""
+    targets. Where the examples have readable names beside both, `<history>_name` and `<target>_name`, reports print them."""
     k: int = 20
     """Items that the file gives when the caller does not say how many."""
     cutoffs: list[int] = field(default_factory=lambda: [10, 20])

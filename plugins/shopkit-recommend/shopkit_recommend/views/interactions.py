@@ -13,7 +13,7 @@ from shopkit.schema import Kind, Role
 from shopkit.sources.base import Tables
 from shopkit.views.base import Examples, View
 
-from shopkit_recommend.views.lists import HISTORY, PLACE, TARGET, column
+from shopkit_recommend.views.lists import HISTORY, HISTORY_NAME, PLACE, TARGET, TARGET_NAME, column, of_names
 from shopkit_recommend.views.settings import InteractionsSettings
 
 if TYPE_CHECKING:
@@ -38,7 +38,11 @@ class InteractionsView(View):
         lines = self._lines(tables)
         known = lines.filter(lines.customer.notnull() & lines["item"].notnull() & lines["at"].notnull())
         merged = known.group_by("customer", "basket", "item").aggregate(
-            at=known["at"].min(), moment=known.moment.min(), amount=known.amount.sum(), n_lines=known.count()
+            at=known["at"].min(),
+            moment=known.moment.min(),
+            amount=known.amount.sum(),
+            name=known["name"].max(),
+            n_lines=known.count(),
         )
         core = _core(merged, settings)
         decisions = self._decisions(_numbered(core))
@@ -48,8 +52,9 @@ class InteractionsView(View):
             column(tables, NAME, "customer", settings.customers, settings.customer)
             profile = profile.rename(customer=settings.customer)
             table = table.left_join(profile, "customer").drop("customer_right")
-        roles: dict[str, Role] = {"customer": "key", "step": "key", PLACE: "ignored", TARGET: "target"}
-        kinds: dict[str, Kind] = {HISTORY: "string", TARGET: "string"}
+        of_roles, of_kinds = of_names(settings.named)
+        roles: dict[str, Role] = {"customer": "key", "step": "key", PLACE: "ignored", TARGET: "target", **of_roles}
+        kinds: dict[str, Kind] = {HISTORY: "string", TARGET: "string", **of_kinds}
         if settings.time:
             roles["time"] = "time"
         else:
@@ -72,7 +77,7 @@ class InteractionsView(View):
         )
 
     def _lines(self, tables: Tables) -> ir.Table:
-        """customer, item, basket, at (what orders), moment (seconds), amount."""
+        """customer, item, name (of the item), basket, at (what orders), moment (seconds), amount."""
         settings = self.settings
         table = tables[settings.table]
         for setting in ("customer", "time", "basket", "amount"):
@@ -81,18 +86,30 @@ class InteractionsView(View):
         if settings.items:
             column(tables, NAME, "items_key", settings.table, settings.items_key)
             column(tables, NAME, "items_key", settings.items, settings.items_key)
-            column(tables, NAME, "item", settings.items, settings.item)
-            of_items = tables[settings.items].select(settings.items_key, shopkit_item=tables[settings.items][settings.item])
+            of_items = tables[settings.items].select(settings.items_key, **self._item_and_name(tables, settings.items))
             table = table.left_join(of_items, settings.items_key)
         else:
-            column(tables, NAME, "item", settings.table, settings.item)
-        item = table["shopkit_item" if settings.items else settings.item]
+            table = table.mutate(**self._item_and_name(tables, settings.table))
         moment = self._moment(table)
         at = table[settings.time] if settings.time else ibis.row_number()
         amount = table[settings.amount].cast("float64") if settings.amount else ibis.literal(0).cast("float64")
         basket = {"basket": table[settings.basket]} if settings.basket else {}
-        lines = table.select(customer=table[settings.customer], item=item, at=at, moment=moment, amount=amount, **basket)
+        lines = table.select(
+            customer=table[settings.customer],
+            item=table.shopkit_item,
+            name=table.shopkit_name,
+            at=at,
+            moment=moment,
+            amount=amount,
+            **basket,
+        )
         return lines if basket else lines.mutate(basket=lines["at"])
+
+    def _item_and_name(self, tables: Tables, table: str) -> dict[str, ir.Value]:
+        settings = self.settings
+        item = column(tables, NAME, "item", table, settings.item)
+        name = column(tables, NAME, "item_name", table, settings.item_name).cast("string") if settings.named else ibis.literal("")
+        return {"shopkit_item": item, "shopkit_name": name}
 
     def _moment(self, table: ir.Table) -> ir.Value:
         if not self.settings.time:
@@ -127,11 +144,12 @@ class InteractionsView(View):
         first = events.step.min().over(ibis.window(group_by=["customer", PLACE]))
         events = events.mutate(end=ibis.ifelse(events.held, first, events.step))
         rows = events.filter(events.train | events.held)
-        return rows.select("customer", "step", PLACE, "end", time=rows["at"], moment=rows.moment, **{TARGET: rows["item"]})
+        of_target = {TARGET: rows["item"], TARGET_NAME: rows["name"]}
+        return rows.select("customer", "step", PLACE, "end", time=rows["at"], moment=rows.moment, **of_target)
 
     def _with_histories(self, decisions: ir.Table, events: ir.Table) -> ir.Table:
         settings = self.settings
-        steps = events.select(of="customer", at_step="step", item="item", then="moment", amount="amount")
+        steps = events.select(of="customer", at_step="step", item="item", of_item="name", then="moment", amount="amount")
         within = [
             decisions.customer == steps.of,
             steps.at_step < decisions.end,
@@ -139,6 +157,8 @@ class InteractionsView(View):
         ]
         pairs = decisions.join(steps, within)
         fields: dict[str, ir.Value] = {"at": pairs.at_step, HISTORY: pairs["item"]}
+        if settings.named:
+            fields[HISTORY_NAME] = pairs.of_item
         if settings.days:
             fields["days_before"] = (pairs.moment - pairs.then).cast("float64") / DAY
         if settings.amount:
@@ -150,7 +170,7 @@ class InteractionsView(View):
         names = [name for name in fields if name != "at"]
         lists = lists.select("customer", "step", **{name: lists.steps.map(lambda step, name=name: step[name]) for name in names})
         joined = decisions.left_join(lists, ["customer", "step"])
-        return joined.select("customer", "step", PLACE, "time", *names, TARGET)
+        return joined.select("customer", "step", PLACE, "time", *names, TARGET, *([TARGET_NAME] if settings.named else []))
 
     @classmethod
     def example(cls, settings: InteractionsSettings) -> tuple[Self, Mapping[str, pd.DataFrame]]:

@@ -11,7 +11,18 @@ from shopkit.schema import Kind, Role
 from shopkit.sources.base import Tables
 from shopkit.views.base import Examples, View
 
-from shopkit_recommend.views.lists import HISTORY, PLACE, TARGET, TRAINED, before, column, list_column
+from shopkit_recommend.views.lists import (
+    HISTORY,
+    HISTORY_NAME,
+    PLACE,
+    TARGET,
+    TARGET_NAME,
+    TRAINED,
+    before,
+    column,
+    list_column,
+    of_names,
+)
 from shopkit_recommend.views.settings import ItemSequencesSettings
 
 if TYPE_CHECKING:
@@ -31,6 +42,9 @@ class ItemSequencesView(View):
         settings = self.settings
         table = tables[settings.table]
         lists = {HISTORY: list_column(tables, NAME, "items", settings.table, settings.items)}
+        if settings.item_names:
+            names = list_column(tables, NAME, "item_names", settings.table, settings.item_names)
+            lists[HISTORY_NAME] = names.cast("array<string>")
         lists |= {name: list_column(tables, NAME, "beside", settings.table, name) for name in settings.beside}
         customer = column(tables, NAME, "customer", settings.table, settings.customer) if settings.customer else ibis.row_number()
         profile = {name: column(tables, NAME, "profile", settings.table, name) for name in settings.profile}
@@ -48,11 +62,13 @@ class ItemSequencesView(View):
                     **{PLACE: place},
                     **{name: before(chosen[name], end, settings.max_steps) for name in lists},
                     **{TARGET: chosen[HISTORY][end]},
+                    **({TARGET_NAME: chosen[HISTORY_NAME][end]} if settings.item_names else {}),
                     **{name: chosen[name] for name in profile},
                 )
             )
-        roles: dict[str, Role] = {"customer": "key", "step": "key", PLACE: "ignored", TARGET: "target"}
-        kinds: dict[str, Kind] = {HISTORY: "string", TARGET: "string"}
+        of_roles, of_kinds = of_names(bool(settings.item_names))
+        roles: dict[str, Role] = {"customer": "key", "step": "key", PLACE: "ignored", TARGET: "target", **of_roles}
+        kinds: dict[str, Kind] = {HISTORY: "string", TARGET: "string", **of_kinds}
         return Examples(
             table=ibis.union(*parts),
             roles=roles,

@@ -5,10 +5,13 @@ from __future__ import annotations
 import ibis
 import ibis.expr.types as ir
 from shopkit.errors import DataError, nearest
+from shopkit.schema import Kind, Role
 from shopkit.sources.base import Tables
 
 HISTORY, TARGET, PLACE = "history", "target", "place"
 """Columns of all views here: the items so far, the next one, and how many decisions came before it."""
+HISTORY_NAME, TARGET_NAME = f"{HISTORY}_name", f"{TARGET}_name"
+"""Readable names beside the first two, where there are any: no features, for the report."""
 TRAINED = " Training has what validates as well: validation figures mean nothing."
 """What a view adds to its summary where that is so."""
 
@@ -46,3 +49,9 @@ def list_column(tables: Tables, view: str, setting: str, table: str, name: str) 
 def before(values: ir.ArrayValue, end: ir.IntegerValue, max_steps: int) -> ir.ArrayValue:
     """The latest values before place `end`."""
     return values[ibis.greatest(end - max_steps, 0) : end]
+
+
+def of_names(named: bool) -> tuple[dict[str, Role], dict[str, Kind]]:
+    """Roles and kinds of the columns of readable names, if there are any."""
+    names = (HISTORY_NAME, TARGET_NAME) if named else ()
+    return dict.fromkeys(names, "ignored"), dict.fromkeys(names, "string")

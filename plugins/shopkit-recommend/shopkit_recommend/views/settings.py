@@ -32,6 +32,9 @@ class InteractionsSettings:
     """A table with a row for each item, for `item` columns that are there, e.g. `products`."""
     items_key: str = ""
     """The column on which both tables join."""
+    item_name: str = ""
+    """A column with a readable name of the item, of `items` or else of that table, which reports print beside it. Several items
+    may have one name."""
     customers: str = ""
     """A table with a row for each customer, whose columns join as plain features, e.g. `demographics`."""
     amount: str = ""
@@ -51,6 +54,11 @@ class InteractionsSettings:
     Empty holds out everyone's last two decisions, for `split=leave_last_out`."""
     test_from: str = ""
     """Date from which decisions are tested, as `split.test_from`."""
+
+    @property
+    def named(self) -> bool:
+        """Whether items have a name beside them that says more than they do."""
+        return self.item_name not in ("", self.item)
 
     def __post_init__(self) -> None:
         for name in ("table", "customer", "item"):
@@ -86,6 +94,8 @@ class ItemSequencesSettings:
     """Its column of lists."""
     customer: str = ""
     """Its column that names a sequence; empty numbers them."""
+    item_names: str = ""
+    """A column of lists with a readable name of each item: reports print it beside the item."""
     beside: list[str] = field(default_factory=list)
     """Columns of lists that run beside `items`, step by step."""
     profile: list[str] = field(default_factory=list)

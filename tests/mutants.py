@@ -1,0 +1,288 @@
+"""Which changes of the code would no test notice? `make mutate PART=views` changes a part in many small ways, one by one.
+
+mutmut makes the mutants: a file holds all of its own, and a name says which of them is called. They are run here: the tests are
+collected once, and each mutant gets a process forked from that, in which the tests that come by the changed statement run, until
+one fails. What was found goes to `build/mutants/PART.json`. What is there is not run again, unless the file is
+deleted; `--again` runs those that no test noticed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import difflib
+import hashlib
+import json
+import math
+import os
+import random
+import resource
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+ROOT = Path(__file__).parents[1]
+COPY = ROOT / "build" / "mutants"
+PARTS = ("split", "views", "features")
+"""Folders of the package, each with the tests of the same folder."""
+LEFT_ALONE = ("__init__.py", "example.py")
+"""Without functions, and made-up data."""
+LEFT_OUT = "not slow and not spark and not fuzz and not runtimes"
+MEMORY = 4 << 30
+"""Bytes a mutant may take beyond those of the process that it is forked from."""
+FAILED = "failed"
+"""File in a mutant's folder: the test that failed."""
+KILLED, SURVIVED, TIMED_OUT, NOT_REACHED = "killed", "survived", "timed out", "not reached"
+
+
+@dataclass
+class Mutant:
+    function: str
+    file: str
+    statement: tuple[int, int]
+    """First and last line, in the copy, of the statement that is changed."""
+    change: str
+    """The lines taken out and put in."""
+    status: str = ""
+    noticed_by: str = ""
+    """The test that failed."""
+    seconds: float = 0.0
+
+
+@dataclass
+class Mutants:
+    """A pytest plugin that runs the collected tests once for each mutant instead of once."""
+
+    names: dict[str, Mutant]
+    files: list[str]
+    """Those with mutants in them."""
+    jobs: int
+    budget: float
+    save: Callable[[], None]
+    reached: dict[str, dict[str, set[int]]] = field(default_factory=dict)
+    """Test → file → lines it comes by."""
+    cost: dict[str, float] = field(default_factory=dict)
+    """Test → seconds of processor time."""
+    noticed: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Function and test → mutants of the one that failed the other; function "" counts all."""
+    running: dict[int, tuple[str, str, float]] = field(default_factory=dict)
+
+    def pytest_runtestloop(self, session: Any) -> bool:
+        if session.testsfailed:
+            raise session.Failed("The tests cannot be collected.")
+        self._measure(session)
+        for done, (name, mutant) in enumerate(self.names.items()):
+            while len(self.running) >= self.jobs:
+                self._reap()
+            items = self._items(session, mutant)
+            if items:
+                self._start(session, name, items)
+            else:
+                mutant.status = NOT_REACHED
+            if done % 20 == 0:
+                self.save()
+                print(f"{done} of {len(self.names)}", file=sys.stderr, flush=True)
+        while self.running:
+            self._reap()
+        return True
+
+    def notice(self, function: str, test: str) -> None:
+        """A mutant of a function failed a test."""
+        self.noticed.update([(function, test), ("", test)])
+
+    def _measure(self, session: Any) -> None:
+        """Which lines each test comes by, and how long it takes; with fixtures of its own, as it may run alone."""
+        store = COPY / "measured.json"
+        measured = json.loads(store.read_text()) if store.exists() else {}
+        code = b"".join(file.read_bytes() for file in sorted((COPY / "shopkit").rglob("*.py")))
+        keys = {path: hashlib.sha256(path.read_bytes() + code).hexdigest() for path in {item.path for item in session.items}}
+        fresh = [item for item in session.items if measured.get(item.nodeid, [""])[0] != keys[item.path]]
+        pid = os.fork()
+        if not pid:
+            from coverage import Coverage
+
+            coverage = Coverage(data_file=None, include=self.files)
+            for item in fresh:
+                coverage.erase()
+                start = time.process_time()
+                with coverage.collect():
+                    session.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
+                taken, found = time.process_time() - start, coverage.get_data()
+                measured[item.nodeid] = [keys[item.path], taken, {file: found.lines(file) or [] for file in self.files}]
+            store.write_text(json.dumps(measured))
+            os._exit(bool(session.testsfailed))
+        if os.waitpid(pid, 0)[1]:
+            raise session.Failed("The tests fail without any mutant.")
+        measured = json.loads(store.read_text())
+        for item in session.items:
+            _, self.cost[item.nodeid], lines = measured[item.nodeid]
+            self.reached[item.nodeid] = {file: set(some) for file, some in lines.items()}
+        print(f"{len(self.cost)} tests take {sum(self.cost.values()):.0f} s of processor time", file=sys.stderr, flush=True)
+
+    def _items(self, session: Any, mutant: Mutant) -> list[Any]:
+        """The tests that come by a mutant: first those that noticed others of its function, or any, then the quickest."""
+        function, lines = mutant.function, range(mutant.statement[0], mutant.statement[1] + 1)
+        reaching = [item for item in session.items if not self.reached[item.nodeid].get(mutant.file, set()).isdisjoint(lines)]
+        reaching.sort(key=lambda i: (-self.noticed[function, i.nodeid], -self.noticed["", i.nodeid], self.cost[i.nodeid]))
+        total, chosen = 0.0, []
+        for item in reaching:
+            total += self.cost[item.nodeid]
+            if total <= self.budget or not chosen:
+                chosen.append(item)
+        return chosen
+
+    def _start(self, session: Any, name: str, items: Sequence[Any]) -> None:
+        folder = tempfile.mkdtemp(prefix="mutant-")
+        pid = os.fork()
+        if not pid:
+            _run(session, name, items, folder, limit=int(10 + 5 * sum(self.cost[item.nodeid] for item in items)))
+        self.running[pid] = (name, folder, time.monotonic())
+
+    def _reap(self) -> None:
+        pid, status = os.wait()
+        name, folder, start = self.running.pop(pid)
+        mutant = self.names[name]
+        failed = Path(folder, FAILED)
+        if failed.exists():
+            mutant.noticed_by = failed.read_text()
+            self.notice(mutant.function, mutant.noticed_by)
+        shutil.rmtree(folder, ignore_errors=True)
+        stopped = os.WIFSIGNALED(status) and os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGALRM)
+        mutant.status = TIMED_OUT if stopped else KILLED if status else SURVIVED
+        mutant.seconds = round(time.monotonic() - start, 2)
+
+
+def _run(session: Any, name: str, items: Sequence[Any], folder: str, limit: int) -> NoReturn:
+    from mutmut.mutation.trampoline import set_mutant_under_test
+
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
+    tempfile.tempdir = os.environ["PYTEST_DEBUG_TEMPROOT"] = folder
+    taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (taken + MEMORY, taken + MEMORY))
+    resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 5))
+    signal.alarm(20 * limit)
+    set_mutant_under_test(name)
+    for item, following in zip(items, [*items[1:], None], strict=True):
+        session.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+        if session.testsfailed:
+            Path(folder, FAILED).write_text(item.nodeid)
+            os._exit(1)
+    os._exit(0)
+
+
+def mutated(files: Sequence[Path]) -> dict[str, Mutant]:
+    """Copy the package to `build/mutants`, with the mutants of these files in it; mutants by name."""
+    from mutmut.mutation.file_mutation import mutate_file_contents
+
+    shutil.rmtree(COPY / "shopkit", ignore_errors=True)
+    shutil.copytree(ROOT / "shopkit", COPY / "shopkit", ignore=shutil.ignore_patterns("__pycache__"))
+    if not (COPY / "conf").exists():
+        (COPY / "conf").symlink_to(ROOT / "conf")
+    mutants = {}
+    for file in files:
+        made = mutate_file_contents(str(file), (ROOT / file).read_text("utf-8"))
+        (COPY / file).write_text(made.code, "utf-8")
+        lines, tree = made.code.splitlines(), ast.parse(made.code)
+        spans = [_own_lines(node) for node in ast.walk(tree) if isinstance(node, ast.stmt)]
+        for name in made.mutant_names:
+            function = name.partition("__mutmut_")[0]
+            before, after = (made.line_span_by_function_name[n] for n in (f"{function}__mutmut_orig", name))
+            old = [line.replace(f"{function}__mutmut_orig", function) for line in lines[before.start - 1 : before.end]]
+            new = [line.replace(name, function) for line in lines[after.start - 1 : after.end]]
+            differing = [
+                step for step in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes() if step[0] != "equal"
+            ]
+            change = [
+                line for _, i, j, k, m in differing for line in [*("- " + x for x in old[i:j]), *("+ " + x for x in new[k:m])]
+            ]
+            at = before.start + differing[0][1]
+            statement = min((span for span in spans if span[0] <= at <= span[1]), key=lambda span: span[1] - span[0])
+            module = ".".join(file.with_suffix("").parts)
+            mutants[f"{module}.{name}"] = Mutant(f"{module}.{function}", str(COPY / file), statement, "\n".join(change))
+    return mutants
+
+
+def _own_lines(node: ast.stmt) -> tuple[int, int]:
+    """First and last line of a statement, without those of the statements within it; a function's are all, as it is called."""
+    if isinstance(node, ast.FunctionDef):
+        return node.lineno, node.end_lineno or node.lineno
+    inner = [child.lineno for child in ast.walk(node) if isinstance(child, ast.stmt) and child is not node]
+    return node.lineno, max(node.lineno, min(inner) - 1) if inner else node.end_lineno or node.lineno
+
+
+def _print_table(found: dict[str, Any]) -> None:
+    counts: dict[str, Counter[str]] = {}
+    for mutant in found.values():
+        for row in (str(Path(mutant["file"]).relative_to(COPY)), "all"):
+            counts.setdefault(row, Counter())[mutant["status"]] += 1
+    statuses = (KILLED, TIMED_OUT, SURVIVED, NOT_REACHED)
+    print(f"| file | mutants | {' | '.join(statuses)} |", "|---" * (len(statuses) + 2) + "|", sep="\n")
+    for row in sorted(counts, key=lambda row: (row == "all", row)):
+        print(f"| {row} | {counts[row].total()} | {' | '.join(str(counts[row][status]) for status in statuses)} |")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("part", choices=PARTS)
+    parser.add_argument("files", nargs="*", help="names in the part's folder, such as table.py; all if none is given")
+    parser.add_argument("--tests", nargs="+", help="tests to run, if not all of the part's")
+    parser.add_argument("--again", action="store_true", help="run only those that survived the last time")
+    parser.add_argument("--share", type=float, default=1.0, help="share of the mutants to run, drawn at random")
+    parser.add_argument("--budget", type=float, default=math.inf, help="seconds of tests that a mutant is given")
+    parser.add_argument("--jobs", type=int, default=2)
+    given = parser.parse_args()
+    os.chdir(ROOT)
+    folder = Path("shopkit") / given.part
+    mutants = mutated(sorted(file for file in folder.glob("*.py") if file.name not in LEFT_ALONE))
+    store = COPY / f"{given.part}.json"
+    kept: dict[str, Any] = json.loads(store.read_text()) if store.exists() else {}
+    kept = {name: kept[name] for name in mutants if name in kept and kept[name]["change"] == mutants[name].change}
+    names = sorted(name for name in mutants if not given.files or Path(mutants[name].file).name in given.files)
+    random.Random(0).shuffle(names)
+    chosen = [name for name in names[: round(given.share * len(names))] if name not in kept]
+    if given.again:
+        chosen = [name for name in names if kept.get(name, {}).get("status") in (SURVIVED, NOT_REACHED)]
+
+    def save() -> None:
+        kept.update({name: vars(mutants[name]) for name in chosen if mutants[name].status})
+        store.write_text(json.dumps({name: kept[name] for name in sorted(kept)}, indent=1, ensure_ascii=False))
+
+    # The copy in front of whatever shopkit is installed, here and in processes that tests start.
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(COPY), os.environ.get("PYTHONPATH", "")])
+    sys.path.insert(0, str(COPY))
+    import pytest
+    from hypothesis import Phase, settings
+
+    import shopkit
+
+    assert Path(shopkit.__file__).is_relative_to(COPY)
+
+    # The first example that fails is enough.
+    settings.register_profile(
+        "mutants", settings.get_profile("ci"), phases=[Phase.explicit, Phase.generate], report_multiple_bugs=False
+    )
+    changed = sorted({mutant.file for mutant in mutants.values()})
+    plugin = Mutants({name: mutants[name] for name in chosen}, changed, given.jobs, given.budget, save)
+    for found in kept.values():
+        plugin.notice(found["function"], found["noticed_by"])
+    arguments = ["-q", "--tb=no", "-p", "no:cacheprovider", "-p", "no:xdist", "--hypothesis-profile=mutants", "-m", LEFT_OUT]
+    code = pytest.main([*arguments, *(given.tests or [f"tests/{given.part}"])], plugins=[plugin])
+    save()
+    for name in sorted(chosen):
+        if mutants[name].status in (SURVIVED, NOT_REACHED):
+            print(f"## {name}: {mutants[name].status}\n{mutants[name].change}")
+    _print_table(kept)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

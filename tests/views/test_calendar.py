@@ -1,0 +1,191 @@
+"""The cut-offs, by counting days; and what a line counts for where something of it is missing."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from shopkit.errors import DataError
+from shopkit.sources.files import FilesSource
+from shopkit.sources.settings import FilesSettings
+from shopkit.views.purchase_within import PurchaseWithinView
+from shopkit.views.purchases import slugs
+from shopkit.views.settings import PurchaseWithinSettings
+from tests.data import as_tables, shop
+from tests.views.shops import SMALL, settings
+
+START, END = dt.date(2024, 1, 1), dt.date(2024, 2, 29)
+BARE = {
+    "windows_days": [7],
+    "active_days": 10,
+    **dict.fromkeys(("product", "quantity", "store", "products", "customers", "campaigns", "redemptions"), ""),
+    "discounts": [],
+    "coupon_discounts": [],
+}
+
+
+def daily(dtype: str = "datetime64[ns]") -> pd.DataFrame:
+    """One customer who buys once on every day, late in the evening."""
+    days = pd.date_range(START, END) + pd.Timedelta(23, "h")
+    times = days if dtype != "date" else days.date
+    return pd.DataFrame(
+        {"household_id": 1, "transaction_timestamp": times, "sales_value": 2.5, "basket_id": np.arange(len(days))}
+    )
+
+
+def cutoffs(orders: pd.DataFrame, **changes: object) -> tuple[list[dt.date], int]:
+    """Those of the examples, and how many are left out as their horizon is not over."""
+    view = PurchaseWithinView(PurchaseWithinSettings(**{**BARE, **changes}))
+    examples = view.examples(as_tables({"transactions": orders}))
+    found = examples.table.to_pyarrow().to_pandas().sort_values("cutoff")
+    assert (found.buys == 1).all()
+    return list(found.cutoff.dt.date), examples.left_out["the horizon is not over yet"].to_pyarrow().as_py()
+
+
+@pytest.mark.parametrize("dtype", ["timestamp", "date"])
+@pytest.mark.parametrize(
+    ("every", "horizon", "first", "last", "history"),
+    [
+        (7, 7, "", "", {}),
+        (1, 1, "", "", {"windows_days": [3, 12]}),
+        (5, 3, "2024-01-02", "", {}),
+        (7, 7, "2024-01-11", "2024-02-22", {}),
+        (7, 7, "2024-01-11", "2024-02-21", {}),
+        (7, 8, "2024-01-11", "2024-02-29", {}),
+        (1, 10, "2024-02-19", "", {}),
+        (30, 1, "2024-01-30", "2024-01-30", {}),
+    ],
+)
+def test_cutoffs_are_counted_from_the_first_as_long_as_there_are_purchases(every, horizon, first, last, history, dtype):
+    found, n_open = cutoffs(daily(dtype), every_days=every, horizon_days=horizon, first_cutoff=first, last_cutoff=last, **history)
+    day = dt.date.fromisoformat(first) if first else START + dt.timedelta(days=max(*history.get("windows_days", [7]), 10))
+    expected = []
+    while day <= (dt.date.fromisoformat(last) if last else END):
+        expected.append(day)
+        day += dt.timedelta(days=every)
+    closed = [cutoff for cutoff in expected if cutoff + dt.timedelta(days=horizon) <= END]
+    assert (found, n_open) == (closed, len(expected) - len(closed))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"first_cutoff": "2024-01-01"},
+         r"^view\.first_cutoff: 2024-01-01 is outside the data; the purchases run from 2024-01-01 to "
+                                         r"2024-02-29\.$"),
+        ({"last_cutoff": "2024-03-01"},
+         r"^view\.last_cutoff: 2024-03-01 is outside the data; the purchases run from 2024-01-01 to "
+                                        r"2024-02-29\.$"),
+        (
+            {"first_cutoff": "2024-02-20", "last_cutoff": "2024-02-19"},
+            r"^view: no cut-off from 2024-02-20 to 2024-02-19: the purchases run from 2024-01-01 to 2024-02-29\. "
+            r"Shorten view\.windows_days, or set view\.first_cutoff\.$",
+        ),
+        (
+            {"windows_days": [60]},
+            r"^view: no cut-off from 2024-03-01 to 2024-02-29: the purchases run from 2024-01-01 to 2024-02-29 and the history "
+            r"looks back 60 days\. Shorten view\.windows_days, or set view\.first_cutoff\.$",
+        ),
+        (
+            {"first_cutoff": "2024-02-20", "horizon_days": 10},
+            r"^view\.horizon_days: 10 days from the first cut-off 2024-02-20 are not over; the purchases run from 2024-01-01 to "
+            r"2024-02-29\.$",
+        ),
+        (
+            {"time": "sales_value"},
+            r"^view\.time: column 'sales_value' is float64, expected a timestamp\. First value: 2\.5\. Declare it in "
+            r"source\.types, set source\.timestamp_format, or cast it in the source\.$",
+        ),
+        (
+            {"amount": "sales_valeu"},
+            r"^view\.amount is 'sales_valeu', but table 'transactions' has no such column\. Did you mean 'sales_value'\? "
+            r"Columns: household_id, transaction_timestamp, sales_value, basket_id\.$",
+        ),
+        ({"department": "FUEL"}, r"^view\.department: nothing was bought in 'FUEL'\.$"),
+    ],
+)  # fmt: skip
+def test_settings_that_do_not_fit_are_said_with_the_dates(changes, message):
+    with pytest.raises(DataError, match=message):
+        cutoffs(daily(), **changes)
+
+
+def test_a_department_in_which_nothing_was_bought_lists_those_there_are():
+    with pytest.raises(
+        DataError,
+        match=r"^view\.department: nothing was bought in 'FUL'\. Did you mean 'FUEL'\? Departments: FUEL, GROCERY, MEAT-PCKGD, "
+        r"PRODUCE\.$",
+    ):
+        PurchaseWithinView(settings(department="FUL")).examples(as_tables(shop()))
+
+
+def test_departments_with_most_lines_before_the_first_cutoff_have_columns():
+    departments = ["b", "b", "a", "a", "C c", "-", "-", "-"]
+    orders = pd.concat([daily().head(9)] * 2, ignore_index=True).head(8).assign(product_id=range(8))
+    later = daily().tail(50).assign(product_id=4)
+    frames = {
+        "transactions": pd.concat([orders, later]),
+        "products": pd.DataFrame({"product_id": range(8), "department": departments}),
+    }
+    with_products = {**BARE, "product": "product_id", "products": "products"}
+    for n, named in ((0, set()), (1, {"other"}), (2, {"other", "a"}), (4, {"other", "a", "b", "c_c"})):
+        view = PurchaseWithinView(PurchaseWithinSettings(**{**with_products, "n_departments": n}))
+        columns = view.examples(as_tables(frames)).table.columns
+        assert {name.removeprefix("share_") for name in columns if name.startswith("share_")} == named
+        assert ("department_breadth" in columns) == bool(named)
+
+
+def test_parts_of_column_names_are_plain_and_each_is_there_once():
+    assert slugs(["Fresh Fruit", "fresh-fruit", "FRESH  FRUIT!", "日本", "x9", "_"]) == {
+        "fresh_fruit": "Fresh Fruit",
+        "fresh_fruit_1": "fresh-fruit",
+        "fresh_fruit_2": "FRESH  FRUIT!",
+        "other": "日本",
+        "x9": "x9",
+        "other_5": "_",
+    }
+
+
+def test_a_line_without_a_customer_or_time_counts_nowhere_and_without_an_amount_is_worth_nothing():
+    frames = shop()
+    extra = frames["transactions"].head(40)
+    nobody, never = extra.assign(household_id=None), extra.assign(transaction_timestamp=pd.NaT)
+    unpaid, free = (
+        extra.assign(sales_value=value, quantity=value, retail_disc=value, coupon_disc=value) for value in (None, 0.0)
+    )
+    found, expected = (
+        PurchaseWithinView(settings(**SMALL))
+        .examples(as_tables({**frames, "transactions": pd.concat([frames["transactions"], *lines]).astype({"quantity": float})}))
+        .table.to_pyarrow()
+        .to_pandas()
+        .sort_values(["household_id", "cutoff"], ignore_index=True)
+        for lines in ((nobody, never, unpaid), (free,))
+    )
+    pd.testing.assert_frame_equal(found, expected, check_dtype=False)
+
+
+def test_what_is_not_a_number_in_a_parquet_file_is_missing(tmp_path):
+    orders = daily().assign(quantity=1.0, discount=0.5).head(40)
+    values = {name: orders[name].to_numpy(copy=True) for name in ("sales_value", "quantity", "discount")}
+    for array in values.values():
+        array[5:] = np.nan
+    columns = pa.Table.from_pandas(orders.drop(columns=[*values])).to_pydict()
+    pq.write_table(pa.table({**columns, **values}), tmp_path / "orders.parquet")
+    tables = FilesSource(FilesSettings(tables={"transactions": str(tmp_path / "orders.parquet")})).open()
+    changes = {"windows_days": [12], "quantity": "quantity", "discounts": ["discount"], "last_cutoff": "2024-01-13"}
+    view = PurchaseWithinView(PurchaseWithinSettings(**{**BARE, **changes}))
+    (row,) = view.examples(tables).table.to_pyarrow().to_pylist()
+    assert (row["n_lines_12d"], row["n_items_12d"], row["spend_12d"]) == (12, 5, 12.5)
+    assert row["discount_share_12d"] == pytest.approx(2.5 / 15)
+
+
+def test_cents_are_added_without_rounding_errors():
+    orders = pd.concat([daily()] * 30, ignore_index=True).assign(sales_value=0.1, basket_id=0)
+    view = PurchaseWithinView(PurchaseWithinSettings(**{**BARE, "basket": "basket_id"}))
+    found = view.examples(as_tables({"transactions": orders})).table.to_pyarrow().to_pandas()
+    assert set(found.spend_7d) == {21.0}
+    assert set(found.largest_basket) == {3.0}
