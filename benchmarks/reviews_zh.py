@@ -1,4 +1,4 @@
-"""Chinese product reviews, favourable or not: networks that read the characters, joined with TF-IDF of characters and letters.
+"""Chinese product reviews, favourable or not: networks that read the characters, joined with character TF-IDF.
 
     python benchmarks/reviews_zh.py PATH [--model lstm|bert] [--override KEY=VALUE …] [--json FILE]
 
@@ -21,7 +21,7 @@ from typing import Any
 import pandas as pd
 import torch
 from figures import answers, machine, options, show, write
-from reviews_zh_linear import LETTERS, READ, THREE, reviews, scikit_learn, scores
+from reviews_zh_linear import READ, THREE, reviews, scikit_learn, scores
 
 import shopkit
 
@@ -34,14 +34,14 @@ COMMON = [
 ]  # fmt: skip
 MODELS = {
     "lstm": [
-        "model=lstm", READ.format(f"{{name: characters, max_length: 160}}, {THREE}, {LETTERS}"),
+        "model=lstm", READ.format(f"{{name: characters, max_length: 160}}, {THREE}"),
         "model.bidirectional=true", "model.pooling=max", "model.hidden_dim=96", "model.token_dim=64", "model.pairs=32768",
         "model.dropout=0.4", "model.token_dropout=0.2", "model.head.hidden=[64]",
         "trainer.lr=2e-3", "trainer.max_epochs=2", "trainer.ema_decay=0.998",
     ],
     "bert": [
         "model=bert", "model.encoder=scratch",
-        READ.format(f"{{name: wordpiece, vocabulary: scratch, max_length: 160}}, {THREE}, {LETTERS}"),
+        READ.format(f"{{name: wordpiece, vocabulary: scratch, max_length: 160}}, {THREE}"),
         "model.hidden_dim=128", "model.layers=2", "model.dropout=0.2", "trainer.lr=4e-3", "trainer.max_epochs=6",
     ],
 }  # fmt: skip
