@@ -11,7 +11,6 @@ from typing import Any
 import duckdb
 
 from shopkit.schema import MISSING_TIME, Column
-from shopkit.sources.engine import BELIEVE_NO_STATISTICS, bound
 
 MIN_COUNT = 10
 """A text value must occur this often before it is shown, so that no single customer's entry is printed."""
@@ -48,6 +47,11 @@ def summarise(path: Path, columns: Sequence[Column], memory: int = 2 << 30) -> d
     """
     if not path.is_file():
         return {}
+    from shopkit.sources.engine import (  # with it comes ibis, which a report written again can do without
+        BELIEVE_NO_STATISTICS,
+        bound,
+    )
+
     # One thread: with several, ties are settled by chance and equal runs would give unequal reports.
     with TemporaryDirectory(prefix="shopkit-") as folder, duckdb.connect(config={"threads": 1}) as connection:
         connection.execute(BELIEVE_NO_STATISTICS)

@@ -18,6 +18,15 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Parts:
+    """A table that can be computed a part at a time. Its rows stand in no order that counts."""
+
+    whole: ir.Table
+    within: Callable[[int], Sequence[ir.Table]]
+    """Given bytes, the parts."""
+
+
+@dataclass(frozen=True)
 class Examples:
     """One row per decision, as a lazy ibis table, and what its columns are for.
 
@@ -33,11 +42,17 @@ class Examples:
     """Reason → number of examples left out for it, as lazy counts."""
     cutoff: str | None = None
     """Name of the time column at or past which no feature may look, if the view has one."""
-    parts: Callable[[int], Sequence[ir.Table]] | None = None
-    """Given bytes, tables that together are `table`, each to be computed in about as much memory; None where there is one way.
-    Their rows stand in no order that counts."""
+    parts: Parts | None = None
+    """How to compute the table in little memory; None where there is one way."""
     summary: str = ""
     """One sentence for the report: what one row is and what the target means."""
+
+    def tables(self, memory: int) -> Sequence[ir.Table]:
+        """Tables that together are `table`, each to be computed in about so many bytes; the whole where there are no parts of it,
+        as in a view that adds to the table of another."""
+        if self.parts is None or self.parts.whole is not self.table:
+            return [self.table]
+        return self.parts.within(memory)
 
 
 class View(ABC):

@@ -13,7 +13,7 @@ from itertools import pairwise
 import ibis
 import ibis.expr.types as ir
 
-from shopkit.views.base import Examples
+from shopkit.views.base import Examples, Parts
 from shopkit.views.purchases import EXAMPLE, MONEY_SCALE, Purchases, floor_div, left_join, ratio, slugs
 
 WEEK_DAYS = 7
@@ -213,6 +213,6 @@ def as_examples(
         units={name: currency for name in money if currency and name in table.columns},
         left_out={"the horizon is not over yet": purchases.n_open, **left_out},
         cutoff="cutoff",
-        parts=lambda memory: [plain(part) for part in purchases.parts(memory)],
+        parts=Parts(table, lambda memory: [plain(part) for part in purchases.parts(memory)]),
         summary=summary,
     )

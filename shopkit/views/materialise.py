@@ -102,8 +102,7 @@ def _run_view(examples: Examples, memory: int, folder: Path) -> Path:
     table, raw = examples.table, folder / "raw.parquet"
     connection = table.get_backend()
     if connection.name == "duckdb":
-        parts = examples.parts(memory) if examples.parts else [table]
-        for number, part in enumerate(parts):
+        for number, part in enumerate(examples.tables(memory)):
             connection.to_parquet(part, folder / f"raw-{number:04}.parquet")
         return folder / "raw-*.parquet"
     if connection.name == "pyspark":

@@ -10,11 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from shopkit.raw import image_structs
-from shopkit.report import columns as report_columns
 from shopkit.report import render
 from shopkit.report.columns import MIN_COUNT, summarise
 from shopkit.runs import Run
 from shopkit.schema import MISSING_TIME, Column
+from shopkit.sources import engine
 
 
 def test_summaries_agree_with_numpy(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_images_are_summed_up_by_their_size(tmp_path: Path) -> None:
 
 def test_queries_stay_within_the_runs_memory(make_run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch) -> None:
     limits: list[int] = []
-    monkeypatch.setattr(report_columns, "bound", lambda engine, memory, folder: limits.append(memory))
+    monkeypatch.setattr(engine, "bound", lambda connection, memory, folder: limits.append(memory))
     run = make_run()
     run.config_path.write_text(run.config_path.read_text() + "memory: 300MB\n")
     render(run)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -317,8 +318,8 @@ def test_no_purchases():
 def test_parts_of_the_customers_are_together_the_whole(view):
     examples = view.examples(as_tables(shop()))
     whole = examples.table.to_pandas()
-    assert len(examples.parts(1 << 30)) == 1
-    parts = [part.to_pandas() for part in examples.parts(len(shop()["transactions"]) * BYTES_A_LINE // 3)]
+    assert len(examples.tables(1 << 30)) == 1
+    parts = [part.to_pandas() for part in examples.tables(len(shop()["transactions"]) * BYTES_A_LINE // 3)]
     customers = [set(part.household_id) for part in parts]
     assert len(parts) >= 3
     assert min(map(len, customers)) > 0
@@ -326,3 +327,9 @@ def test_parts_of_the_customers_are_together_the_whole(view):
     keys = ["household_id", "cutoff"]
     together = pd.concat(parts).sort_values(keys, ignore_index=True)
     pd.testing.assert_frame_equal(together, whole.sort_values(keys, ignore_index=True), check_exact=True)
+
+
+def test_a_view_that_adds_to_another_is_computed_whole():
+    examples = PurchaseWithinView(settings()).examples(as_tables(shop()))
+    more = replace(examples, table=examples.table.mutate(one=1))
+    assert [part.columns[-1] for part in more.tables(1000)] == ["one"]
