@@ -61,7 +61,8 @@ def main() -> None:
     for data in arguments.data:
         for model in arguments.models:
             with tempfile.TemporaryDirectory() as runs:
-                figure = figures(arguments.folder.resolve() / f"sessions_{data}", model, MODELS[model], Path(runs))
+                chosen = [*MODELS[model], *OF_DATA.get((data, model), [])]
+                figure = figures(arguments.folder.resolve() / f"sessions_{data}", model, chosen, Path(runs))
             found.setdefault(data, {"aim": AIMS[data]})[model] = figure
             test = figure["test"]
             shown = f"{100 * test['recall_20']:5.2f}   {100 * test['mrr_20']:5.2f}  {figure['one_row_ms']:6.2f} ms"
