@@ -34,7 +34,7 @@ PARTS = ("split", "views", "features")
 """Folders of the package, each with the tests of the same folder."""
 LEFT_ALONE = ("__init__.py", "example.py")
 """Without functions, and made-up data."""
-LEFT_OUT = "not slow and not spark and not fuzz and not runtimes"
+LEFT_OUT = "not slow and not spark and not postgres and not fuzz and not runtimes"
 MEMORY = 4 << 30
 """Bytes a mutant may take beyond those of the process that it is forked from."""
 FAILED = "failed"
