@@ -11,6 +11,7 @@ from shopkit.errors import ConfigError, DataError
 from shopkit.schema import Column, Schema
 from shopkit.split.group import GroupSplit
 from shopkit.split.group_kfold import GroupKfoldSplit
+from shopkit.split.kfold import KfoldSplit, stratified_folds
 from shopkit.split.leave_last_out import LeaveLastOutSplit
 from shopkit.split.settings import (
     GroupKfoldSplitSettings,
@@ -116,3 +117,29 @@ def test_one_moment_is_enough_to_train_on_and_the_last_fold_tests_to_the_end():
 def test_limits(build, message):
     with pytest.raises(ConfigError, match=f"^{re.escape(message)}"):
         build()
+
+
+def test_as_many_rows_as_folds_are_enough():
+    three = {name: values[:3] for name, values in DATA.items()}
+    for fold in range(3):
+        settings = KfoldSplitSettings(n_folds=3, fold=fold, stratified=False, validation_fraction=0.5)
+        assert sorted(parts_of(KfoldSplit(settings), three, SCHEMA)) == ["test", "train", "validation"]
+
+
+def test_a_class_of_one_row_is_in_one_fold():
+    folds = stratified_folds(np.array([0] * 9 + [1]), 3, seed=0)
+    assert sorted(np.bincount(folds)) == [3, 3, 4]
+
+
+def test_two_moments_more_than_folds_are_enough():
+    moments = DAY * np.arange(5, dtype=np.int64)
+    schema = Schema((Column("at", "time", "time"),))
+    for fold in range(3):
+        parts = parts_of(TimeFoldSplit(TimeFoldSplitSettings(n_folds=3, fold=fold)), {"at": moments}, schema)
+        assert {"train", "validation", "test"} <= set(parts.tolist())
+
+
+def test_nobody_whose_last_row_is_left_out():
+    message = "split leave_last_out: no column says whose a row is. Name it with view.group."
+    with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
+        parts_of(LeaveLastOutSplit(LeaveLastOutSplitSettings()), {"town": DATA["town"]}, Schema((Column("town", "string"),)))
