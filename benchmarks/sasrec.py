@@ -6,8 +6,9 @@ All take the shop's own item ids (text) and give them: the file as it is, in bar
 before it and a list of them after it. Contestants take turns of twenty calls; medians of single calls by the
 wall clock, one thread. Eager torch is measured three times: as one writes it with torch's own modules (padded to 50 steps,
 `nn.TransformerEncoder`, the same weights, the last step scored); with this network's code, which computes the last state only;
-and with the scores of all 50 padded steps, as training code does. All must give the same items. With the environment that
-benchmarks/peers/rectools.sh makes, RecTools' SASRec of the same size answers one user after another as well. Weights are
+and with the scores of all 50 padded steps, as training code does. All must give the same items. The floor is a file that only
+multiplies a state with the item matrix and picks the best: no file that ranks the whole catalogue is faster. With the environment
+that benchmarks/peers/rectools.sh makes, RecTools' SASRec of the same size answers one user after another as well. Weights are
 untrained, which changes no time.
 """
 
@@ -29,6 +30,7 @@ import onnxruntime as ort
 import pyarrow.parquet as pq
 import torch
 from made_sequences import write
+from onnx import TensorProto, helper, numpy_helper
 from shopkit_recommend.models.inputs import FIRST_ITEM
 from shopkit_recommend.models.sasrec import SASRec
 from shopkit_recommend.models.seen import mask_seen
@@ -140,6 +142,26 @@ def from_file(path: Path) -> Callable[[list[str]], list[str]]:
     return answer
 
 
+def floor(items: np.ndarray) -> Callable[[list[str]], Any]:
+    """What no file that ranks all items (N, dim) can go below."""
+    graph = helper.make_graph(
+        [
+            helper.make_node("MatMul", ["state", "items"], ["scores"]),
+            helper.make_node("TopK", ["scores", "k"], ["best", "place"]),
+        ],
+        "floor",
+        [helper.make_tensor_value_info("state", TensorProto.FLOAT, [1, items.shape[1]])],
+        [helper.make_tensor_value_info("place", TensorProto.INT64, None)],
+        [numpy_helper.from_array(np.ascontiguousarray(items.T), "items"), numpy_helper.from_array(np.array([K]), "k")],
+    )
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    state = np.ones((1, items.shape[1]), np.float32)
+    return lambda history: session.run(None, {"state": state})
+
+
 def of_rectools(environment: Path, folder: Path) -> float:
     """Milliseconds in which RecTools' SASRec gives one user's 20 best, trained on the same histories for an epoch."""
     lists = pq.read_table(folder / "made.parquet")["items"].to_pylist()
@@ -174,11 +196,12 @@ def main() -> None:
         }
         for length in (5, 9, 50):
             histories = [rng.choice(items, length, replace=False).tolist() for _ in range(64)]
+            contestants = {**answers, "floor": floor(model.item_vectors().detach().numpy())}
             same = all(len({tuple(answer(history)) for answer in answers.values()}) == 1 for history in histories[:16])
-            times: dict[str, list[float]] = {name: [] for name in answers}
+            times: dict[str, list[float]] = {name: [] for name in contestants}
             end, turn = time.perf_counter() + asked.seconds, 0
             while time.perf_counter() < end:
-                for name, answer in answers.items():
+                for name, answer in contestants.items():
                     for call in range(TURN):
                         history = histories[(turn * TURN + call) % len(histories)]
                         start = time.perf_counter()
