@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pyarrow.parquet as pq
-
 from shopkit.sources.base import Tables
-from shopkit.sources.engine import connect, local_view, read_parquet
+from shopkit.sources.engine import connect, local_view, read_parquet, save
 
 BATCH_ROWS = 65_536
 
@@ -18,8 +16,6 @@ def copied(tables: Tables) -> Tables:
     copies = {}
     for position, (name, table) in enumerate(tables.items()):
         path = scratch / f"{position}.parquet"
-        with table.to_pyarrow_batches(chunk_size=BATCH_ROWS) as batches, pq.ParquetWriter(path, batches.schema) as writer:
-            for batch in batches:
-                writer.write_batch(batch)
+        save(table.to_pyarrow_batches(chunk_size=BATCH_ROWS), path)
         copies[name] = local_view(connection, name, read_parquet([path]), tables.time_zone)
     return replace(tables, tables=copies, connection=connection)

@@ -12,6 +12,8 @@ from typing import Any
 import duckdb
 import ibis
 import ibis.expr.types as ir
+import pyarrow as pa
+import pyarrow.parquet as pq
 from ibis.backends.duckdb import Backend
 
 BELIEVE_NO_STATISTICS = "SET disabled_optimizers = 'statistics_propagation'"
@@ -77,3 +79,10 @@ def local_view(
 def read_parquet(paths: Sequence[Path]) -> str:
     """The SQL table expression over these files, in this order."""
     return "read_parquet([" + ", ".join(literal(str(path)) for path in paths) + "])"
+
+
+def save(reader: pa.RecordBatchReader, path: Path) -> None:
+    """Write a stream of batches to Parquet, one at a time."""
+    with reader as batches, pq.ParquetWriter(path, batches.schema) as writer:
+        for batch in batches:
+            writer.write_batch(batch)

@@ -21,7 +21,7 @@ from shopkit.raw import IMAGE_TYPE, image_structs
 from shopkit.runs import replacing
 from shopkit.runtime.canonical import canonical_steps, canonicalise
 from shopkit.schema import MISSING_TIME, Column, Kind, Role, Schema
-from shopkit.sources.engine import BELIEVE_NO_STATISTICS, bound, fetch, literal, quote
+from shopkit.sources.engine import BELIEVE_NO_STATISTICS, bound, fetch, literal, quote, save
 from shopkit.spark import in_our_words, streamed
 from shopkit.views.base import Examples
 from shopkit.views.infer import RawColumn, infer_schema, raw_columns
@@ -107,16 +107,10 @@ def _run_view(examples: Examples, memory: int, folder: Path) -> Path:
         return folder / "raw-*.parquet"
     if connection.name == "pyspark":
         with in_our_words("Spark broke off while the view ran"):
-            _save(streamed(connection._session.sql(ibis.to_sql(table, dialect="pyspark"))), raw)
+            save(streamed(connection._session.sql(ibis.to_sql(table, dialect="pyspark"))), raw)
     else:
-        _save(table.to_pyarrow_batches(chunk_size=BATCH_ROWS), raw)
+        save(table.to_pyarrow_batches(chunk_size=BATCH_ROWS), raw)
     return raw
-
-
-def _save(reader: pa.RecordBatchReader, path: Path) -> None:
-    with reader as batches, pq.ParquetWriter(path, batches.schema) as writer:
-        for batch in batches:
-            writer.write_batch(batch)
 
 
 def _row_key(table: ir.Table) -> str:
