@@ -82,39 +82,40 @@ def fit(
     folder.mkdir(parents=True, exist_ok=True)
     if not resume:
         (folder / checkpoint.FILE).unlink(missing_ok=True)
-    if not (folder / checkpoint.FILE).is_file():
-        model.start_from(torch.from_numpy(np.asarray(task.initial_bias(), np.float32)))
-        model.prepare(train, validation, task, seed)
-        initialise(model)
-    batches = Batches(train, settings.batch_size, seed, settings.max_steps)
-    learner = Learner(model, task, batches, validation, settings, seed, folder)
-    if not learner.state.finished and learner.state.epoch < settings.max_epochs:
-        _refuse_watched(settings, loggers)
-        with quiet(), _kernels(settings), sent_to_processes(settings):
-            trainer = pl.Trainer(
-                accelerator=settings.accelerator,
-                devices=settings.devices,
-                num_nodes=settings.nodes,
-                # Not what Lightning would guess from the variables of Slurm or MPI.
-                plugins=[LightningEnvironment()] if settings.nodes > 1 else None,
-                strategy=settings.strategy,
-                precision=settings.precision,
-                max_epochs=settings.max_epochs - learner.state.epoch,
-                logger=list(loggers) or False,
-                callbacks=[ProgressBar()] if progress else [],
-                enable_checkpointing=False,
-                enable_progress_bar=False,
-                enable_model_summary=False,
-                use_distributed_sampler=False,
-                default_root_dir=folder,
-            )
-            _train(trainer, learner)
-    # Read back, as with several devices the training was done in other processes.
-    state = checkpoint.read(folder)
-    _write_history(folder / HISTORY, state.history)
-    model.cpu().load_state_dict(state.best)
-    model.eval()
-    facts = model.finish(validation, task)
+    with _kernels(settings):
+        if not (folder / checkpoint.FILE).is_file():
+            model.start_from(torch.from_numpy(np.asarray(task.initial_bias(), np.float32)))
+            model.prepare(train, validation, task, seed)
+            initialise(model)
+        batches = Batches(train, settings.batch_size, seed, settings.max_steps)
+        learner = Learner(model, task, batches, validation, settings, seed, folder)
+        if not learner.state.finished and learner.state.epoch < settings.max_epochs:
+            _refuse_watched(settings, loggers)
+            with quiet(), sent_to_processes(settings):
+                trainer = pl.Trainer(
+                    accelerator=settings.accelerator,
+                    devices=settings.devices,
+                    num_nodes=settings.nodes,
+                    # Not what Lightning would guess from the variables of Slurm or MPI.
+                    plugins=[LightningEnvironment()] if settings.nodes > 1 else None,
+                    strategy=settings.strategy,
+                    precision=settings.precision,
+                    max_epochs=settings.max_epochs - learner.state.epoch,
+                    logger=list(loggers) or False,
+                    callbacks=[ProgressBar()] if progress else [],
+                    enable_checkpointing=False,
+                    enable_progress_bar=False,
+                    enable_model_summary=False,
+                    use_distributed_sampler=False,
+                    default_root_dir=folder,
+                )
+                _train(trainer, learner)
+        # Read back, as with several devices the training was done in other processes.
+        state = checkpoint.read(folder)
+        _write_history(folder / HISTORY, state.history)
+        model.cpu().load_state_dict(state.best)
+        model.eval()
+        facts = model.finish(validation, task)
     return FitResult(
         state.history,
         state.best_epoch,

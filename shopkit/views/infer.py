@@ -147,6 +147,11 @@ def _column(
     if role == "target" and kind == "time":
         raise DataError(f"The target '{name}' is a time ({raw.dtype}); give a number or a category.")
     value = raw.step if raw.is_sequence else raw
+    if kind == "number" and value.is_text:
+        raise DataError(
+            f"Column '{name}' is of type {raw.dtype}, and features.types.{name} says number. Make it one in the source, "
+            f"with source.types={{{name}: number}} if that is files, and the values that mean missing in source.null_values."
+        )
     return Column(
         name=name,
         kind=kind,

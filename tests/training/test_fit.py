@@ -105,6 +105,31 @@ def test_without_a_validation_part_the_last_epoch_is_kept(features, task, tmp_pa
     assert set(result.history[0]) == {"epoch", "lr", "train_loss"}
 
 
+def test_all_that_a_model_computes_is_on_the_threads_and_kernels_that_were_asked_for(features, task, tmp_path):
+    found = {}
+
+    class Watched(MLP):
+        def _note(self, when: str) -> None:
+            found[when] = (torch.get_num_threads(), torch.are_deterministic_algorithms_enabled())
+
+        def prepare(self, *_) -> None:
+            self._note("prepare")
+
+        def forward(self, batch):
+            self._note("forward")
+            return super().forward(batch)
+
+        def finish(self, *_) -> dict[str, object]:
+            self._note("finish")
+            return {}
+
+    before = (torch.get_num_threads(), torch.are_deterministic_algorithms_enabled())
+    chosen = TrainerSettings(max_epochs=1, accelerator="cpu", threads=before[0] + 1, deterministic=True)
+    fit(Watched(MLPSettings(hidden=[8]), features, 1), task, table(200, 0), table(100, 1), chosen, folder=tmp_path, seed=0)
+    assert found == dict.fromkeys(["prepare", "forward", "finish"], (before[0] + 1, True))
+    assert (torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()) == before
+
+
 def test_few_steps_for_a_quick_try(features, task, tmp_path):
     _, result = train(features, task, tmp_path, max_epochs=1, max_steps=2)
     assert len(result.history) == 1

@@ -150,9 +150,9 @@ def test_names_that_only_end_alike(engine, name):
 
 
 def test_what_is_said_to_be_a_number_or_a_time_is_no_code(engine):
-    columns = "i::VARCHAR AS price, i::VARCHAR AS day, i AS order_no, i::VARCHAR AS code"
-    found = inferred(engine, columns, {"price": "number", "day": "time", "order_no": "number", "code": "string"})
-    assert [column.role for column in found] == ["feature", "feature", "feature", "ignored"]
+    columns = "i::VARCHAR AS day, i AS order_no, i::VARCHAR AS code"
+    found = inferred(engine, columns, {"day": "time", "order_no": "number", "code": "string"})
+    assert [column.role for column in found] == ["feature", "feature", "ignored"]
 
 
 def test_few_rows_are_no_sign_of_an_identifier(engine):
@@ -200,6 +200,12 @@ def test_few_rows_are_no_sign_of_an_identifier(engine):
             {"kinds": {"x": "image"}},
             "Column 'x' is of type BIGINT, which cannot be of kind image. An image is a struct of height, width, channels, "
             "pixels; the source image_folder of shopkit-vision makes them of files.",
+        ),
+        (
+            "i::VARCHAR AS x",
+            {"kinds": {"x": "number"}},
+            "Column 'x' is of type VARCHAR, and features.types.x says number. Make it one in the source, with "
+            "source.types={x: number} if that is files, and the values that mean missing in source.null_values.",
         ),
         (
             "DATE '2024-01-01' AS y",
