@@ -48,8 +48,7 @@ class PiecewiseLinear(NumberExtractor):
     def encode(self, x: ndx.Array, states: Sequence[State]) -> ndx.Array:
         # (x − low) / width for all bins of all columns is one product with a matrix that has one entry a position. Measured
         # with 11 columns of 48 bins: 0.7 ms at 4,096 rows, where broadcasting to (N, C, bins) takes 1.2 ms.
-        dtype = np.float64 if x.dtype == ndx.float64 else np.float32
-        centres = np.array([centre(state["edges"]) for state in states], dtype)
+        centres = np.array([centre(state["edges"]) for state in states], np.float32)
         widths = [len(state["edges"]) - 1 for state in states]
         slopes = np.zeros((len(states), sum(widths)))
         offsets = np.zeros(sum(widths))
