@@ -205,6 +205,15 @@ def test_parts_of_a_time():
         waves = np.column_stack([np.sin(2 * np.pi * turn), np.cos(2 * np.pi * turn)]).ravel()
         np.testing.assert_allclose(found[at], [*waves, elapsed, 0], atol=1e-5)
     np.testing.assert_array_equal(found[2], [0] * 9 + [1])
+    assert {extractor for extractor, _ in names(fitted)} == {"time_parts"}
+
+
+def test_the_day_of_the_month_on_every_day_of_400_years():
+    days = np.arange("1599-12-25", "2000-01-10", dtype="datetime64[D]")
+    times = days.astype("datetime64[s]").astype(np.int64)
+    fitted = fit_column(times, {"name": "time_parts", "parts": ["day_of_month"]})
+    turn = (days - days.astype("datetime64[M]")).astype(np.int64) / 31 * 2 * np.pi
+    np.testing.assert_allclose(fitted.of_column("x", times), np.column_stack([np.sin(turn), np.cos(turn)]), atol=1e-5)
 
 
 # -- what is said of the features ---------------------------------------------------------------------------------------

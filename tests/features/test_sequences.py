@@ -136,6 +136,14 @@ def test_an_extractor_is_chosen_for_a_sequence_as_for_any_column(tmp_path):
     assert features.spec.sequence_cardinalities == (4,)
 
 
+def test_edges_of_steps_stand_where_the_target_of_their_row_jumps(tmp_path):
+    # Of the present steps 1, 3 and 5 are in rows of target 0, 2 and 2.5 in a row of target 1.
+    features, _ = fitted(tmp_path, columns={"spend": {"name": "piecewise_linear", "edges": "target", "n_bins": 3}})
+    found = run(features, {**ROWS, "spend": [[1.0, 2.0, 2.5], [], [3.0], [5.0, 1.0]]})["sequence_dense"]
+    filled = [(steps[:3] > 0).sum() for steps in (*found[0], found[2, 0], *found[3, :2])]
+    assert filled == [0, 2, 2, 3, 3, 0]
+
+
 def test_target_rates_are_refused_for_sequences(tmp_path):
     with pytest.raises(ConfigError, match="values of their own, which the steps of the sequence 'item' cannot have"):
         fitted(tmp_path, columns={"item": "target_rate"})

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shopkit.errors import ConfigError
-from shopkit.features.target_edges import split_points
+from shopkit.features.target_edges import FINE_BINS, split_points
 from tests.features.fitting import fit_column, floats
 
 
@@ -19,6 +19,16 @@ def test_edges_stand_where_the_target_jumps() -> None:
     target = (values > 37) * 1.0 + (values > 80) * 2.0
     fitted = fit_column(values, {"name": "piecewise_linear", "edges": "target", "n_bins": 3}, target=target)
     np.testing.assert_allclose(fitted.states["x"]["edges"], [values.min(), 37, 80, values.max()], atol=0.5)
+
+
+@pytest.mark.parametrize("n", [3, 4, 5, 40, 256, 700])
+def test_every_value_is_counted_in_its_bin(n: int) -> None:
+    values = floats(range(n))
+    for at in {1, n // 2, n - 1}:
+        fitted = fit_column(values, {"name": "piecewise_linear", "edges": "target", "n_bins": 2}, target=(values >= at) * 1.0)
+        low, border, high = fitted.states["x"]["edges"]
+        assert (low, high) == (0, n - 1)
+        assert at - 1 < border <= at if n <= FINE_BINS else abs(border - at) <= n / FINE_BINS
 
 
 def test_no_split_where_nothing_is_gained() -> None:

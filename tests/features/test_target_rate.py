@@ -30,6 +30,17 @@ def test_weights_count_as_rows() -> None:
     np.testing.assert_allclose(weighted.of_column("x", asked), repeated.of_column("x", asked), rtol=1e-6)
 
 
+def test_small_weights_count_as_large_ones() -> None:
+    values, target = texts(["a", "a", "b"]), np.array([1.0, 0.0, 0.0])
+    spec = {**SPEC, "smoothing": 0.0}
+    of_weight = [fit_column(values, spec, target=target, weight=size * np.array([3.0, 1.0, 2.0])) for size in (1.0, 1e-3)]
+    asked = texts(["a", "b", "c"])
+    np.testing.assert_allclose(of_weight[0].of_column("x", asked)[:, 0], [0.75, 0, 0.5], rtol=1e-6)
+    np.testing.assert_allclose(of_weight[1].of_column("x", asked), of_weight[0].of_column("x", asked), rtol=1e-6)
+    rows = [fitted.features.training_overrides[0] for fitted in of_weight]
+    np.testing.assert_allclose(rows[1], rows[0], rtol=1e-6)
+
+
 def test_multiclass_has_a_rate_for_each_class_but_the_first() -> None:
     values, target = texts(["a", "a", "b", "b"] * 10), np.array([0.0, 1.0, 2.0, 2.0] * 10)
     fitted = fit_column(values, {**SPEC, "smoothing": 0.0}, target=target, n_classes=3)
