@@ -264,4 +264,5 @@ class Way:
         rows: Examples | None = None,
     ) -> Features:
         plan, seed = self.experiment.features, self.experiment.seed
+        plan = replace(plan, columns={**self.task.extractors, **plan.columns})
         return fit_features(plan, tags, rows or self.rows, self.registry, folder, seed, leave_out_unread, earlier)

@@ -85,6 +85,13 @@ class Task(ABC):
         self.settings = settings
         self.state: dict[str, Any] = {}
 
+    # -- the features -------------------------------------------------------------------------------------------
+
+    @property
+    def extractors(self) -> Mapping[str, str]:
+        """Column → the extractor that reads it where `features.columns` names none, for columns that mean something to the task."""
+        return {}
+
     # -- the target ---------------------------------------------------------------------------------------------
 
     def fit_examples(self, rows: Rows) -> None:  # noqa: B027 (most tasks need no more than the target)

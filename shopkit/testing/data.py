@@ -111,10 +111,10 @@ def feature_spec(dense: bool = True, ids: bool = True, reads: Collection[str] = 
             FeatureBlock("browser", "vocabulary", "ids", 1, 1, ("browser",), cardinality=12),
         ]
     if "features:sequences" in reads:
-        n_items = n_classes + 2 if n_classes and "features:catalogue" in reads else 9
+        extractor, n_items = ("catalogue", n_classes + 2) if n_classes and "features:catalogue" in reads else ("vocabulary", 9)
         blocks += [
             FeatureBlock("past_spend", "log1p", "sequence_dense", 0, 1, ("past_spend",)),
-            FeatureBlock("past_item", "vocabulary", "sequence_ids", 0, 1, ("past_item",), cardinality=n_items),
+            FeatureBlock("past_item", extractor, "sequence_ids", 0, 1, ("past_item",), cardinality=n_items),
             FeatureBlock("past_shop", "vocabulary", "sequence_ids", 1, 1, ("past_shop",), cardinality=4),
         ]
     if "features:tokens" in reads:

@@ -8,7 +8,7 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 from shop import recommend, sequences
-from shopkit.errors import DataError
+from shopkit.errors import ConfigError, DataError
 from shopkit.runtime import Predictor
 
 ITEMS = {str(item) for item in range(101, 113)}
@@ -143,6 +143,12 @@ def test_text_ids_short_histories_and_repeats(tmp_path: Path) -> None:
     assert run.facts("examples")["left_out"] == {"sequence without items": 1}
     answer = Predictor(run.model_path)({"history": ["sku 105"]}, k=1)
     assert answer["items"] == ["sku 106"]
+
+
+def test_items_of_another_order_are_refused(tmp_path: Path) -> None:
+    """A vocabulary of the same items has as many ids, and others."""
+    with pytest.raises(ConfigError, match=r"history by vocabulary\)\. Set features\.columns\.history=catalogue"):
+        recommend(tmp_path, sequences(60), "model=markov", "features.columns.history=vocabulary")
 
 
 def test_a_catalogue_of_one_is_refused(tmp_path: Path) -> None:

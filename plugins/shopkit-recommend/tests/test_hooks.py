@@ -13,6 +13,7 @@ from shopkit.registry import FIRST_PARTY, load_registry
 
 import shopkit_recommend
 from shopkit_recommend.models.settings import EaseSettings, ItemKnnSettings, PopularSettings, SessionKnnSettings
+from shopkit_recommend.tasks.next_item import NextItem
 
 EXPERIMENTS = sorted(path.stem for path in (Path(shopkit_recommend.__file__).parent / "conf" / "experiment").glob("*.yaml"))
 
@@ -38,7 +39,8 @@ def test_the_core_knows_where_each_component_comes_from() -> None:
 def test_experiments_compose(name: str) -> None:
     experiment = compose(name, [], load_registry())
     assert experiment.task.name == "next_item"
-    assert experiment.features.columns == {"history": "catalogue"}
+    assert NextItem(experiment.task.settings).extractors == {"history": "catalogue"}
+    assert not experiment.features.columns
 
 
 @pytest.mark.parametrize(

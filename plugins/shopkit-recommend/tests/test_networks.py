@@ -190,8 +190,14 @@ def test_time_is_a_column_of_days_of_the_steps() -> None:
 
 
 def test_a_network_wants_histories() -> None:
-    with pytest.raises(ConfigError, match=r"model=gru4rec reads histories of items.*no sequence column has the 31 items"):
+    with pytest.raises(ConfigError, match=r"model=gru4rec reads histories as the 31 items of the target.*history by catalogue, category"):
         GRU4Rec(GRU4RecSettings(), RICH, N_ITEMS + 1)
+    in_another_order = FeatureSpec((replace(HISTORY, extractor="vocabulary"),))
+    with pytest.raises(ConfigError, match=r"history by vocabulary\)\. Set features\.columns\.history=catalogue"):
+        MF(MFSettings(), in_another_order, N_ITEMS)
+    two = FeatureSpec((HISTORY, replace(HISTORY, column="seen", start=1)))
+    with pytest.raises(ConfigError, match=r"model=mf reads one history of items, and catalogue reads history and seen"):
+        MF(MFSettings(), two, N_ITEMS)
 
 
 @pytest.mark.parametrize(

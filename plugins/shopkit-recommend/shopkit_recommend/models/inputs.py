@@ -17,17 +17,26 @@ FIRST_ITEM = 2
 
 
 def item_block(features: FeatureSpec, n_items: int, model: str) -> FeatureBlock:
-    """The column of the items: the sequence of ids whose categories are those of the target.
+    """The column of the items: the sequence whose ids are those of the target, which only the extractor `catalogue` gives. (A
+    vocabulary of the same items has them in another order.)
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: there is none, or more than one.
     """
-    for block in features.blocks:
-        if block.tensor == "sequence_ids" and block.cardinality == n_items + FIRST_ITEM:
-            return block
+    sequences = [block for block in features.blocks if block.tensor == "sequence_ids"]
+    found = [block for block in sequences if block.extractor == "catalogue" and block.cardinality == n_items + FIRST_ITEM]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise ConfigError(
+            f"model={model} reads one history of items, and catalogue reads {' and '.join(block.column for block in found)}. Read "
+            "all but the history by another extractor, e.g. features.columns.<column>=vocabulary."
+        )
+    read = ", ".join(f"{block.column} by {block.extractor}" for block in sequences) or "none"
     raise ConfigError(
-        f"model={model} reads histories of items, and no sequence column has the {n_items:,} items of the target. Use a view of "
-        "histories (view=next_item), with task=next_item, or choose a model for plain columns."
+        f"model={model} reads histories as the {n_items:,} items of the target, and no sequence of items is read so (there are: "
+        f"{read}). Set features.columns.history=catalogue, history being the sequence of items of a view of histories "
+        "(interactions, item_sequences, session_prefixes), with task=next_item; or choose a model for plain columns."
     )
 
 

@@ -67,6 +67,10 @@ class NextItem(Task):
 
     # -- the catalogue ------------------------------------------------------------------------------------------
 
+    @property
+    def extractors(self) -> Mapping[str, str]:
+        return {self.settings.history: "catalogue"}
+
     def fit_examples(self, rows: Rows) -> None:
         """Remember the items of the histories, which are in the catalogue with those of the targets, and their names."""
         name = self.settings.history
