@@ -89,7 +89,7 @@ class Task(ABC):
 
     @property
     def extractors(self) -> Mapping[str, str]:
-        """Column → the extractor that reads it where `features.columns` names none, for columns that mean something to the task."""
+        """Column → the extractor that reads it where `features.columns` names none: of columns that the task knows."""
         return {}
 
     # -- the target ---------------------------------------------------------------------------------------------

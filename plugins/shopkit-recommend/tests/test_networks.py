@@ -75,6 +75,14 @@ def batch(spec: FeatureSpec, n_rows: int = 60, seed: int = 0) -> tuple[dict[str,
     )
 
 
+def histories(rows: list[list[int]]) -> dict[str, torch.Tensor]:
+    """Of items by their class, -1 an unknown one, -2 a missing one."""
+    ids = torch.zeros(len(rows), max(map(len, rows)), 1, dtype=torch.long)
+    for row, items in enumerate(rows):
+        ids[row, : len(items), 0] = torch.tensor(items, dtype=torch.long) + 2
+    return {"sequence_ids": ids, "lengths": torch.tensor([len(items) for items in rows])}
+
+
 def trained(name: str, spec: FeatureSpec, n_steps: int = 80, **changes: object) -> Model:
     kind, settings = KINDS[name]
     torch.manual_seed(0)
@@ -134,6 +142,37 @@ def test_what_was_seen_is_not_recommended_unless_asked(name: str) -> None:
         assert (repeating(features)[row] > -1e6).all()
 
 
+@pytest.mark.parametrize("name", KINDS)
+@torch.no_grad()
+def test_unknown_items_are_no_steps(name: str) -> None:
+    """Of which [x, unknown] is answered as [x], and [unknown] as no history: by the model and by its graph."""
+    with torch.enable_grad():
+        model = trained(name, PLAIN, 20, exclude_seen=False)
+    told = histories([[7, 4], [7, 4], [7, 4], [7, 4], [], [], [9]])
+    asked = histories([[7, 4], [7, 4, -1], [-1, 7, -1, -1, 4], [-2, 7, 4, -2, -1], [], [-1, -1], [9, -1]])
+    expected = model(told)
+    torch.testing.assert_close(model(asked), expected)
+    session = open_session(to_onnx(model, PLAIN).SerializeToString())
+    (answer,) = session.run(["scores"], {value.name: asked[value.name].numpy() for value in session.get_inputs()})
+    np.testing.assert_allclose(answer, expected.numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["sasrec", "gru4rec", "two_tower", "mf"])
+@torch.no_grad()
+def test_unknown_items_are_told_apart_by_their_attributes_alone(name: str) -> None:
+    with torch.enable_grad():
+        model = trained(name, RICH, 20, exclude_seen=False)
+    features, _ = batch(RICH, 3)
+    features["lengths"][:] = 2
+    new = [features["sequence_ids"].clone() for _ in range(2)]
+    for ids, category in zip(new, (2, 5), strict=True):
+        ids[:, 1, 0], ids[:, 1, 1] = 1, category
+    first, second = (model({**features, "sequence_ids": ids}) for ids in new)
+    assert (first - second).abs().max() > 1e-3
+    model.items[1] = 100.0
+    torch.testing.assert_close(model({**features, "sequence_ids": new[0]}), first)
+
+
 @pytest.mark.parametrize("loss", ["softmax", "sampled_softmax", "gbce", "bpr"])
 def test_every_loss_teaches_what_follows(loss: str) -> None:
     model = trained("sasrec", PLAIN, 400, loss=LossSettings(name=loss, negatives=20))  # type: ignore[arg-type]
@@ -190,7 +229,9 @@ def test_time_is_a_column_of_days_of_the_steps() -> None:
 
 
 def test_a_network_wants_histories() -> None:
-    with pytest.raises(ConfigError, match=r"model=gru4rec reads histories as the 31 items of the target.*history by catalogue, category"):
+    with pytest.raises(
+        ConfigError, match=r"model=gru4rec reads histories as the 31 items of the target.*history by catalogue, category"
+    ):
         GRU4Rec(GRU4RecSettings(), RICH, N_ITEMS + 1)
     in_another_order = FeatureSpec((replace(HISTORY, extractor="vocabulary"),))
     with pytest.raises(ConfigError, match=r"history by vocabulary\)\. Set features\.columns\.history=catalogue"):

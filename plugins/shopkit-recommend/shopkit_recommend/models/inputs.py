@@ -12,8 +12,8 @@ from shopkit.models.base import Axis, Batch
 from shopkit.models.labels import id_labels, input_labels
 from torch import Tensor, nn
 
-FIRST_ITEM = 2
-"""Id of the first item: 0 is missing, 1 is unknown."""
+UNKNOWN, FIRST_ITEM = 1, 2
+"""Ids of an item that is not in the catalogue, and of the first one that is; 0 is missing."""
 
 
 def item_block(features: FeatureSpec, n_items: int, model: str) -> FeatureBlock:
@@ -29,8 +29,8 @@ def item_block(features: FeatureSpec, n_items: int, model: str) -> FeatureBlock:
         return found[0]
     if found:
         raise ConfigError(
-            f"model={model} reads one history of items, and catalogue reads {' and '.join(block.column for block in found)}. Read "
-            "all but the history by another extractor, e.g. features.columns.<column>=vocabulary."
+            f"model={model} reads one history of items, and catalogue reads {' and '.join(block.column for block in found)}. "
+            "Choose another extractor for all but the history, e.g. features.columns.<column>=vocabulary."
         )
     read = ", ".join(f"{block.column} by {block.extractor}" for block in sequences) or "none"
     raise ConfigError(
@@ -38,6 +38,23 @@ def item_block(features: FeatureSpec, n_items: int, model: str) -> FeatureBlock:
         f"{read}). Set features.columns.history=catalogue, history being the sequence of items of a view of histories "
         "(interactions, item_sequences, session_prefixes), with task=next_item; or choose a model for plain columns."
     )
+
+
+def known_steps(batch: Batch, item_at: int) -> Batch:
+    """The batch without the steps whose item is missing or unknown: the others move up, and `lengths` counts them.
+
+    Args:
+        item_at: position of the item in `sequence_ids`.
+    """
+    known = batch["sequence_ids"][:, :, item_at] >= FIRST_ITEM
+    places = torch.arange(known.shape[1], device=known.device)
+    order = torch.where(known, places, places + known.shape[1]).argsort(1).unsqueeze(2)  # the known first, either in their order
+    moved = {
+        name: values.gather(1, order.expand(-1, -1, values.shape[2]))
+        for name, values in batch.items()
+        if name in ("sequence_ids", "sequence_dense")
+    }
+    return {**batch, **moved, "lengths": known.sum(1)}
 
 
 class Table(nn.Module):

@@ -17,7 +17,7 @@ from shopkit.tasks.base import Task
 from torch import Tensor, nn
 
 from shopkit_recommend.models.histories import whole_sequences
-from shopkit_recommend.models.inputs import FIRST_ITEM, Steps, item_block
+from shopkit_recommend.models.inputs import FIRST_ITEM, UNKNOWN, Steps, item_block, known_steps
 from shopkit_recommend.models.item_graph import ItemGraph
 from shopkit_recommend.models.losses import bpr, fast_dtype, full_softmax, gbce, sampled_logits, sampled_softmax
 from shopkit_recommend.models.network_settings import LossSettings, NetworkSettings
@@ -81,9 +81,18 @@ class Network(Model):
         """What states are multiplied by, (n_items, dim)."""
         return self._of_unit_length(self.table[FIRST_ITEM:])
 
+    def told(self, batch: Batch) -> Batch:
+        """The batch with those steps only that say something. An unknown item, of which no network has learnt anything, does so
+        by its attributes, where items have any."""
+        return known_steps(batch, self.item_at) if self.steps.of_attributes is None else batch
+
     def read(self, batch: Batch) -> Tensor:
         """Items and what is beside them, (batch, length, dim)."""
-        x = self._of_unit_length(F.embedding(batch["sequence_ids"][:, :, self.item_at], self.table))
+        ids = batch["sequence_ids"][:, :, self.item_at]
+        x = self._of_unit_length(F.embedding(ids, self.table))
+        if self.steps.of_attributes is not None:
+            # The vector of unknown items is read nowhere in training: their attributes speak alone.
+            x = x.masked_fill((ids == UNKNOWN).unsqueeze(2), 0.0)
         read: Tensor = x * self.settings.dim**0.5 + self.steps(batch)
         return read
 
@@ -93,7 +102,8 @@ class Network(Model):
         return state.reshape(-1, self.settings.dim)
 
     def forward(self, batch: Batch) -> Tensor:
-        state = torch.where((batch["lengths"] > 0).unsqueeze(1), self.last_state(batch), self.beginner(batch))
+        told = self.told(batch)
+        state = torch.where((told["lengths"] > 0).unsqueeze(1), self.last_state(told), self.beginner(told))
         scores = self.scaled(state) @ (self.item_vectors().T if self.columns is None else self.columns)
         if self.settings.exclude_seen and not self.training:
             return mask_seen(scores, batch["sequence_ids"][:, :, self.item_at])
@@ -111,6 +121,7 @@ class Network(Model):
         return exported
 
     def training_loss(self, batch: Batch, target: Tensor, weight: Tensor | None, task: Task) -> Tensor:
+        batch = self.told(batch)
         ids, loss = batch["sequence_ids"][:, :, self.item_at], self.settings.loss
         after = next_steps(ids, batch["lengths"], target, weight, loss.recency_weight, loss.repeat_weight)
         first = torch.where(batch["lengths"] > 0, ids[:, 0], target + FIRST_ITEM)[:BEGINNERS] - FIRST_ITEM

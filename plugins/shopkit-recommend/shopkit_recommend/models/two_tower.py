@@ -19,12 +19,9 @@ from shopkit.tasks.base import Task
 from torch import Tensor, nn
 
 from shopkit_recommend.models.averages import DecayedAverage
-from shopkit_recommend.models.inputs import FIRST_ITEM
+from shopkit_recommend.models.inputs import FIRST_ITEM, UNKNOWN
 from shopkit_recommend.models.network import Network, at
 from shopkit_recommend.models.network_settings import TwoTowerSettings
-
-UNKNOWN = 1
-"""Id of an item that is not in the catalogue."""
 
 
 class TwoTower(Network):
