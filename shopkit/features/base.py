@@ -11,7 +11,7 @@ import ibis.expr.types as ir
 import ndonnx as ndx
 import numpy as np
 
-from shopkit.features.tensors import READ_BY, STEPS, TERMS, TOKENS, Tensor
+from shopkit.features.tensors import READ_BY, REST, STEPS, TERMS, TOKENS, Tensor
 from shopkit.schema import Kind
 
 State = dict[str, np.ndarray]
@@ -34,6 +34,8 @@ class FeatureBlock:
     """For ids: number of ids. 0 is missing, 1 is unknown, then the categories. For tokens: number of token ids; 0 is padding."""
     shape: tuple[int, ...] = ()
     """For an image: channels, height, width. For tokens: the most that a row can have."""
+    rest: bool = False
+    """For ids: of a sequence, `rest_ids` has those of the steps that `features.max_length` leaves out."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,11 @@ class FeatureSpec:
         return tuple(block.cardinality for block in self.blocks if block.tensor == "sequence_ids")
 
     @property
+    def rest(self) -> tuple[FeatureBlock, ...]:
+        """The sequences in `rest_ids`, in order."""
+        return tuple(block for block in self.blocks if block.tensor == "sequence_ids" and block.rest)
+
+    @property
     def widths(self) -> dict[str, int]:
         """Tensor → width, for those that are not empty."""
         widths = {tensor: sum(block.width for block in self.blocks if block.tensor == tensor) for tensor in get_args(Tensor)}
@@ -79,6 +86,8 @@ class FeatureSpec:
         shapes: dict[str, tuple[int | str, ...]] = {t: (widths[t],) for t in ("dense", "ids") if t in widths}
         if self.has_sequences:
             shapes |= {t: (STEPS, widths[t]) for t in ("sequence_dense", "sequence_ids") if t in widths} | {"lengths": ()}
+        if self.rest:
+            shapes["rest_ids"] = (REST, len(self.rest))
         if self.tokens is not None:
             shapes |= {"tokens": (TOKENS,), "token_lengths": ()}
         if "bag" in widths:

@@ -143,10 +143,12 @@ def trace(columns: Sequence[Column], groups: Sequence[Group], limit: Limit = ALL
         lengths = ndx.argument(shape=("N",), dtype=ndx.int64)
         inputs[LENGTHS_INPUT] = lengths.unwrap_spox()
         steps = Steps({name: arguments[name] for name in sequences}, lengths, limit)
-        arguments |= steps.columns
+        arguments |= steps.read.columns
         encoded = _encoded([group for group in groups if group.sequence], arguments)
-        outputs = {f"sequence_{tensor}": steps.rows(array) for tensor, array in encoded.items()}
+        outputs = {f"sequence_{tensor}": steps.read.rows(array) for tensor, array in encoded.items()}
         outputs[LENGTHS] = steps.lengths
+        if of_rest := [group for group in groups if group.sequence and any(block.rest for block in group.blocks())]:
+            outputs["rest_ids"] = steps.rest.rows(_encoded(of_rest, steps.rest.columns)["ids"])
     outputs = _encoded([group for group in groups if not group.sequence], arguments) | outputs
     model = spox.build(inputs, {name: array.unwrap_spox() for name, array in outputs.items()})
     finish(model, lay_out(groups), tuple(inputs))

@@ -42,7 +42,7 @@ def steps_context(context: FitContext, column: str) -> FitContext:
 
 
 class Steps:
-    """The steps of all sequence columns in the graph: cut to the limit, laid end to end, and made rows again.
+    """The steps of all sequence columns in the graph: those within the limit, which are read, and the rest.
 
     Args:
         sequences: column → (N, L).
@@ -50,29 +50,48 @@ class Steps:
     """
 
     def __init__(self, sequences: Mapping[str, ndx.Array], lengths: ndx.Array, limit: Limit) -> None:
-        first = next(iter(sequences.values())).unwrap_spox()
-        width = op.shape(first, start=1, end=2)  # (1,): L
-        zero = op.const(np.array([0], np.int64))
+        every = {name: column.unwrap_spox() for name, column in sequences.items()}
+        width = op.shape(next(iter(every.values())), start=1, end=2)  # (1,): L
+        zero, one, axis = (op.const(np.array([value], np.int64)) for value in (0, 1, 1))
         known = op.clip(lengths.unwrap_spox(), op.const(np.int64(0)), op.squeeze(width))
-        columns = {name: column.unwrap_spox() for name, column in sequences.items()}
-        if limit.max_length:
-            longest = op.const(np.array([limit.max_length], np.int64))
-            shorter = op.min([width, longest])
-            if limit.keep == "earliest":
-                columns = {name: op.slice(c, zero, shorter, op.const(np.array([1]))) for name, c in columns.items()}
-            else:
-                skipped = op.max([op.sub(known, longest), zero])  # (N,)
-                places = op.add(op.unsqueeze(skipped, op.const(np.array([1]))), _count(shorter))  # (N, T)
-                columns = {name: op.gather_elements(c, places, axis=1) for name, c in columns.items()}
-            known, width = op.min([known, longest]), shorter
-        flat, axis = op.const(np.array([-1], np.int64)), op.const(np.array([1]))
-        self.columns = {name: ndx.asarray(op.reshape(column, flat)) for name, column in columns.items()}
-        """Column → (N · T,), as extractors take them."""
+        longest = op.const(np.array([limit.max_length], np.int64)) if limit.max_length else width
+        n_read = op.min([width, longest])
+        n_rest = op.max([op.sub(width, n_read), one])  # at least one, which then no row has
+        n_known = op.unsqueeze(known, axis)  # (N, 1)
+        if limit.keep == "earliest" or not limit.max_length:
+            columns = every
+            if limit.max_length:
+                columns = {name: op.slice(column, zero, n_read, axis) for name, column in every.items()}
+            start = op.sub(width, n_rest)
+            places = op.add(start, _count(n_rest))
+            is_rest = op.and_(op.greater_or_equal(places, n_read), op.less(places, n_known))
+        else:
+            begin = op.max([op.sub(n_known, longest), zero])  # (N, 1)
+            columns = {name: op.gather_elements(column, op.add(begin, _count(n_read)), axis=1) for name, column in every.items()}
+            start = zero
+            is_rest = op.less(_count(n_rest), begin)
+        known = op.min([known, longest])
         self.lengths = ndx.asarray(known)
         """int64 (N,), within the steps that are read."""
-        ends = op.unsqueeze(known, axis)
-        self._inside = op.unsqueeze(op.less(_count(width), ends), op.const(np.array([2])))  # (N, T, 1)
-        self._shape = op.concat([op.shape(lengths.unwrap_spox()), width], axis=0)
+        self.read = Laid(columns, op.less(_count(n_read), op.unsqueeze(known, axis)))
+        rest = {name: op.slice(column, start, op.add(start, n_rest), axis) for name, column in every.items()}
+        self.rest = Laid(rest, is_rest)
+
+
+class Laid:
+    """Steps laid end to end, and made rows again.
+
+    Args:
+        columns: column → (N, T).
+        inside: which of them a row has, bool (N, T).
+    """
+
+    def __init__(self, columns: Mapping[str, spox.Var], inside: spox.Var) -> None:
+        flat = op.const(np.array([-1], np.int64))
+        self.columns = {name: ndx.asarray(op.reshape(column, flat)) for name, column in columns.items()}
+        """Column → (N · T,), as extractors take them."""
+        self._inside = op.unsqueeze(inside, op.const(np.array([2])))  # (N, T, 1)
+        self._shape = op.shape(next(iter(columns.values())))
 
     def rows(self, encoded: ndx.Array) -> ndx.Array:
         """(N · T, W) → (N, T, W), 0 beyond each row's length."""

@@ -21,8 +21,9 @@ READ_BY: dict[str, str] = {
 }
 """Tensor → the tag of the models that read it; every model reads the others."""
 
-STEPS, TOKENS, TERMS = "T", "P", "K"
-"""Names of the dimensions that vary: steps of a sequence, tokens of a text, distinct terms of a bag."""
+STEPS, REST, TOKENS, TERMS = "T", "R", "P", "K"
+"""Names of the dimensions that vary: steps of a sequence that are read and that are not, tokens of a text, distinct terms of a
+bag."""
 
 
 @dataclass(frozen=True)
@@ -42,13 +43,15 @@ ARRAYS: dict[str, ArrayKind] = {
     "sequence_dense": ArrayKind(np.float32, STEPS, "lengths"),
     "sequence_ids": ArrayKind(np.int64, STEPS, "lengths"),
     "lengths": ArrayKind(np.int64),
+    "rest_ids": ArrayKind(np.int64, REST),
     "tokens": ArrayKind(np.int64, TOKENS, "token_lengths"),
     "token_lengths": ArrayKind(np.int64),
     "bag_ids": ArrayKind(np.int64, TERMS),
     "bag_weights": ArrayKind(np.float32, TERMS),
     "image": ArrayKind(np.uint8),
 }
-"""Every array there can be. A bag has no lengths: its padding is what weighs 0."""
+"""Every array there can be. A bag has no lengths: its padding is what weighs 0. Nor has the rest of a sequence, the steps that
+`features.max_length` leaves out, which say no more than what was among them: its padding is id 0."""
 
 FIXED = ("dense", "ids")
 """What plain columns become row by row; transformed in large batches, and each distinct string once."""
@@ -128,5 +131,5 @@ def filled(tensors: Mapping[str, np.ndarray], name: str) -> np.ndarray:
     """Which places of a padded array hold something, bool (N, dimension that varies)."""
     kind = ARRAYS[name]
     if not kind.lengths:
-        return np.asarray(tensors["bag_weights"] != 0)
+        return np.asarray((tensors[name] != 0).any(2) if name == "rest_ids" else tensors["bag_weights"] != 0)
     return np.arange(tensors[name].shape[1]) < tensors[kind.lengths][:, None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from shopkit.errors import ConfigError, DataError
+from shopkit.features.base import FeatureBlock, State
 from shopkit.features.graph import FittedFeatures, fit
 from shopkit.features.plan import ResolvedPlan, resolve
 from shopkit.features.settings import FeaturePlan
 from shopkit.features.tensors import take
 from shopkit.features.training_part import training_part
 from shopkit.features.transform import session, transform
+from shopkit.features.vocabulary import Vocabulary
 from shopkit.registry import load_registry
 from shopkit.runtime.sequences import graph_feed
 from shopkit.schema import INPUT_PREFIX, LENGTHS_INPUT, Column, Schema
@@ -88,6 +91,27 @@ def test_of_a_longer_sequence_the_chosen_end_is_read(tmp_path, keep, kept):
             np.testing.assert_array_equal(whole[name], short[name])
         assert whole["sequence_ids"].shape[1] == 2
         assert whole["lengths"].tolist() == [2, 0, 1, 2]
+
+
+class WithRest(Vocabulary):
+    """A vocabulary that also gives what is not read."""
+
+    def blocks(self, column: str, state: State) -> tuple[FeatureBlock, ...]:
+        return tuple(replace(block, rest=True) for block in super().blocks(column, state))
+
+
+@pytest.mark.parametrize("keep", ["latest", "earliest"])
+@pytest.mark.parametrize("max_length", [0, 1, 2, 3, 5])
+def test_the_rest_of_a_sequence_is_given_where_it_is_wanted(tmp_path, monkeypatch, keep, max_length):
+    monkeypatch.setattr("shopkit.features.vocabulary.Vocabulary", WithRest)
+    features, _ = fitted(tmp_path, max_length=max_length, keep=keep)
+    assert features.spec.shapes["rest_ids"] == ("R", 1)
+    arrays = transform(features.model, features.spec, tmp_path / "examples.parquet", {"train": np.ones(4, bool)})
+    n_read = max_length or 3
+    for found in (run(features, ROWS), run(features, ROWS, least=6), take(arrays["train"], slice(None))):
+        for row, ids in zip(found["rest_ids"][:, :, 0].tolist(), [[2, 0, 4], [], [2], [2, 3]], strict=True):
+            expected = ids[n_read:] if keep == "earliest" else ids[: max(0, len(ids) - n_read)]
+            assert [value for value in row if value] == [value for value in expected if value]
 
 
 def test_what_stands_beyond_a_row_means_nothing(tmp_path):
