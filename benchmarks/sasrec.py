@@ -116,6 +116,7 @@ def eager(model: SASRec, items: list[str], all_steps: bool) -> Callable[[list[st
         if all_steps:
             ids += [0] * (LENGTH - n)
         batch = {"sequence_ids": torch.tensor(ids).view(1, -1, 1), "lengths": torch.tensor([n])}
+        batch["rest_ids"] = torch.zeros(1, 1, 1, dtype=torch.long)  # no history here is longer than is read
         if all_steps:
             scores = (model.states(batch) @ model.item_vectors().T)[:, n - 1]
             scores = mask_seen(scores, batch["sequence_ids"][:, :, 0])

@@ -114,7 +114,7 @@ def feature_spec(dense: bool = True, ids: bool = True, reads: Collection[str] = 
         extractor, n_items = ("catalogue", n_classes + 2) if n_classes and "features:catalogue" in reads else ("vocabulary", 9)
         blocks += [
             FeatureBlock("past_spend", "log1p", "sequence_dense", 0, 1, ("past_spend",)),
-            FeatureBlock("past_item", extractor, "sequence_ids", 0, 1, ("past_item",), cardinality=n_items),
+            FeatureBlock("past_item", extractor, "sequence_ids", 0, 1, ("past_item",), n_items, rest=extractor == "catalogue"),
             FeatureBlock("past_shop", "vocabulary", "sequence_ids", 1, 1, ("past_shop",), cardinality=4),
         ]
     if "features:tokens" in reads:
@@ -170,7 +170,10 @@ def steps(spec: FeatureSpec, lengths: np.ndarray, rng: np.random.Generator) -> d
     inside = np.arange(shape[1]) < lengths[:, None]
     ids = [np.where(inside, rng.integers(0, size, shape), 0) for size in spec.sequence_cardinalities]
     numbers = np.where(inside[..., None], rng.normal(size=(*shape, spec.widths["sequence_dense"])), 0)
-    return {"sequence_dense": numbers.astype(np.float32), "sequence_ids": np.stack(ids, axis=2), "lengths": lengths}
+    found = {"sequence_dense": numbers.astype(np.float32), "sequence_ids": np.stack(ids, axis=2), "lengths": lengths}
+    if spec.rest:
+        found["rest_ids"] = np.stack([rng.integers(0, block.cardinality, shape) for block in spec.rest], axis=2)
+    return found
 
 
 def tokens(n_tokens: int, lengths: np.ndarray, rng: np.random.Generator) -> dict[str, np.ndarray]:

@@ -68,6 +68,22 @@ def test_unknown_items_among_known_ones_say_nothing_but_take_a_step(predictor: P
     assert predictor({"history": ["new", "104"]}, k=3)["items"] == predictor({"history": ["104"]}, k=3)["items"]
 
 
+@pytest.mark.parametrize("model", ["popular", "mf", "blend"])
+def test_what_was_seen_longer_ago_than_is_read_is_not_given_either(tmp_path: Path, model: str) -> None:
+    quick = {"mf": ["trainer.max_epochs=1"], "blend": ["model.trainer.max_epochs=1", "model.exclude_seen=true"]}
+    rows = [[*range(101, 113)][at:] + [*range(101, 113)][:at] for at in range(12)] * 5
+    run = recommend(tmp_path, rows, f"model={model}", "features.max_length=2", *quick.get(model, []))
+    assert "seen items left out" in run.metrics["protocol"]
+    assert run.metrics["metrics"]["test"]["recall_10"]["value"] == 1.0  # of 12 items, one is left to give
+    predict = Predictor(run.model_path)
+    answers = predict([{"history": row} for row in ([101], [104, 107, 109, 101], [107, 101, "new", "new", "new"])])
+    assert [set(given(answer)) for answer in answers] == [
+        ITEMS - {"101"},
+        ITEMS - {"101", "104", "107", "109"},
+        ITEMS - {"101", "107"},
+    ]
+
+
 def test_repeated_items(predictor: Predictor) -> None:
     assert "104" not in predictor({"history": ["104", "104", "104"]})["items"]
 

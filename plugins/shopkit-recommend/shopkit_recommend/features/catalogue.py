@@ -14,7 +14,8 @@ from shopkit.schema import Kind
 
 
 class Catalogue(Extractor):
-    """Item → 2 + its class in the target; 0 missing, 1 unknown. So one table of items is both read and recommended from."""
+    """Item → 2 + its class in the target; 0 missing, 1 unknown. So one table of items is both read and recommended from. Of a
+    longer history, the steps that are not read are given as well: they have been seen."""
 
     accepts: ClassVar[tuple[Kind, ...]] = ("string",)
 
@@ -31,7 +32,8 @@ class Catalogue(Extractor):
         return {"items": np.array(context.classes, object)}
 
     def blocks(self, column: str, state: State) -> tuple[FeatureBlock, ...]:
-        return (FeatureBlock(column, "catalogue", "ids", 0, 1, (column,), cardinality=traced.FIRST_ID + len(state["items"])),)
+        cardinality = traced.FIRST_ID + len(state["items"])
+        return (FeatureBlock(column, "catalogue", "ids", 0, 1, (column,), cardinality=cardinality, rest=True),)
 
     def transform(self, columns: Sequence[ndx.Array], states: Sequence[State]) -> Encoded:
         return Encoded(ids=traced.stack([_ids(column, state["items"]) for column, state in zip(columns, states, strict=True)]))

@@ -35,7 +35,7 @@ from shopkit_recommend.models.network_settings import BlendSettings
 from shopkit_recommend.models.pairs import Pairs
 from shopkit_recommend.models.recommender import Recommender
 from shopkit_recommend.models.sasrec import SASRec
-from shopkit_recommend.models.seen import mask_seen_graph, mask_seen_rows
+from shopkit_recommend.models.seen import mask_seen_graph, mask_seen_rows, seen_in
 from shopkit_recommend.models.session_knn import SessionKnn
 from shopkit_recommend.models.settings import PairsSettings
 
@@ -57,7 +57,7 @@ class Blend(Estimator):
 
     def __init__(self, settings: BlendSettings, features: FeatureSpec, task: Task) -> None:
         super().__init__(settings, features, task)
-        self.item_at = item_block(features, task.n_outputs, "blend").start
+        self.seen_in = seen_in(features, item_block(features, task.n_outputs, "blend"))
         # What is seen is masked once, at the end.
         self.network = self._new_network()
         self.remembering: dict[str, Recommender] = {
@@ -140,7 +140,9 @@ class Blend(Estimator):
     def _joined(self, members: Sequence[np.ndarray | None], batch: dict[str, np.ndarray], weights: Weights) -> np.ndarray:
         parts = zip(members, (1 - sum(weights), *weights), strict=True)
         scores = np.asarray(sum(np.float32(weight) * member for member, weight in parts if weight and member is not None))
-        return mask_seen_rows(scores, batch["sequence_ids"][:, :, self.item_at]) if self.settings.exclude_seen else scores
+        if self.settings.exclude_seen:
+            return mask_seen_rows(scores, np.concatenate([batch[name][:, :, at] for name, at in self.seen_in.items()], 1))
+        return scores
 
     def to_onnx(self) -> onnx.ModelProto:
         shapes = self.features.shapes
@@ -159,7 +161,8 @@ class Blend(Estimator):
         weighed = [op.mul(op.pow(member, power), op.const(np.float32(weight))) for member, weight in members]
         joined = op.sum(weighed)
         if self.settings.exclude_seen:
-            joined = mask_seen_graph(joined, op.gather(inputs["sequence_ids"], op.const(np.int64(self.item_at)), axis=2))
+            seen = [op.gather(inputs[name], op.const(np.int64(at)), axis=2) for name, at in self.seen_in.items()]
+            joined = mask_seen_graph(joined, op.concat(seen, axis=1))
         model = spox.build(inputs, {"scores": joined})
         pin_versions(model)
         return model

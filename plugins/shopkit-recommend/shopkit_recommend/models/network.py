@@ -22,7 +22,7 @@ from shopkit_recommend.models.item_graph import ItemGraph
 from shopkit_recommend.models.losses import bpr, fast_dtype, full_softmax, gbce, sampled_logits, sampled_softmax
 from shopkit_recommend.models.network_settings import LossSettings, NetworkSettings
 from shopkit_recommend.models.packed import NextSteps, next_steps
-from shopkit_recommend.models.seen import mask_seen
+from shopkit_recommend.models.seen import mask_seen, seen_in
 
 BEGINNERS = 16
 """Rows of a batch on whose first item the state of a customer without history is trained: few, as it is nearly one state."""
@@ -44,6 +44,7 @@ class Network(Model):
         super().__init__(settings, features, n_outputs)
         item, dim = item_block(features, n_outputs, name), settings.dim
         self.item, self.item_at = item, item.start
+        self.seen_in = seen_in(features, item)
         self.items = nn.Parameter(torch.randn(n_outputs + FIRST_ITEM, dim) * INITIAL)
         self.graph: ItemGraph | None = None
         if settings.graph_neighbours:
@@ -106,7 +107,7 @@ class Network(Model):
         state = torch.where((told["lengths"] > 0).unsqueeze(1), self.last_state(told), self.beginner(told))
         scores = self.scaled(state) @ (self.item_vectors().T if self.columns is None else self.columns)
         if self.settings.exclude_seen and not self.training:
-            return mask_seen(scores, batch["sequence_ids"][:, :, self.item_at])
+            return mask_seen(scores, torch.cat([batch[name][:, :, at] for name, at in self.seen_in.items()], 1))
         return scores
 
     def for_export(self) -> nn.Module:

@@ -17,7 +17,7 @@ from shopkit.tasks.base import Task
 
 from shopkit_recommend.models.histories import Histories, whole_sequences
 from shopkit_recommend.models.inputs import FIRST_ITEM, item_block
-from shopkit_recommend.models.seen import mask_seen_graph, mask_seen_rows
+from shopkit_recommend.models.seen import mask_seen_graph, mask_seen_rows, seen_in
 
 
 class Recommender(Estimator):
@@ -28,6 +28,9 @@ class Recommender(Estimator):
         self.n_items = task.n_outputs
         name = type(self).__name__.lower()
         self.item = item_block(features, self.n_items, name)
+        seen = seen_in(features, self.item)
+        self.places = seen if settings.exclude_seen else {"sequence_ids": self.item.start}
+        """Array that is read → where the ids of the items stand in its last dimension."""
 
     @abstractmethod
     def learn(self, sequences: Histories, train: Arrays) -> dict[str, Any]:
@@ -46,18 +49,19 @@ class Recommender(Estimator):
         return {"interactions": len(sequences.items), "items": self.n_items, **self.learn(sequences, train)}
 
     def scores(self, features: FeatureArrays) -> np.ndarray:
-        ids = take({"sequence_ids": features["sequence_ids"]}, slice(None))["sequence_ids"][:, :, self.item.start]
-        found = self.of_ids(ids)
-        return mask_seen_rows(found, ids) if self.settings.exclude_seen else found
+        read = {name: features[name] for name in self.places}
+        ids = [values[:, :, self.places[name]] for name, values in take(read, slice(None)).items()]
+        found = self.of_ids(ids[0])
+        return mask_seen_rows(found, np.concatenate(ids, 1)) if self.settings.exclude_seen else found
 
     def to_onnx(self) -> onnx.ModelProto:
-        width = self.features.widths["sequence_ids"]
-        steps = spox.argument(spox.Tensor(np.int64, ("N", "T", width)))
-        ids = op.gather(steps, op.const(np.int64(self.item.start)), axis=2)
-        scores = self.graph(ids)
+        shapes = self.features.shapes
+        inputs = {name: spox.argument(spox.Tensor(np.int64, ("N", *shapes[name]))) for name in self.places}
+        ids = [op.gather(values, op.const(np.int64(self.places[name])), axis=2) for name, values in inputs.items()]
+        scores = self.graph(ids[0])
         if self.settings.exclude_seen:
-            scores = mask_seen_graph(scores, ids)
-        return spox.build({"sequence_ids": steps}, {"scores": scores})
+            scores = mask_seen_graph(scores, op.concat(ids, axis=1))
+        return spox.build(inputs, {"scores": scores})
 
 
 def recency(ids: np.ndarray, decay: float) -> np.ndarray:

@@ -1,4 +1,7 @@
-"""Items that stand in the history are not recommended: their scores become `SEEN`, in torch, in numpy and in a graph."""
+"""Items that stand in the history are not recommended: their scores become `SEEN`, in torch, in numpy and in a graph.
+
+A history is all that a customer has: the steps that are read, and those before them that `features.max_length` leaves out.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,18 @@ import numpy as np
 import spox
 import spox.opset.ai.onnx.v21 as op
 import torch
+from shopkit.features.base import FeatureBlock, FeatureSpec
 from torch import Tensor
 
 from shopkit_recommend.models.inputs import FIRST_ITEM
 
 SEEN = -1e30
 """The score of what is not to be recommended: below all others, and finite."""
+
+
+def seen_in(features: FeatureSpec, item: FeatureBlock) -> dict[str, int]:
+    """Array → where the ids of the column of items stand in its last dimension."""
+    return {"sequence_ids": item.start} | ({"rest_ids": features.rest.index(item)} if item.rest else {})
 
 
 def mask_seen(scores: Tensor, ids: Tensor) -> Tensor:
