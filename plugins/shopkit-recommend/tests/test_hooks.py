@@ -41,6 +41,8 @@ def test_experiments_compose(name: str) -> None:
     assert experiment.task.name == "next_item"
     assert NextItem(experiment.task.settings).extractors == {"history": "catalogue"}
     assert not experiment.features.columns
+    # A file reads no more steps of a history than there were to learn from.
+    assert experiment.features.max_length <= experiment.view.settings.max_steps
 
 
 @pytest.mark.parametrize(
