@@ -53,6 +53,7 @@ def test_experiments_compose(name: str) -> None:
         (ItemKnnSettings, {"shrink": -1}, "model.shrink is -1; it must be from 0."),
         (SessionKnnSettings, {"neighbours": 0}, "model.neighbours is 0; it must be from 1."),
         (EaseSettings, {"l2": 0}, "model.l2 is 0; it must be above 0."),
+        (EaseSettings, {"max_items": 0}, "model.max_items is 0; it must be from 1."),
     ],
 )
 def test_settings_out_of_range(settings: type, chosen: dict[str, float], message: str) -> None:

@@ -110,6 +110,18 @@ def test_ease_is_ridge_regression_without_the_diagonal() -> None:
         assert np.allclose(found, ridge, atol=1e-5)
 
 
+def test_ease_wants_a_ridge_that_can_be_inverted() -> None:
+    with pytest.raises(ConfigError, match=r"model\.l2 is 1e-06, too little for these histories.*almost always occur together"):
+        fitted(Ease, EaseSettings(l2=1e-6), [[0, 1, 2, 3, 4]] * 1000)
+
+
+def test_ease_refuses_a_catalogue_that_memory_would_not_hold() -> None:
+    spec, task, _ = problem()
+    assert Ease(EaseSettings(max_items=5), spec, task).n_items == 5
+    with pytest.raises(ConfigError, match=r"5 items take 0\.0 GB at least, and model\.max_items is 4\. Choose model=item_knn"):
+        Ease(EaseSettings(max_items=4), spec, task)
+
+
 def test_session_knn_asks_the_latest_of_equal_sessions_and_counts_a_repeated_item_once() -> None:
     model = fitted(SessionKnn, SessionKnnSettings(neighbours=1, idf=False))
     # Of the sessions with item 1 the shortest is [1, 2].

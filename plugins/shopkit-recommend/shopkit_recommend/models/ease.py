@@ -9,7 +9,10 @@ import scipy.linalg
 import scipy.sparse as sp
 import spox
 import spox.opset.ai.onnx.v21 as op
+from shopkit.errors import ConfigError
+from shopkit.features.base import FeatureSpec
 from shopkit.models.base import Arrays
+from shopkit.tasks.base import Task
 
 from shopkit_recommend.models import csr
 from shopkit_recommend.models.histories import Histories
@@ -26,14 +29,31 @@ class Ease(Recommender):
 
     settings: EaseSettings
 
+    def __init__(self, settings: EaseSettings, features: FeatureSpec, task: Task) -> None:
+        """
+        Raises:
+            ConfigError: there are more items than `max_items`.
+        """
+        super().__init__(settings, features, task)
+        if self.n_items > settings.max_items:
+            raise ConfigError(
+                f"model=ease inverts a matrix of items by items: {self.n_items:,} items take {4e-9 * self.n_items**2:.1f} GB at "
+                f"least, and model.max_items is {settings.max_items:,}. Choose model=item_knn, which keeps only what occurs "
+                "together, or model=als; leave out rare items (view.min_of_item); or raise model.max_items where memory allows."
+            )
+
     def learn(self, sequences: Histories, train: Arrays) -> dict[str, Any]:
         has = sequences.matrix.astype(np.float32)
-        gram = np.asarray((has.T @ has).todense(), np.float32, order="F")
+        gram = (has.T @ has).toarray().T  # symmetric: turned round, it stands as LAPACK wants it
         gram[np.diag_indices(self.n_items)] += self.settings.l2
         # In place, by Cholesky: one matrix of items by items, not three.
         factor, failed = scipy.linalg.lapack.spotrf(gram, lower=0, clean=1, overwrite_a=1)
+        if failed:
+            raise ConfigError(
+                f"model.l2 is {self.settings.l2:g}, too little for these histories: in float32, items that almost always occur "
+                "together cannot be told apart. Raise it; 50 suits most shops."
+            )
         inverse, _ = scipy.linalg.lapack.spotri(factor, lower=0, overwrite_c=1)
-        assert not failed, "a ridge of a positive penalty is positive definite"
         diagonal = inverse.diagonal().copy()
         self.linear = csr.with_first_ids(self._weights(inverse, diagonal), FIRST_ITEM)
         counts = np.bincount(sequences.items, minlength=self.n_items)

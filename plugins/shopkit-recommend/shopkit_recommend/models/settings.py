@@ -105,7 +105,7 @@ class SessionKnnSettings:
 @dataclass
 class EaseSettings:
     """Embarrassingly shallow autoencoders (Steck 2019): each item as a linear function of all others, ridge regression in closed
-    form. Fitting inverts a matrix of items by items: some 30 seconds for 12,000 of them, and memory for two."""
+    form. Fitting inverts a matrix of items by items: some 30 seconds for 12,000 of them."""
 
     l2: float = 50.0
     """Ridge penalty, in customers."""
@@ -113,6 +113,8 @@ class EaseSettings:
     """Weight of a step of the history relative to the one after it, when recommending; 1 counts all alike, as published."""
     weights: int = 300
     """Largest weights kept of each item in the file; 0 keeps all."""
+    max_items: int = 30_000
+    """Items at most: fitting takes 4 bytes at least for each pair of them, 3.6 GB for 30,000. A larger catalogue is refused."""
     exclude_seen: bool = True
     """Never recommend what stands in the history. Groceries repeat: there, false."""
 
@@ -120,3 +122,4 @@ class EaseSettings:
         within("l2", self.l2, 0, open_low=True)
         within("decay", self.decay, 0, 1, open_low=True)
         within("weights", self.weights, 0)
+        within("max_items", self.max_items, 1)
