@@ -8,6 +8,7 @@ import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from shopkit.errors import ConfigError, DataError, ShopkitError, raised_elsewhere
@@ -18,6 +19,17 @@ if TYPE_CHECKING:
 
 MASTERS = re.compile(r"local(\[(\*|\d+)(,\d+)?\])?|local-cluster\[\d+,\d+,\d+\]|spark://\S+|k8s://\S+|yarn")
 SECRETS = re.compile(r"password|secret|token|access\.?key", re.IGNORECASE)
+ALLOWED = (
+    *("spark.driver.memory*", "spark.driver.cores", "spark.driver.maxResultSize", "spark.driver.host", "spark.driver.port"),
+    *("spark.driver.bindAddress", "spark.driver.blockManager.port", "spark.executor.memory*", "spark.executor.cores"),
+    *("spark.executor.instances", "spark.executor.pyspark.memory", "spark.cores.max", "spark.default.parallelism"),
+    *("spark.dynamicAllocation.*", "spark.locality.wait*", "spark.memory.*", "spark.network.timeout", "spark.rpc.message.maxSize"),
+    *("spark.scheduler.mode", "spark.scheduler.pool", "spark.speculation*", "spark.task.cpus", "spark.task.maxFailures"),
+    *("spark.ui.enabled", "spark.ui.port", "spark.yarn.queue", "spark.kubernetes.namespace", "spark.sql.adaptive.*"),
+    *("spark.sql.autoBroadcastJoinThreshold", "spark.sql.broadcastTimeout", "spark.sql.shuffle.partitions", "spark.sql.files.*"),
+    *("spark.sql.execution.arrow.maxRecordsPerBatch", "spark.sql.parquet.mergeSchema"),
+)
+"""Options that a configuration may set: sizes, counts, times, addresses. Others name classes, files or programs that Spark loads."""
 NEEDED = {
     "spark.sql.session.timeZone": "UTC",  # times without a zone are those of the view's, on every machine
     "spark.sql.ansi.enabled": "true",  # what cannot be cast, or overflows, is an error as on DuckDB, not a missing value
@@ -30,7 +42,7 @@ NEEDED = {
 def check(master: str, options: Mapping[str, str], setting: str = "engine") -> None:
     """
     Raises:
-        ConfigError: not a master URL, or an option that is not Spark's, is set by shopkit or holds a secret.
+        ConfigError: not a master URL, or an option that is not Spark's, is set by shopkit, holds a secret or may load code.
     """
     if not MASTERS.fullmatch(master):
         raise ConfigError(
@@ -46,6 +58,12 @@ def check(master: str, options: Mapping[str, str], setting: str = "engine") -> N
             raise ConfigError(
                 f"{setting}.options: '{name}' looks like a secret, and the configuration is written into the run. Put it into "
                 "spark-defaults.conf or the environment of the cluster."
+            )
+        # spark.sql.adaptive.customCostEvaluatorClass is among the allowed but for its end.
+        if name.endswith("Class") or not any(fnmatchcase(name, allowed) for allowed in ALLOWED):
+            raise ConfigError(
+                f"{setting}.options: '{name}' is refused: other options than sizes, counts, times and addresses can load code "
+                f"(docs/security.md). A configuration may set {', '.join(ALLOWED)}. Put it into spark-defaults.conf of the cluster."
             )
 
 

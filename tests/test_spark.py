@@ -44,6 +44,25 @@ def test_settings_that_cannot_be(settings: dict, message: str) -> None:
         EngineSettings(**settings)
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("spark.plugins", "spark.jars", "spark.jars.packages", "spark.jars.ivySettings", "spark.files", "spark.submit.pyFiles"),
+        *("spark.driver.extraJavaOptions", "spark.executor.extraClassPath", "spark.extraListeners", "spark.sql.extensions"),
+        *("spark.executorEnv.LD_PRELOAD", "spark.pyspark.python", "spark.serializer", "spark.sql.catalog.mine"),
+        *("spark.hadoop.fs.s3a.impl", "spark.executor.resource.gpu.discoveryScript", "spark.sql.adaptive.customCostEvaluatorClass"),
+    ],
+)
+def test_options_that_load_code(name: str) -> None:
+    with pytest.raises(ConfigError, match=rf"engine\.options: '{name}' is refused: other options than sizes.*spark-defaults\.conf"):
+        EngineSettings("spark", "yarn", {name: "evil"})
+
+
+def test_sizes_and_counts_are_set() -> None:
+    given = {"spark.driver.memory": "4g", "spark.executor.memoryOverhead": "1g", "spark.sql.adaptive.enabled": "false"}
+    assert EngineSettings("spark", "yarn", given).options == given
+
+
 def test_the_engine_is_chosen_as_any_group() -> None:
     assert compose(None, TABLE).engine == EngineSettings()
     given = ["engine=spark", "engine.master=spark://head:7077", "engine.options={spark.executor.memory:4g}"]

@@ -92,7 +92,9 @@ def _main(composer: Composer, arguments: Sequence[str]) -> int:
     overrides = composer.rewritten(parsed.overrides)
     if parsed.multirun or any(override.key == "hydra.mode" and override.value == "MULTIRUN" for override in overrides):
         composer.compose_sweep(parsed.overrides)
-    elif not parsed.info and not parsed.hydra_help:
+    elif parsed.info:
+        composer.refuse_code(parsed.overrides)  # showing it sets up its logging
+    elif not parsed.hydra_help:
         composer.compose(parsed.overrides)
     flags = [argument for argument in arguments if argument not in parsed.overrides]
     given = [*_without_folders(flags), *(override.rewritten for override in overrides)]

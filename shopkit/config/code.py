@@ -6,6 +6,7 @@ takes from installed `hydra_plugins` packages only.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ HYDRA_TARGETS = ("hydra_plugins.", "hydra._internal.core_plugins.")
 """Where launchers and sweepers live."""
 SAMPLERS = ("optuna.samplers.", "optuna.pruners.")
 _LOGGING = ("hydra.job_logging", "hydra.hydra_logging")
+_LOG_CLASS = re.compile(r"logging(?P<handlers>\.handlers)?\.(?P<name>[A-Z]\w*)")
 _STREAMS = ("ext://sys.stdout", "ext://sys.stderr")
 
 
@@ -78,16 +80,33 @@ def _is_hydras_own(place: str, value: Any) -> bool:
 
 
 def _in_hydra(place: str, key: str, value: Any) -> str:
+    if place in ("hydra.job.env_set", "hydra.job.env_copy") and value:
+        return "is refused: environment variables choose what Python, Java and the system load. Set them where shopkit is started."
+    if place.startswith("hydra.sweeper.params") and key.lstrip("+~").startswith("hydra"):
+        return "is refused: Hydra's own settings are not swept."
     if place == "hydra.sweeper.custom_search_space" and value is not None:
         return "is refused: it names a function. Give the search space in hydra.sweeper.params."
     if place.startswith(_LOGGING):
-        if key in ("()", "queue", "listener") or (key == "class" and not str(value).startswith("logging.")):
+        if key in ("()", "queue", "listener") or (key == "class" and not _is_for_logs(value)):
             return f"{value!r} is refused: log handlers and formatters are those of Python's `logging`."
+        if isinstance(value, str) and "${" in value and key != "filename":
+            return f"{value!r} is refused: only a log's `filename` may point to other settings."
         if isinstance(value, str) and value.startswith("ext://") and value not in _STREAMS:
             return f"{value!r} is refused: streams are {' and '.join(_STREAMS)}."
     if place.startswith("hydra.searchpath") and isinstance(value, str) and "pkg:" in value:
         return _NO_PACKAGE
     return ""
+
+
+def _is_for_logs(value: Any) -> bool:
+    """Whether it names a handler or formatter of Python's, not something that its modules import, such as `logging.os.popen`."""
+    import logging.handlers
+
+    named = _LOG_CLASS.fullmatch(value) if isinstance(value, str) else None
+    if named is None:
+        return False
+    found = getattr(logging.handlers if named["handlers"] else logging, named["name"], None)
+    return isinstance(found, type) and issubclass(found, (logging.Handler, logging.Formatter))
 
 
 def _unknown_resolver(text: str) -> str:

@@ -121,17 +121,38 @@ class Composer:
     def compose_sweep(self, typed: Sequence[str]) -> None:
         """Check every value of a sweep before its first job starts; raises `ConfigError`."""
         overrides = self.rewritten(typed)
-        with self._in_our_words(overrides):
-            runs = expand(overrides)
-        for run in runs:
+        first, *others = self._expanded(overrides)
+        # A file may sweep as well; a sweeper takes its values before those that were typed.
+        if params := self._swept_in_files(overrides, first):
+            first, *others = self._expanded(self.rewritten([*params, *typed]))
+        for run in (first, *others):
             self._composed(self.rewritten([text.removeprefix("++") for text in run]), run)
 
+    def refuse_code(self, typed: Sequence[str]) -> None:
+        """Compose and refuse what names code, whatever else may be wrong; raises `ConfigError`."""
+        overrides = self.rewritten(typed)
+        self._refuse_code(self._config(overrides, [override.rewritten for override in overrides]), overrides)
+
+    def _expanded(self, overrides: list[Override]) -> list[list[str]]:
+        with composing(self.registry, self.folders) as loader, self._in_our_words(overrides):
+            return expand(overrides, loader)
+
+    def _swept_in_files(self, overrides: list[Override], texts: list[str]) -> list[str]:
+        from omegaconf import OmegaConf
+
+        config = self._config(overrides, texts)
+        self._refuse_code(config, overrides)
+        params = OmegaConf.to_container(config.hydra.sweeper).get("params") or {}
+        return [f"{key}={value}" for key, value in params.items() if not isinstance(value, (dict, list))]
+
     def _composed(self, overrides: list[Override], texts: list[str]) -> Experiment:
+        return self.check(self._config(overrides, texts), overrides)
+
+    def _config(self, overrides: list[Override], texts: list[str]) -> Any:
         from hydra import compose as hydra_compose
 
         with composing(self.registry, self.folders), self._in_our_words(overrides):
-            config = hydra_compose(self.config_name, texts, return_hydra_config=True)
-        return self.check(config, overrides)
+            return hydra_compose(self.config_name, texts, return_hydra_config=True)
 
     # -- the check ----------------------------------------------------------------------------------------------
 
@@ -144,14 +165,18 @@ class Composer:
         Raises:
             ConfigError: the first thing that does not fit, with the place where it was set.
         """
+        # Nothing is resolved before it was looked at.
+        places = self._refuse_code(config, overrides)
+        return self._placed_check(lambda: _plain_data(config, without="hydra"), places)
+
+    def _refuse_code(self, config: Any, overrides: list[Override]) -> Places:
         from omegaconf import OmegaConf
 
         places = Places(overrides, self.folders, lambda: self._sources(overrides))
-        # Nothing is resolved before it was looked at.
         if found := refuse_code(OmegaConf.to_container(config, resolve=False)):
             path, why = found
             raise ConfigError(_placed(places.of(path), f"{path}: {why}"))
-        return self._placed_check(lambda: _plain_data(config, without="hydra"), places)
+        return places
 
     def _placed_check(self, data: Callable[[], dict[str, Any]], places: Places) -> Experiment:
         try:

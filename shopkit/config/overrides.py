@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from shopkit.errors import ConfigError
 from shopkit.secrecy import blotted
@@ -98,19 +99,23 @@ def typed_as(overrides: Iterable[Override], text: str) -> str:
     return text
 
 
-def expand(overrides: list[Override]) -> list[list[str]]:
-    """The overrides of a sweep as single compositions that between them try every value of every swept setting once."""
+def expand(overrides: list[Override], loader: Any) -> list[list[str]]:
+    """The overrides of a sweep as single compositions that between them try every value of every swept setting once.
+
+    Args:
+        loader: Hydra's, which knows the options that a glob stands for.
+    """
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
     options: list[list[str]] = []
     for parsed, override in zip(
-        OverridesParser.create().parse_overrides([o.rewritten for o in overrides]), overrides, strict=True
+        OverridesParser.create(config_loader=loader).parse_overrides([o.rewritten for o in overrides]), overrides, strict=True
     ):
         if not parsed.is_sweep_override():
             options.append([override.rewritten])
-        elif parsed.value_type is not None and parsed.value_type.name in ("CHOICE_SWEEP", "SIMPLE_CHOICE_SWEEP", "RANGE_SWEEP"):
+        elif parsed.is_discrete_sweep():
             options.append([f"{parsed.get_key_element()}={value}" for value in parsed.sweep_string_iterator()])
-        else:  # globs and intervals: known only to the sweeper; each job checks itself when it starts
+        else:  # an interval: its numbers are known only to the sweeper; each job checks itself when it starts
             options.append([])
     first = [values[0] for values in options if values]
     runs = [first]

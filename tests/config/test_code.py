@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from shopkit.cli import main
 from shopkit.config import Composer, compose
 from shopkit.config.code import refuse_code
 from shopkit.config.experiment import SECTIONS
@@ -76,6 +77,15 @@ def test_a_group_of_hydras_that_the_user_wrote() -> None:
         ({"hydra": {"sweeper": {"custom_search_space": "mine.space"}}}, "it names a function"),
         ({"hydra": {"sweeper": {"sampler": {"_target_": "os.system"}}}}, REFUSED),
         ({"hydra": {"searchpath": ["pkg://mine"]}}, "searching a package imports it"),
+        ({"hydra": {"job_logging": {"formatters": {"x": {"class": "logging.os.popen"}}}}}, "'logging.os.popen' is refused"),
+        ({"hydra": {"hydra_logging": {"handlers": {"x": {"class": "logging.config.DictConfigurator"}}}}}, "is refused: log handlers"),
+        ({"hydra": {"job_logging": {"handlers": {"x": {"class": "logging.LogRecord"}}}}}, "is refused: log handlers"),
+        ({"hydra": {"job_logging": "${source.units}"}}, "only a log's `filename` may point to other settings"),
+        ({"hydra": {"job_logging": {"handlers": {"x": {"stream": "${name}"}}}}}, "only a log's `filename` may point"),
+        ({"hydra": {"job": {"env_set": {"JAVA_HOME": "./evil"}}}}, "environment variables choose what Python, Java"),
+        ({"hydra": {"job": {"env_set": "${source.units}"}}}, "environment variables choose what Python, Java"),
+        ({"hydra": {"job": {"env_copy": ["AWS_SECRET_ACCESS_KEY"]}}}, "Set them where shopkit is started"),
+        ({"hydra": {"sweeper": {"params": {"+hydra.job.env_set.A": "1"}}}}, "Hydra's own settings are not swept"),
     ],
 )
 def test_hydras_settings_that_name_code(config: dict[str, object], said: str) -> None:
@@ -90,6 +100,33 @@ def test_hydras_own_plugins_are_let_through() -> None:
     plain = {"handlers": {"x": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout"}}}
     assert refuse_code({"hydra": {"sweeper": {**optuna, "sampler": sampler}, "job_logging": plain}}) is None
     compose(None, ["hydra/job_logging=default"])
+
+
+def test_log_handlers_of_python_are_let_through() -> None:
+    rotating = {"class": "logging.handlers.RotatingFileHandler", "filename": "${hydra.runtime.output_dir}/log"}
+    plain = {"formatters": {"x": {"class": "logging.Formatter"}}, "handlers": {"x": rotating}}
+    assert refuse_code({"hydra": {"job_logging": plain, "job": {"env_set": {}, "env_copy": []}}}) is None
+
+
+ENVIRONMENT = "# @package _global_\nhydra: {job: {env_set: {PYTHONPATH: ./evil}}}\n"
+
+
+def test_code_in_a_file_that_only_a_sweep_chooses() -> None:
+    write("experiment/evil.yaml", ENVIRONMENT)
+    write("experiment/good.yaml", "# @package _global_\nname: good\n")
+    write("model/evil.yaml", ENVIRONMENT)
+    write("experiment/sweep.yaml", "# @package _global_\nhydra: {sweeper: {params: {model: 'mlp,evil'}}}\n")
+    for typed in ("experiment=good,evil", "experiment=glob(*)", "experiment=sweep"):
+        with pytest.raises(ConfigError, match=r"hydra\.job\.env_set: is refused"):
+            Composer.of(load_registry()).compose_sweep([typed, "seed=1,2"])
+
+
+def test_showing_a_configuration_sets_up_no_logging_of_its(capsys: pytest.CaptureFixture[str]) -> None:
+    evil = "{version: 1, root: {level: INFO}, formatters: {x: {class: logging.os.popen, format: touch owned}}}"
+    write("experiment/evil.yaml", f"# @package _global_\nhydra: {{hydra_logging: {evil}}}\n")
+    assert main(["run", "--info", "config", "+experiment=evil"]) == 2
+    assert "'logging.os.popen' is refused: log handlers" in capsys.readouterr().err
+    assert not Path("owned").exists()
 
 
 def test_yaml_that_makes_objects() -> None:

@@ -67,7 +67,7 @@ def test_a_sweep_tries_every_value_once() -> None:
     given = rewrite(
         ["model=mlp,linear", "seed=1,2", "model.lr=choice(0.1,0.2)", "model.a=range(0,2)", "model.b=interval(0,1)"], GROUPS
     )
-    runs_of_sweep = expand(given)
+    runs_of_sweep = expand(given, None)
     assert runs_of_sweep[0] == ["model=mlp", "++seed=1", "++model.lr=0.1", "++model.a=0"]
     assert len(runs_of_sweep) == 5
     assert {text for run in runs_of_sweep for text in run} == {
