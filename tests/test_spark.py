@@ -50,11 +50,17 @@ def test_settings_that_cannot_be(settings: dict, message: str) -> None:
         *("spark.plugins", "spark.jars", "spark.jars.packages", "spark.jars.ivySettings", "spark.files", "spark.submit.pyFiles"),
         *("spark.driver.extraJavaOptions", "spark.executor.extraClassPath", "spark.extraListeners", "spark.sql.extensions"),
         *("spark.executorEnv.LD_PRELOAD", "spark.pyspark.python", "spark.serializer", "spark.sql.catalog.mine"),
-        *("spark.hadoop.fs.s3a.impl", "spark.executor.resource.gpu.discoveryScript", "spark.sql.adaptive.customCostEvaluatorClass"),
+        *(
+            "spark.hadoop.fs.s3a.impl",
+            "spark.executor.resource.gpu.discoveryScript",
+            "spark.sql.adaptive.customCostEvaluatorClass",
+        ),
     ],
 )
 def test_options_that_load_code(name: str) -> None:
-    with pytest.raises(ConfigError, match=rf"engine\.options: '{name}' is refused: other options than sizes.*spark-defaults\.conf"):
+    with pytest.raises(
+        ConfigError, match=rf"engine\.options: '{name}' is refused: other options than sizes.*spark-defaults\.conf"
+    ):
         EngineSettings("spark", "yarn", {name: "evil"})
 
 

@@ -81,7 +81,9 @@ def _is_hydras_own(place: str, value: Any) -> bool:
 
 def _in_hydra(place: str, key: str, value: Any) -> str:
     if place in ("hydra.job.env_set", "hydra.job.env_copy") and value:
-        return "is refused: environment variables choose what Python, Java and the system load. Set them where shopkit is started."
+        return (
+            "is refused: environment variables choose what Python, Java and the system load. Set them where shopkit is started."
+        )
     if place.startswith("hydra.sweeper.params") and key.lstrip("+~").startswith("hydra"):
         return "is refused: Hydra's own settings are not swept."
     if place == "hydra.sweeper.custom_search_space" and value is not None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import ibis
+import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 
 from shopkit.errors import DataError, nearest
@@ -71,17 +72,16 @@ def _hashed(connection: ibis.BaseBackend, name: str, table: ir.Table, columns: S
     return connection.table(view)
 
 
-def _hmac(column: str, dtype: object) -> str:
-    # 3.0 is 3: a column of whole numbers with missing ones may come as floats.
-    text = (
-        f"if({column} = floor({column}), {column}::BIGINT::VARCHAR, {column}::VARCHAR)"
-        if _is_float(dtype)
-        else f"{column}::VARCHAR"
-    )
+def _hmac(column: str, dtype: dt.DataType) -> str:
+    text = f"CASE WHEN {_as_text(column, dtype)} END" if dtype.is_floating() or dtype.is_decimal() else f"{column}::VARCHAR"
     inner = f"unhex(sha256(getvariable('shopkit_inner') || encode({text})))"
     outer = f"left(sha256(getvariable('shopkit_outer') || {inner}), {DIGITS})"
     return f"CASE WHEN {text} = '' THEN '' ELSE {outer} END"
 
 
-def _is_float(dtype: object) -> bool:
-    return bool(getattr(dtype, "is_floating", bool)() or getattr(dtype, "is_decimal", bool)())
+def _as_text(column: str, dtype: dt.DataType) -> str:
+    """3.0 is 3, as a column of whole numbers with missing ones may come as floats; NaN is missing. Identifiers may be above 2⁶³."""
+    if dtype.is_decimal():
+        return f"{column} = floor({column}) THEN {column}::DECIMAL(38, 0)::VARCHAR ELSE {column}::VARCHAR"
+    digits = f"coalesce(TRY_CAST({column} AS HUGEINT)::VARCHAR, {column}::VARCHAR)"
+    return f"isnan({column}) THEN NULL WHEN {column} = floor({column}) THEN {digits} ELSE {column}::VARCHAR"

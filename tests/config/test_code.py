@@ -78,7 +78,10 @@ def test_a_group_of_hydras_that_the_user_wrote() -> None:
         ({"hydra": {"sweeper": {"sampler": {"_target_": "os.system"}}}}, REFUSED),
         ({"hydra": {"searchpath": ["pkg://mine"]}}, "searching a package imports it"),
         ({"hydra": {"job_logging": {"formatters": {"x": {"class": "logging.os.popen"}}}}}, "'logging.os.popen' is refused"),
-        ({"hydra": {"hydra_logging": {"handlers": {"x": {"class": "logging.config.DictConfigurator"}}}}}, "is refused: log handlers"),
+        (
+            {"hydra": {"hydra_logging": {"handlers": {"x": {"class": "logging.config.DictConfigurator"}}}}},
+            "is refused: log handlers",
+        ),
         ({"hydra": {"job_logging": {"handlers": {"x": {"class": "logging.LogRecord"}}}}}, "is refused: log handlers"),
         ({"hydra": {"job_logging": "${source.units}"}}, "only a log's `filename` may point to other settings"),
         ({"hydra": {"job_logging": {"handlers": {"x": {"stream": "${name}"}}}}}, "only a log's `filename` may point"),

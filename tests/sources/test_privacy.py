@@ -6,10 +6,13 @@ import hashlib
 import hmac
 import sqlite3
 from contextlib import closing
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -20,8 +23,9 @@ from shopkit.runtime.privacy import DIGITS, keyed_hash, read_key
 from shopkit.sources.base import Tables
 from shopkit.sources.database import DatabaseSource
 from shopkit.sources.dataframe import DataFrameSource
+from shopkit.sources.files import FilesSource
 from shopkit.sources.privacy import with_hashed_keys
-from shopkit.sources.settings import DatabaseSettings, DataFrameSettings, PrivacySettings
+from shopkit.sources.settings import DatabaseSettings, DataFrameSettings, FilesSettings, PrivacySettings
 from tests.shop import TABLE, visits
 
 KEY = "a key that is long enough"
@@ -65,6 +69,25 @@ def test_any_text_and_any_key(identifiers: list[str], key: bytes) -> None:
         patch.setattr(privacy, "read_key", lambda *_: key)
         tables = opened({"orders": pd.DataFrame({"customer": pd.array(identifiers, "str")})}, "customer")
     assert tables["orders"]["customer"].to_pyarrow().to_pylist() == [keyed_hash(text, key) for text in identifiers]
+
+
+@pytest.mark.parametrize(
+    ("type_", "values", "texts"),
+    [
+        (pa.float64(), [3.0, -0.0, 2.5, float("nan"), None, 2.0**70, 1e300], ["3", "0", "2.5", None, None, str(2**70), "1e+300"]),
+        (pa.float64(), [float("inf")], ["inf"]),
+        (pa.float32(), [3.0, float("nan"), 2.0**70], ["3", None, str(2**70)]),
+        (pa.decimal128(20, 0), [Decimal(12345678901234567890), None], ["12345678901234567890", None]),
+        (pa.decimal128(38, 2), [Decimal("3.00"), Decimal("3.25"), Decimal(10**35)], ["3", "3.25", str(10**35)]),
+        (pa.uint64(), [2**64 - 1], [str(2**64 - 1)]),
+    ],
+)
+def test_identifiers_of_any_number_type(tmp_path: Path, type_: pa.DataType, values: list, texts: list) -> None:
+    pq.write_table(pa.table({"customer": pa.array(values, type_)}), tmp_path / "orders.parquet")
+    tables = FilesSource(FilesSettings(path=str(tmp_path / "orders.parquet"))).open()
+    hashed = with_hashed_keys(tables, PrivacySettings(hash_keys=["customer"]))
+    (table,) = hashed.values()
+    assert table["customer"].to_pyarrow().to_pylist() == [None if text is None else expected(text) for text in texts]
 
 
 def test_another_key_gives_other_hashes_and_another_fingerprint(monkeypatch: pytest.MonkeyPatch) -> None:
