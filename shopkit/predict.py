@@ -48,7 +48,8 @@ def predict_file(
     Args:
         artifact: `model.onnx` or the run folder that holds it.
         data: the table; its columns may stand in any order, and more than are needed.
-        output: CSV, TSV or Parquet by its ending: key columns that are present, then the outputs. Written whole or not at all.
+        output: CSV, TSV or Parquet by its ending: key columns that are present, then the outputs. Written whole or not at all;
+            with its columns and no rows where the table has none.
         threads: batches scored at the same time, each by one thread; 0 is one for each core. Answers do not depend on it.
         batch_rows: rows read at once; 0 leaves the choice to shopkit. Memory grows with `threads` times this, not with the rows.
         on_batch: called with the number of rows of each batch done, for a progress bar.
@@ -60,6 +61,7 @@ def predict_file(
     Raises:
         DataError: no such file, an unknown format, a missing column, a value of the wrong type (with its row).
         ArtifactError: the artifact cannot be used.
+        RunError: the output cannot be written, or is the table itself.
         ConfigError: fewer than no threads or rows.
     """
     for name, value in (("threads", threads), ("batch_rows", batch_rows)):
@@ -72,9 +74,11 @@ def predict_file(
         raise DataError(f"There is no file {data}.{nearest(data.name, _names_beside(data))}")
     if not output.parent.is_dir():
         raise RunError(f"Cannot write {output}: there is no folder {output.parent}.")
+    if output.exists() and output.samefile(data):
+        raise RunError(f"Cannot write {output}: it is the data to score, which would be lost. Name another file.")
     size = batch_rows or (IMAGE_ROWS if any(column.kind == "image" for column in predictor.inputs) else BATCH_ROWS)
     n_rows = 0
-    with replacing(output) as temporary:
+    with replacing(output, "name a file elsewhere") as temporary:
         writer: _Writer | None = None
         try:
             for columns, batch in _answered(predictor, _batches(data, reading, predictor, size), threads or available_cores()):
@@ -87,8 +91,6 @@ def predict_file(
         finally:
             if writer is not None:
                 writer.close()
-        if writer is None:
-            raise DataError(f"{data} has a header but no rows.")
     return n_rows
 
 
@@ -125,11 +127,16 @@ def answer_batch(predictor: Predictor, batch: pa.RecordBatch, first_row: int) ->
     """
     import pyarrow as pa
 
+    if batch.num_rows == 0:
+        # What the columns of an answer are, a row of missing values tells whatever the graph.
+        row = pa.RecordBatch.from_pydict({field.name: pa.nulls(1, field.type) for field in batch.schema})
+        raw, answer = answer_batch(predictor, row, first_row)
+        return {name: values[:0] for name, values in raw.items()}, answer.slice(0, 0)
     given = dict(zip(batch.schema.names, batch.columns, strict=True))
     raw = predictor.canonical(given, first_row)
     blocks = [
         predictor.answer({name: values[start : start + BLOCK_ROWS] for name, values in raw.items()}, first_row + start)
-        for start in range(0, max(1, batch.num_rows), BLOCK_ROWS)
+        for start in range(0, batch.num_rows, BLOCK_ROWS)
     ]
     outputs = predictor.table({name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]})
     columns: dict[str, Any] = {
@@ -140,6 +147,7 @@ def answer_batch(predictor: Predictor, batch: pa.RecordBatch, first_row: int) ->
 
 
 def _batches(path: Path, reading: str, predictor: Predictor, batch_rows: int) -> Iterator[pa.RecordBatch]:
+    """Its rows; a table without one is one batch without rows."""
     import pyarrow as pa
     import pyarrow.csv
     import pyarrow.parquet
@@ -148,7 +156,10 @@ def _batches(path: Path, reading: str, predictor: Predictor, batch_rows: int) ->
         if reading == "parquet":
             # Buffered before, all that was ever read would stay in memory.
             with pyarrow.parquet.ParquetFile(path, pre_buffer=False) as parquet:
-                yield from parquet.iter_batches(batch_rows, columns=_wanted(predictor, parquet.schema_arrow.names))
+                wanted = _wanted(predictor, parquet.schema_arrow.names)
+                if parquet.metadata.num_rows == 0:
+                    yield _empty(pa.schema([parquet.schema_arrow.field(name) for name in wanted]))
+                yield from parquet.iter_batches(batch_rows, columns=wanted)
             return
         parse = pyarrow.csv.ParseOptions(delimiter="\t" if reading == "tsv" else ",", newlines_in_values=True)
         with pyarrow.csv.open_csv(path, parse_options=parse) as header:
@@ -165,8 +176,16 @@ def _batches(path: Path, reading: str, predictor: Predictor, batch_rows: int) ->
             for batch in reader:
                 yield _with_numbers(batch, predictor, n_rows)
                 n_rows += batch.num_rows
+        if n_rows == 0:
+            yield _with_numbers(_empty(pa.schema([(name, pa.string()) for name in wanted])), predictor, 0)
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"Cannot read {path}: {error}") from error
+
+
+def _empty(schema: pa.Schema) -> pa.RecordBatch:
+    import pyarrow as pa
+
+    return pa.RecordBatch.from_arrays([pa.array([], field.type) for field in schema], schema=schema)
 
 
 def _wanted(predictor: Predictor, given: list[str]) -> list[str]:

@@ -124,12 +124,12 @@ def _shipped() -> tempfile.TemporaryDirectory[str]:
 
 
 def _answer_type(predictor: Predictor, frame: DataFrame, is_text: bool) -> Any:
-    """The columns of an answer, by answering one row of missing values."""
+    """The columns of an answer, by answering no rows."""
     import pyarrow as pa
     from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
 
-    row = pa.RecordBatch.from_pydict({field.name: pa.nulls(1, field.type) for field in to_arrow_schema(frame.schema)})
-    _, answer = answer_batch(predictor, parsed_text(row, predictor, 0) if is_text else row, 0)
+    none = pa.RecordBatch.from_pydict({field.name: pa.array([], field.type) for field in to_arrow_schema(frame.schema)})
+    _, answer = answer_batch(predictor, parsed_text(none, predictor, 0) if is_text else none, 0)
     return from_arrow_schema(answer.schema, prefer_timestamp_ntz=True)
 
 
@@ -146,8 +146,6 @@ def _write(spark: SparkSession, answers: DataFrame, output: str, data: str) -> i
         with in_our_words(f"{data} was not scored"):
             answers.write.parquet(temporary.toString())
             n_rows = spark.read.parquet(temporary.toString()).count()
-        if n_rows == 0:
-            raise DataError(f"{data} has no rows.")
         with in_our_words(f"Cannot write {output}"):
             if not system.rename(temporary, target):
                 raise RunError(f"Cannot write {output}: the finished folder could not be given its name.")

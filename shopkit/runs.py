@@ -36,8 +36,11 @@ def read_json(path: Path) -> Any:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, otherwise: str = "choose another folder with hydra.run.dir=…") -> Iterator[Path]:
     """A path to write to, moved onto `path` only when the block ends well; nothing is left behind otherwise.
+
+    Args:
+        otherwise: what to do where no space can be freed.
 
     Raises:
         RunError: the folder cannot be written, or the disk is full.
@@ -47,9 +50,7 @@ def replacing(path: Path) -> Iterator[Path]:
         yield temporary
         temporary.replace(path)
     except OSError as error:
-        raise RunError(
-            f"Cannot write {path}: {error.strerror or error}. Free some space or choose another folder with hydra.run.dir=…"
-        ) from error
+        raise RunError(f"Cannot write {path}: {error.strerror or error}. Free some space or {otherwise}.") from error
     finally:
         temporary.unlink(missing_ok=True)
 

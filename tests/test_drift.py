@@ -128,9 +128,19 @@ def test_predict_says_which_columns_drifted(run: Run, tmp_path: Path, capsys: py
     assert "columns differ from the training part:" in out
     shown = {line.split()[0]: line.split()[1] for line in out.splitlines() if line.startswith(("price ", "channel "))}
     assert shown == {"price": "large", "channel": "large"}
+    assert main([*arguments, "--drift", str(tmp_path / "new.csv")]) == 2
+    assert "new.csv: the report is a .json file" in capsys.readouterr().err
     report = json.loads((tmp_path / "drift.json").read_text())
     by_name = {entry["column"]: entry for entry in report["columns"]}
     assert (report["n_rows"], by_name["channel"]["unseen"], by_name["pages"]["level"]) == (400, 1.0, "none")
+
+
+def test_predict_on_no_data_says_nothing(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    visits(9).iloc[:0].to_csv(tmp_path / "none.csv", index=False)
+    arguments = ["predict", str(run.path), str(tmp_path / "none.csv"), "-o", str(tmp_path / "out.csv")]
+    assert main([*arguments, "--drift", str(tmp_path / "drift.json")]) == 0
+    assert capsys.readouterr().out.startswith("0 rows → ")
+    assert json.loads((tmp_path / "drift.json").read_text()) == {"n_rows": 0, "n_looked_at": 0, "columns": []}
 
 
 def test_predict_on_like_data_says_nothing(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

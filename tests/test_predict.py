@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
+from shopkit import predict
 from shopkit.errors import ConfigError, DataError, RunError
 from shopkit.predict import predict_file
 from shopkit.runtime import Predictor
@@ -84,7 +88,6 @@ def test_true_and_false_are_numbers(artifact: Path, tmp_path: Path) -> None:
         ("price,color\n1,red\ncheap,red\n", r"Column 'price', row 1: 'cheap' is not a number\."),
         ("price,color\n1,red\ninf,red\n", r"Column 'price', row 1: inf is not a finite number"),
         ("prise,color\n1,red\n", r"has no column 'price', which model\.onnx needs\. Did you mean 'prise'\?"),
-        ("price,color\n", r"in\.csv has a header but no rows"),
         ("price,color\n1,red,3\n", r"Cannot read .*in\.csv: .*Expected 2 columns, got 3"),
         ("", r"Cannot read .*in\.csv: .*[Ee]mpty"),
     ],
@@ -94,6 +97,43 @@ def test_a_bad_file_is_named_and_nothing_is_left(artifact: Path, tmp_path: Path,
     with pytest.raises(DataError, match=message):
         predict_file(artifact, tmp_path / "in.csv", tmp_path / "out.csv")
     assert {path.name for path in tmp_path.iterdir()} == {"in.csv", "model.onnx"}
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv", "parquet"])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_table_without_rows_gives_an_answer_without_rows(artifact: Path, tmp_path: Path, ending: str, threads: int) -> None:
+    full, none = table(3)[["customer", "price", "color"]], tmp_path / f"none.{ending}"
+    full.to_parquet(tmp_path / "full.parquet")
+    predict_file(artifact, tmp_path / "full.parquet", tmp_path / "full-out.parquet")
+    empty = full.iloc[:0]
+    empty.to_parquet(none) if ending == "parquet" else empty.to_csv(none, index=False, sep="\t" if ending == "tsv" else ",")
+    assert predict_file(artifact, none, tmp_path / "out.parquet", threads=threads) == 0
+    expected, found = pq.read_schema(tmp_path / "full-out.parquet"), pq.read_table(tmp_path / "out.parquet")
+    assert found.num_rows == 0
+    assert found.schema.names == expected.names
+    assert found.schema.field("probability") == expected.field("probability")
+    assert predict_file(artifact, none, tmp_path / "out.csv", threads=threads) == 0
+    assert (tmp_path / "out.csv").read_text() == ",".join(f'"{name}"' for name in expected.names) + "\n"
+
+
+def test_the_data_are_not_written_over(artifact: Path, tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text("price,color\n1,red\n")
+    (tmp_path / "link.csv").symlink_to("in.csv")
+    for name in ("in.csv", "link.csv"):
+        with pytest.raises(RunError, match=rf"Cannot write .*{name}: it is the data to score, which would be lost"):
+            predict_file(artifact, tmp_path / "in.csv", tmp_path / name)
+    assert (tmp_path / "in.csv").read_text() == "price,color\n1,red\n"
+
+
+def test_a_full_disk_says_what_to_do(artifact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "in.csv").write_text("price,color\n1,red\n")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(predict, "_writer", full)
+    with pytest.raises(RunError, match=r"out\.csv: No space left on device\. Free some space or name a file elsewhere\.$"):
+        predict_file(artifact, tmp_path / "in.csv", tmp_path / "out.csv")
 
 
 @pytest.mark.parametrize("name", ["threads", "batch_rows"])

@@ -53,6 +53,8 @@ def main(arguments: Sequence[str]) -> int:
 
     from shopkit.predict import predict_file
 
+    if parsed.drift is not None and parsed.drift.suffix != ".json":
+        raise ConfigError(f"--drift {parsed.drift}: the report is a .json file.")
     look = _Look()
     options: dict[str, Any] = {"threads": parsed.threads, "on_columns": look}
     if is_terminal():
