@@ -117,3 +117,10 @@ def test_every_shipped_experiment_trains(name: str, tmp_path: Path) -> None:
     assert shown == bool(shopkit.config.compose(name).evaluation.cases)
     assert ('id="cases"' in run.report_path.read_text(encoding="utf-8")) == shown
     assert ("cases.json" in run.manifest["files"]) == shown
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (core_folder() / "experiment").glob("*.yaml")))
+def test_a_linear_model_of_terms_is_beside_every_reader_of_texts(name: str) -> None:
+    chosen = shopkit.config.compose(name)
+    extractors = str(chosen.features.columns)
+    assert "wordpiece" not in extractors or ("tfidf" in extractors and "linear" in chosen.evaluation.baselines)
