@@ -46,14 +46,15 @@ class Attributions:
 Arrays = dict[str, np.ndarray]
 Explain = Callable[[Arrays, Arrays, np.ndarray], Attributions | None]
 """Arrays of some rows, the same where nothing is known, and the direction (N, n_outputs) → shares; None if the model has none."""
-Look = Callable[[Arrays], np.ndarray | None]
-"""Arrays of some rows → how much the answer looks at each token, (N, tokens); None for a model without attention."""
+Look = Callable[[Arrays], Arrays]
+"""Arrays of some rows → how much the answer looks at each of the `tokens` (N, tokens) and `steps` (N, steps), where the model weighs
+them."""
 
 
 def explainer(model: Model | Estimator) -> tuple[str, Explain, Look]:
     """How a model's answers are explained, in words and as functions."""
     if isinstance(model, Estimator):
-        return "exact", lambda *given: _exact(model, *given), lambda arrays: None
+        return "exact", lambda *given: _exact(model, *given), lambda arrays: {}
     device = next(model.parameters()).device
 
     def batch(arrays: Arrays) -> Batch:
@@ -62,10 +63,10 @@ def explainer(model: Model | Estimator) -> tuple[str, Explain, Look]:
     def explain(arrays: Arrays, blank: Arrays, direction: np.ndarray) -> Attributions:
         return integrated_gradients(model, batch(arrays), batch(blank), torch.from_numpy(direction).float().to(device))
 
-    def look(arrays: Arrays) -> np.ndarray | None:
+    def look(arrays: Arrays) -> Arrays:
         with torch.no_grad(), _at_rest(model):
-            found = model.attention(batch(arrays))
-        return None if found is None else _plain(found)
+            found = {"tokens": model.attention(batch(arrays)), "steps": model.step_attention(batch(arrays))}
+        return {name: _plain(weights) for name, weights in found.items() if weights is not None}
 
     return "integrated gradients", explain, look
 

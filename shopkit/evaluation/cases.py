@@ -13,7 +13,8 @@ those that were met best and those that were missed by most.
         "texts": [{"column": "review", "pieces": [["Too", 0.1], [" ", 0.0], ...], "rest": 0.02,
                    "attention": [["Too", 0.02], ...]}],          # attention: where the model has it
         "columns": [{"column": "age", "value": 41.0, "share": 0.02}, ...],   # falling, the plain columns
-        "steps": {"columns": ["item"], "rows": [{"values": ["tea"], "share": 0.3}, ...]},   # where there are sequences
+        "steps": {"columns": ["item"],                                       # where there are sequences
+                  "rows": [{"values": ["tea"], "share": 0.3, "attention": 0.1}, ...]},
         "image": {"pixels": [[[0, ...]]], "shares": [[0.0, ...]]},           # where there is an image: (C, H, W) and (H, W)
       }],
     }
@@ -91,6 +92,8 @@ def explained_cases(
         places = {name: values[i] for name, values in found.places.items()}
         raw = {name: values[i] for name, values in chosen.columns.items()}
         row = {name: values[i] for name, values in arrays.items()}
+        looked = {name: weights[i] for name, weights in looks.items()}
+        sequences = {name: values[i] for name, values in chosen.sequences.items()}
         cases.append(
             {
                 "row": {name: str(readable(values[i : i + 1], schema[name])[0]) for name, values in chosen.keys.items()},
@@ -98,9 +101,9 @@ def explained_cases(
                 "score": _rounded(found.score[i]),
                 "reference": _rounded(found.reference[i]),
                 "gap": _rounded(found.gap[i]),
-                "texts": _texts(spec, places, row, None if looks is None else looks[i], raw, analyzers),
+                "texts": _texts(spec, places, row, looked.get("tokens"), raw, analyzers),
                 "columns": _columns(spec, places, raw, schema),
-                "steps": _steps(spec, places, row, {name: values[i] for name, values in chosen.sequences.items()}, keep),
+                "steps": _steps(spec, places, row, looked.get("steps"), sequences, keep),
                 "image": _image(places, row),
             }
         )
@@ -262,7 +265,12 @@ def _value(value: Any, schema: Schema, column: str) -> Any:
 
 
 def _steps(
-    spec: FeatureSpec, places: Arrays, row: Arrays, sequences: Mapping[str, np.ndarray], keep: str
+    spec: FeatureSpec,
+    places: Arrays,
+    row: Arrays,
+    looks: np.ndarray | None,
+    sequences: Mapping[str, np.ndarray],
+    keep: str,
 ) -> dict[str, Any] | None:
     found = [values.sum(1) for name, values in places.items() if name.startswith("sequence_")]
     if not found:
@@ -273,7 +281,12 @@ def _steps(
     first = n_steps - n_read if keep == "latest" else 0
     total = np.sum(found, axis=0)
     rows = [
-        {"values": [_step(sequences[name][first + t]) for name in columns], "share": _rounded(total[t])} for t in range(n_read)
+        {
+            "values": [_step(sequences[name][first + t]) for name in columns],
+            "share": _rounded(total[t]),
+            **({} if looks is None else {"attention": _rounded(looks[t])}),
+        }
+        for t in range(n_read)
     ]
     return {"columns": columns, "rows": rows}
 

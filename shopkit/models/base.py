@@ -96,6 +96,10 @@ class Model(nn.Module, ABC):
         """How much the answer looks at each token, (batch, length), rows that sum to 1; None for a model without attention."""
         return None
 
+    def step_attention(self, batch: Batch) -> Tensor | None:
+        """The same of each step of the sequences, (batch, length)."""
+        return None
+
     def parameter_groups(self, lr: float, weight_decay: float) -> list[dict[str, Any]]:
         """Optimiser groups; override to decay or scale some parameters differently."""
         return [{"params": list(self.parameters()), "lr": lr, "weight_decay": weight_decay}]

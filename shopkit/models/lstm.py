@@ -63,12 +63,15 @@ class Attention(nn.Module):
         self.key = nn.Linear(width, width)
         self.query = nn.Linear(width, 1, bias=False)
 
-    def forward(self, states: Tensor, lengths: Tensor) -> Tensor:
+    def weights(self, states: Tensor, lengths: Tensor) -> Tensor:
+        """How much each step counts, (batch, length); rows sum to 1."""
         inside = torch.arange(states.shape[1], device=states.device) < lengths.unsqueeze(1)  # (batch, length)
         agreement = self.query(torch.tanh(self.key(states))).squeeze(2)
         # Not −∞: a row without steps would have no weights at all.
-        weights = torch.softmax(agreement.masked_fill(~inside, -1e9), 1).unsqueeze(1)  # (batch, 1, length)
-        return torch.bmm(weights, states).squeeze(1)
+        return torch.softmax(agreement.masked_fill(~inside, -1e9), 1)
+
+    def forward(self, states: Tensor, lengths: Tensor) -> Tensor:
+        return torch.bmm(self.weights(states, lengths).unsqueeze(1), states).squeeze(1)
 
 
 class Maximum(nn.Module):
@@ -102,6 +105,12 @@ class Reader(nn.Module):
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         kept = self.pooling(self.recurrent(self.dropout(x), lengths), lengths)  # (batch, directions · hidden)
         return self.join(self.dropout(kept * (lengths > 0).unsqueeze(1).to(kept.dtype)))  # type: ignore[no-any-return]
+
+    def attention(self, x: Tensor, lengths: Tensor) -> Tensor | None:
+        """How much each step counts, (batch, length); None where the pooling does not weigh them."""
+        if not isinstance(self.pooling, Attention):
+            return None
+        return self.pooling.weights(self.recurrent(self.dropout(x), lengths), lengths)
 
     def export(self, scale: Tensor) -> None:
         """As ONNX's own operator, the outputs multiplied by a scale (width of the head,). In place."""
@@ -143,14 +152,28 @@ class LSTM(Model):
         plain = {name: batch[name] for name in ("dense", "ids") if self.settings.static and name in batch}
         z = self.head.input(plain)  # (batch, first hidden), or (first hidden,) without plain columns
         if self.features.has_sequences:
-            steps = [batch["sequence_dense"]] if "sequence_dense" in batch else []
-            if "sequence_ids" in batch:
-                steps.append(self.categories(batch["sequence_ids"]))
-            z = z + self.steps(torch.cat(steps, 2), batch["lengths"])
+            z = z + self.steps(self._steps_of(batch), batch["lengths"])
         if self.features.tokens is not None:
             z = z + self.text(self.embedding(batch["tokens"]), batch["token_lengths"])
         scores: Tensor = self.head.scores(z)
         return scores if self.bag is None else self.bag.join(scores, batch)
+
+    def _steps_of(self, batch: Batch) -> Tensor:
+        """What is read at each step, (batch, length, width)."""
+        steps = [batch["sequence_dense"]] if "sequence_dense" in batch else []
+        if "sequence_ids" in batch:
+            steps.append(self.categories(batch["sequence_ids"]))
+        return torch.cat(steps, 2)
+
+    def attention(self, batch: Batch) -> Tensor | None:
+        if self.features.tokens is None:
+            return None
+        return self.text.attention(self.embedding(batch["tokens"]), batch["token_lengths"])
+
+    def step_attention(self, batch: Batch) -> Tensor | None:
+        if not self.features.has_sequences:
+            return None
+        return self.steps.attention(self._steps_of(batch), batch["lengths"])
 
     def axes(self, vocabularies: Mapping[str, Sequence[str]]) -> dict[str, Axis]:
         axes = {f"head.{name}": axis for name, axis in self.head.axes(vocabularies).items()}

@@ -42,10 +42,7 @@ def _card(case: Plain) -> Row:
         "way": case["score"] - case["reference"],
         "texts": [_text(text, strongest, most) for text in texts],
         "columns": [{**column, "value": _written(column["value"]), **_bar(column["share"], strongest)} for column in columns],
-        "steps": [
-            {"place": place, "values": [_written(value) for value in step["values"]], **_bar(step["share"], strongest)}
-            for place, step in enumerate(steps.get("rows") or [], 1)
-        ],
+        "steps": _steps(steps.get("rows") or [], strongest),
         "step_columns": steps.get("columns") or [],
         "image": _image(case["image"]) if case.get("image") else None,
     }
@@ -60,6 +57,20 @@ def _shares(texts: Iterable[Plain], columns: Iterable[Plain], steps: Plain) -> I
 
 def _text(text: Plain, strongest: float, most: float) -> Row:
     return {**text, "pieces": _joined(text["pieces"], strongest), "attention": _joined(text.get("attention") or [], most)}
+
+
+def _steps(steps: Sequence[Plain], strongest: float) -> list[Row]:
+    """Each with its bar, and how much it was looked at in per cent of the most; None where the model does not weigh steps."""
+    most = max((step.get("attention", 0.0) for step in steps), default=0.0) or 1.0
+    return [
+        {
+            "place": place,
+            "values": [_written(value) for value in step["values"]],
+            "looked": round(100 * step["attention"] / most, 2) if "attention" in step else None,
+            **_bar(step["share"], strongest),
+        }
+        for place, step in enumerate(steps, 1)
+    ]
 
 
 def _joined(pieces: Sequence[Sequence[Any]], strongest: float) -> list[tuple[str, float]]:

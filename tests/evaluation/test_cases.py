@@ -291,9 +291,10 @@ STEPS = Fitted(
 
 
 @pytest.mark.parametrize(("keep", "items"), [("latest", ["milk", ""]), ("earliest", ["tea", "milk"])])
-def test_steps_that_were_read_are_shown(keep, items):
+@pytest.mark.parametrize("pooling", ["last", "attention"])
+def test_steps_that_were_read_are_shown(keep, items, pooling):
     torch.manual_seed(0)
-    model = LSTM(LSTMSettings(hidden_dim=4), STEPS.spec, 1)
+    model = LSTM(LSTMSettings(hidden_dim=4, pooling=pooling), STEPS.spec, 1)
     sequences = {
         "item": np.empty(1, object),
         "spent": np.empty(1, object),
@@ -314,6 +315,8 @@ def test_steps_that_were_read_are_shown(keep, items):
     assert [row["values"][0] for row in steps["rows"]] == items
     assert [row["values"][1] for row in steps["rows"]] == ([None, 3.0] if keep == "latest" else [1.0, None])
     assert all(row["share"] for row in steps["rows"])
+    looked = [row["attention"] for row in steps["rows"] if "attention" in row]
+    assert looked == [] if pooling == "last" else sum(looked) == pytest.approx(1.0, abs=1e-5)
 
 
 class Pixels(Model):

@@ -110,6 +110,23 @@ def test_attention_weighs_the_steps_of_a_row_only():
         torch.testing.assert_close(attention(states, torch.tensor([2])), torch.tensor([[2.0, 3.0]]))
 
 
+@pytest.mark.parametrize("pooling", ["last", "attention"])
+def test_it_says_how_much_it_looks_at_tokens_and_steps(pooling):
+    spec = feature_spec(reads={"features:sequences", "features:tokens"})
+    model = built(LSTMSettings(hidden_dim=6, token_dim=5, pooling=pooling, bidirectional=True), spec).eval()
+    rng, lengths = np.random.default_rng(2), np.array([4, 2, 7, 1])
+    arrays = {**tokens(spec.tokens.cardinality, lengths, rng), **steps(spec, lengths[::-1].copy(), rng)}
+    batch = {name: torch.from_numpy(values) for name, values in arrays.items()}
+    with torch.no_grad():
+        looks = [model.attention(batch), model.step_attention(batch)]
+    if pooling == "last":
+        assert looks == [None, None]
+        return
+    for looked, of_rows in zip(looks, (lengths, lengths[::-1]), strict=True):
+        torch.testing.assert_close(looked.sum(1), torch.ones(4))
+        assert (looked > 0).sum(1).tolist() == of_rows.tolist()
+
+
 def test_every_parameter_is_in_one_optimiser_group():
     model = built(LSTMSettings(bidirectional=True, pooling="attention"))
     groups = model.parameter_groups(1e-3, 0.1)

@@ -47,7 +47,20 @@ def test_strengths_are_relative_to_the_strongest_and_faint_pieces_are_joined():
     assert (column["value"], column["start"], column["width"]) == ("(missing)", 37.5, 12.5)
     (step,) = card["steps"]
     assert (step["place"], step["values"], step["start"], step["width"]) == (1, ["tea"], 50, 25.0)
+    assert step["looked"] is None
     assert card["row"] == "review r1"
+
+
+def test_steps_that_are_weighed_show_how_much_they_are_looked_at(make_run):
+    steps = {"columns": ["item"], "rows": [{"values": [str(i)], "share": 0.5, "attention": w} for i, w in enumerate((0.1, 0.4))]}
+    (card,) = cards({"cases": [case(steps=steps)]})
+    assert [step["looked"] for step in card["steps"]] == [25.0, 100.0]
+    run = make_run("binary")
+    write_json(run.cases_path, {"method": "exact", "cases": [case(steps=steps), case()]})
+    render(run)
+    page = run.report_path.read_text(encoding="utf-8")
+    assert page.count("<th>looked at</th>") == 1
+    assert '<i style="left:0;width:25.0%"></i>' in page
 
 
 def test_a_case_in_which_nothing_counts():
