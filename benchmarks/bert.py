@@ -13,10 +13,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import tempfile
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +23,7 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 import numpy as np
 import pandas as pd
 import torch
-from lstm import medians, session
+from timing import medians, of_this_machine, session
 from tokenizers import Tokenizer
 
 import shopkit
@@ -116,8 +114,7 @@ def main() -> None:
             }
             figures[line] = compared(calls, arguments.seconds, line)
     if arguments.json:
-        machine = {"processor": platform.processor() or platform.machine(), "python": platform.python_version()}
-        machine |= {package: version(package) for package in ("onnxruntime", "torch", "transformers", "tokenizers", "numpy")}
+        machine = of_this_machine("onnxruntime", "torch", "transformers", "tokenizers", "numpy")
         arguments.json.write_text(json.dumps({"microseconds": figures, "machine": machine}, indent=2) + "\n")
 
 

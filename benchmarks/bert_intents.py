@@ -22,12 +22,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from figures import answers, machine, options, show, write
+from figures import answers, options, show, write
 from intents_linear import scores
 from scipy.sparse import csr_matrix, hstack
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
+from timing import of_this_machine
 from transformers import AutoModel, AutoTokenizer
 
 import shopkit
@@ -129,7 +130,10 @@ def main() -> None:
     if not arguments.no_references:
         results |= references(table)
     show(results)
-    write(arguments.json, {"results": results, "machine": machine("transformers")})
+    write(
+        arguments.json,
+        {"results": results, "machine": of_this_machine("shopkit", "onnxruntime", "scikit-learn", "torch", "transformers")},
+    )
 
 
 if __name__ == "__main__":

@@ -13,9 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import sys
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +25,7 @@ import torch
 from shopkit_vision.cnn import CNN
 from shopkit_vision.image import Image
 from shopkit_vision.settings import CnnSettings, ImageSettings
-from timing import medians, session
+from timing import medians, of_this_machine, session
 
 from shopkit.features.base import FeatureBlock, FeatureSpec
 from shopkit.models.to_onnx import to_onnx
@@ -87,8 +85,7 @@ def main() -> int:
                 shown = f"{found['eager torch']:9.1f} µs {found['exported']:9.1f} µs {found['times as fast']:6.2f}×"
                 print(f"{line:32} {shown}   whole file {found['whole file']:9.1f} µs", flush=True)
     if arguments.json:
-        machine = {"processor": platform.processor() or platform.machine(), "python": platform.python_version()}
-        machine |= {package: version(package) for package in ("onnxruntime", "torch", "numpy")}
+        machine = of_this_machine("onnxruntime", "torch", "numpy")
         arguments.json.write_text(json.dumps({"microseconds": figures, "machine": machine}, indent=2))
     slow = [line for line, found in figures.items() if line.startswith("residual, 1 rows") and found["times as fast"] < AIM]
     return len(slow)

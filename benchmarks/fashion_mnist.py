@@ -12,17 +12,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import sys
 import tempfile
 import time
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import shopkit_vision.idx as idx
 from shopkit_vision.fashion_mnist import CLASSES
+from timing import of_this_machine
 
 import shopkit
 from shopkit import Predictor
@@ -89,8 +88,7 @@ def main() -> int:
         for baseline, accuracy in found["baselines"].items():
             print(f"    {baseline:20} {accuracy:.4f}")
         if arguments.json:
-            machine = {"processor": platform.processor() or platform.machine(), "python": platform.python_version()}
-            machine |= {"threads": str(arguments.threads)} | {p: version(p) for p in ("shopkit", "onnxruntime", "torch", "numpy")}
+            machine = {"threads": arguments.threads} | of_this_machine("shopkit", "onnxruntime", "torch", "numpy")
             arguments.json.write_text(
                 json.dumps({"fashion_mnist": figures, "published": PUBLISHED, "machine": machine}, indent=2)
             )

@@ -13,11 +13,9 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import tempfile
 import time
 import warnings
-from importlib.metadata import version
 from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -28,6 +26,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from sklearn.compose import ColumnTransformer
 from sklearn.preprocessing import KBinsDiscretizer, OneHotEncoder, QuantileTransformer, StandardScaler
+from timing import of_this_machine
 
 from shopkit.features.graph import FittedFeatures, fit
 from shopkit.features.plan import resolve
@@ -136,8 +135,7 @@ def main() -> None:
     print(f"largest difference of a standardised value {scaled:.1e}; bins that differ {differs:.4%}")
     print(f"{'scikit-learn / shopkit, transform (at least 3)':60} {ratio:8.2f}")
     if arguments.json:
-        machine = {"processor": platform.processor() or platform.machine(), "python": platform.python_version()}
-        machine |= {package: version(package) for package in ("onnxruntime", "scikit-learn", "pandas", "pyarrow", "numpy")}
+        machine = of_this_machine("onnxruntime", "scikit-learn", "pandas", "pyarrow", "numpy")
         arguments.json.write_text(json.dumps({"seconds": medians, "ratio": ratio, "machine": machine}, indent=2))
 
 

@@ -1,12 +1,10 @@
-"""What the accuracy benchmarks share: their options, the machine, figures printed and written, and answers of a file."""
+"""What the accuracy benchmarks share: their options, figures printed and written, and answers of a file."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import platform
 from collections.abc import Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +21,6 @@ def options(about: str, place: str) -> argparse.ArgumentParser:
     parser.add_argument("--override", action="append", default=[], help="a Hydra override for the shopkit runs, may be repeated")
     parser.add_argument("--json", type=Path, help="write the figures and the machine to this file")
     return parser
-
-
-def machine(*packages: str) -> dict[str, str]:
-    """Processor and versions; of shopkit, onnxruntime, scikit-learn and torch besides."""
-    of_packages = {package: version(package) for package in ("shopkit", "onnxruntime", "scikit-learn", "torch", *packages)}
-    return {"processor": platform.processor() or platform.machine(), "python": platform.python_version(), **of_packages}
 
 
 def show(results: Mapping[str, Mapping[str, float]]) -> None:

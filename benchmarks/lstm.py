@@ -11,15 +11,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime as ort
 import torch
-from timing import medians, session
+from timing import medians, of_this_machine, session
 
 from shopkit.features.base import FeatureBlock, FeatureSpec
 from shopkit.models.lstm import LSTM
@@ -86,8 +84,7 @@ def main() -> None:
                 shown = f"{found['eager torch']:9.1f} µs {found['exported']:9.1f} µs {found['times as fast']:6.2f}×"
                 print(f"{line:52} {shown}", flush=True)
     if arguments.json:
-        machine = {"processor": platform.processor() or platform.machine(), "python": platform.python_version()}
-        machine |= {package: version(package) for package in ("onnxruntime", "torch", "numpy")}
+        machine = of_this_machine("onnxruntime", "torch", "numpy")
         arguments.json.write_text(json.dumps({"microseconds": figures, "machine": machine}, indent=2))
 
 

@@ -17,7 +17,6 @@ import contextlib
 import io
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -25,7 +24,6 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -242,9 +240,9 @@ def main() -> None:
                 figures[f"{name}, {form}"] = figure(rounds, measured(name, folder, folder / f"{sizes[0]}.{form}"))
                 print(f"{name + ', ' + form:32} {figures[f'{name}, {form}']}", flush=True)
     if arguments.json:
-        machine: dict[str, Any] = {"processor": platform.processor() or platform.machine(), "python": platform.python_version()}
-        machine["cores"] = len(os.sched_getaffinity(0))
-        machine |= {package: version(package) for package in ("onnxruntime", "pyarrow", "scikit-learn", "lightgbm", "pandas")}
+        from timing import of_this_machine  # not with the clock on
+
+        machine = of_this_machine("onnxruntime", "pyarrow", "scikit-learn", "lightgbm", "pandas")
         about = {"rows": sizes[1], "rows of the small table": sizes[0], "chunk": CHUNK, "figures": figures, "machine": machine}
         arguments.json.write_text(json.dumps(about, indent=2) + "\n")
 

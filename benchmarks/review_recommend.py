@@ -14,11 +14,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import sys
 import tempfile
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +25,7 @@ import torch
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
+from timing import of_this_machine
 
 import shopkit
 
@@ -117,8 +116,7 @@ def main() -> int:
             beaten &= low > 0 or metric == "accuracy" or name == SCIKIT_LEARN
             print(f"text and table − {name}, {metric}: {value:+.4f} [{low:+.4f}, {high:+.4f}]")
     if arguments.json:
-        machine = {"processor": platform.processor() or platform.machine(), "python": platform.python_version()}
-        machine |= {package: version(package) for package in ("shopkit", "onnxruntime", "scikit-learn", "torch")}
+        machine = of_this_machine("shopkit", "onnxruntime", "scikit-learn", "torch")
         about = {"model": arguments.model, "folds": arguments.folds, "overrides": arguments.override, "machine": machine}
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
         report = {**about, "figures": figures, "text and table minus": differences}

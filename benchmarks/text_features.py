@@ -13,13 +13,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +27,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import TfidfVectorizer
-from timing import medians
+from timing import medians, of_this_machine
 
 from shopkit.features.graph import fit
 from shopkit.features.plan import resolve
@@ -115,8 +113,7 @@ def main() -> int:
             shown = "  ".join(f"{name} {value:9.3f} ms" for name, value in times.items())
             print(f"  {n_rows:5} rows: {shown}  {ratio:.2f}× as fast", flush=True)
     if arguments.json:
-        machine = {"processor": platform.processor() or platform.machine(), "python": platform.python_version()}
-        machine |= {package: version(package) for package in ("shopkit", "onnxruntime", "scikit-learn", "numpy")}
+        machine = of_this_machine("shopkit", "onnxruntime", "scikit-learn", "numpy")
         arguments.json.write_text(json.dumps({"cases": figures, "machine": machine}, indent=2, ensure_ascii=False) + "\n")
     return int(not equal)
 

@@ -15,10 +15,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import sys
 import time
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +27,7 @@ import numpy as np
 import onnxruntime as ort
 import pandas as pd
 import spox
+from timing import of_this_machine
 from tokenizers import Tokenizer
 
 from shopkit.features.settings import WordpieceSettings
@@ -129,8 +128,7 @@ def main() -> int:
         results[name] = {"nodes": n_nodes, **measured(graph, tokenizer, texts)}
         print(name, json.dumps(results[name], ensure_ascii=False), flush=True)
     if arguments.json:
-        machine = {"processor": platform.processor() or platform.machine(), "python": platform.python_version()}
-        machine |= {package: version(package) for package in ("shopkit", "onnxruntime", "tokenizers")}
+        machine = of_this_machine("shopkit", "onnxruntime", "tokenizers")
         arguments.json.write_text(json.dumps({"results": results, "machine": machine}, indent=2, ensure_ascii=False) + "\n")
     return int(any(found["differ"] != found["differ, a special token spelt out"] for found in results.values()))
 
