@@ -24,6 +24,8 @@ from shopkit_vision.pictures import SUFFIXES, read_image
 from shopkit_vision.settings import ImageFolderSettings
 
 GROUP_ROWS = 256
+MOST_NAMED = 5
+"""Files that are left out and named."""
 
 
 class ImageFolderSource(Source):
@@ -38,7 +40,13 @@ class ImageFolderSource(Source):
         folder = Path(settings.path).expanduser()
         if not folder.is_dir():
             raise DataError(f"source image_folder: source.path={settings.path} is not a folder.")
-        labels, column = (self._labels(folder), settings.file_column) if settings.labels else (_classes(folder), "file")
+        notes: tuple[str, ...] = ()
+        if settings.labels:
+            labels, column = self._labels(folder), settings.file_column
+        else:
+            found, others = _files(folder)
+            labels, column = _classes(folder, found), "file"
+            notes = _left_out(others)
         files = [str(name) for name in labels.column(column).to_pylist()]
         connection, scratch = connect()
         path = scratch / "images.parquet"
@@ -59,6 +67,7 @@ class ImageFolderSource(Source):
             connection=connection,
             origin=f"source image_folder ({settings.path})",
             fingerprint=digest.hexdigest(),
+            notes=notes,
         )
 
     @classmethod
@@ -93,19 +102,32 @@ class ImageFolderSource(Source):
         return table
 
 
-def _classes(folder: Path) -> pa.Table:
-    """`file` and `label` of every image in the sub-folders, in order."""
+def _files(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Images in the sub-folders, in order, and what else lies there or beside them; hidden files are neither."""
     classes = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-    found: Sequence[Path] = [
-        path
-        for directory in classes
-        for path in sorted(directory.rglob("*"))
-        if path.suffix.lower() in SUFFIXES and path.is_file() and not path.name.startswith(".")
-    ]
-    if not found:
+    inside = [path for directory in classes for path in sorted(directory.rglob("*"))]
+    seen = [path.relative_to(folder) for path in [*sorted(folder.iterdir()), *inside] if path.is_file()]
+    shown = [path for path in seen if not path.name.startswith(".")]
+    images, others = [], []
+    for path in shown:
+        (images if path.suffix.lower() in SUFFIXES and len(path.parts) > 1 else others).append(path)
+    return images, others
+
+
+def _classes(folder: Path, files: Sequence[Path]) -> pa.Table:
+    """`file` and `label` of each."""
+    if not files:
         raise DataError(
             f"source image_folder: no sub-folder of {folder} has images ({', '.join(SUFFIXES)}). Give each class a sub-folder, "
             "or name a table of labels with source.labels."
         )
-    files = [path.relative_to(folder) for path in found]
     return pa.table({"file": [file.as_posix() for file in files], "label": [file.parts[0] for file in files]})
+
+
+def _left_out(files: Sequence[Path]) -> tuple[str, ...]:
+    """How many there are, and which, the first few by name."""
+    if not files:
+        return ()
+    named = ", ".join(file.as_posix() for file in files[:MOST_NAMED]) + (", …" if len(files) > MOST_NAMED else "")
+    what = "1 file is" if len(files) == 1 else f"{len(files):,} files are"
+    return (f"{what} left out, in no sub-folder or without a suffix of images ({', '.join(SUFFIXES)}): {named}.",)

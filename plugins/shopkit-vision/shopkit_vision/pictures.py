@@ -10,6 +10,8 @@ from shopkit.errors import DataError
 
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 """Channels → Pillow's name for such images."""
+WIDE = {"I": "whole numbers of 32 bits", "F": "floating-point numbers"}
+"""Pillow's names of images whose pixels are not on a scale from black to white: what they hold."""
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
 
@@ -24,7 +26,7 @@ def read_image(path: str | Path, channels: int = 3, max_side: int = 0) -> np.nda
         max_side: the longer side is made this many pixels at most (Lanczos); 0 keeps it.
 
     Raises:
-        DataError: no image, or a damaged one; names the file.
+        DataError: no image, a damaged one, or one of 32-bit pixels; names the file.
     """
     try:
         with Image.open(path) as opened:
@@ -38,6 +40,11 @@ def read_image(path: str | Path, channels: int = 3, max_side: int = 0) -> np.nda
 def _converted(image: Image.Image, channels: int, max_side: int) -> np.ndarray:
     if image.mode.startswith("I;16"):
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode in WIDE:
+        raise ValueError(
+            f"mode {image.mode}: its pixels are {WIDE[image.mode]}, and nothing says which of them is white; save it with 8 or "
+            "16 bits a channel"
+        )
     if channels < 4 and image.has_transparency_data:
         over = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", over.size, "white"), over)

@@ -104,6 +104,30 @@ def test_palettes_and_sixteen_bits(tmp_path: Path) -> None:
     assert read_image(deep, 1).ravel().tolist() == [0x12, 0xFF]
 
 
+@pytest.mark.parametrize(("dtype", "mode"), [(np.int32, "I"), (np.float32, "F")])
+def test_pixels_without_a_scale_are_refused(tmp_path: Path, dtype: type, mode: str) -> None:
+    path = saved(tmp_path / "deep.tif", Image.fromarray(np.array([[70_000, 3]], dtype)))
+    assert Image.open(path).mode == mode
+    with pytest.raises(DataError, match=rf"deep.tif cannot be read as an image \(mode {mode}: its pixels are .* 8 or 16 bits"):
+        read_image(path)
+
+
+def test_files_that_are_left_out_are_counted_and_named(tmp_path: Path) -> None:
+    (tmp_path / "bags").mkdir()
+    saved(tmp_path / "bags" / "one.png", Image.fromarray(RED))
+    source = ImageFolderSource(ImageFolderSettings(path=str(tmp_path)))
+    (tmp_path / "bags" / ".hidden").touch()
+    assert source.open().notes == ()
+    saved(tmp_path / "alone.png", Image.fromarray(RED))
+    (note,) = source.open().notes
+    assert note.startswith("1 file is left out")
+    for name in ("a.heic", "b.heic", "c.txt", "d", "e.avif"):
+        (tmp_path / "bags" / name).touch()
+    (note,) = source.open().notes
+    assert note.startswith("6 files are left out")
+    assert note.endswith(": alone.png, bags/a.heic, bags/b.heic, bags/c.txt, bags/d, ….")
+
+
 def test_orientation_is_applied(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # turned a quarter to the right
