@@ -19,7 +19,7 @@ from pathlib import Path
 
 from shopkit import hookspecs
 from shopkit.cli.describe import docstring_of, rows_of
-from shopkit.component import FAMILIES, GROUPS, Component
+from shopkit.component import FAMILIES, GROUPS, MAIN, Component, choice_of, prefix_of
 from shopkit.config.experiment import SECTIONS, General
 from shopkit.config.folders import summary
 from shopkit.offered import collect
@@ -50,9 +50,9 @@ def _reference() -> Iterator[str]:
     for family in registry.families:
         yield from ("", f"## {family.capitalize()}", "")
         if family in FAMILIES:
-            yield f"The contract: `shopkit.{family}.base`. Chosen by `{_choice(family, '<name>')}`."
+            yield f"The contract: `shopkit.{family}.base`. Chosen by {_chosen(family)}."
         else:
-            yield f"Part of the core. Chosen by `{_choice(family, '<name>')}`."
+            yield f"Part of the core. Chosen by {_chosen(family)}."
         for found in registry.components(family):
             yield from _component(family, found.component, "")
         for package, components in first_party().items():
@@ -65,12 +65,12 @@ def _reference() -> Iterator[str]:
 
 
 def _component(family: str, component: Component, package: str) -> Iterator[str]:
-    yield from ("", f"### {_choice(family, component.name)}", "", f"{component.summary}.")
+    yield from ("", f"### {choice_of(family, component)}", "", f"{component.summary}.")
     if package:
         yield from ("", f"Comes with `{package}`.")
     if component.tags:
         yield from ("", f"Tags: {', '.join(f'`{tag}`' for tag in sorted(component.tags))}.")
-    yield from _table(component.config, "" if family == "features" else f"{GROUPS.get(family, family)}.")
+    yield from _table(component.config, prefix_of(family, component))
 
 
 def _settings(name: str, settings: type, prefix: str) -> Iterator[str]:
@@ -86,8 +86,16 @@ def _table(settings: type, prefix: str) -> Iterator[str]:
         yield f"| `{name}` | `{_cell(kind)}` | `{_cell(default)}` | {_cell(meaning)} |"
 
 
-def _choice(family: str, name: str) -> str:
-    return f"features: {name}" if family == "features" else f"{GROUPS.get(family, family)}={name}"
+def _chosen(family: str) -> str:
+    """How the members of a family are chosen."""
+    if family == "features":
+        return "`features: <name>`"
+    if family == "exporters":
+        return (
+            f"`exporter=<name>` where they have the tag `{MAIN}`, and so write the run's own file; any of them beside it by "
+            "`exports=[<name>, …]`, with settings by `exports=[{name: <name>, <setting>: …}]`"
+        )
+    return f"`{GROUPS.get(family, family)}=<name>`"
 
 
 def _cell(text: str) -> str:

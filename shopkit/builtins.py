@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shopkit.component import Component
+from shopkit.component import MAIN, Component
 from shopkit.exporters import settings as exporters
 from shopkit.features import settings as features
 from shopkit.hookspecs import hookimpl
@@ -245,6 +245,7 @@ def shopkit_exporters() -> list[Component]:
             exporters.OnnxSettings,
             "shopkit.exporters.onnx:OnnxExporter",
             "One .onnx file from raw columns to decision, checked against the fitted model",
+            tags=frozenset({MAIN}),
         ),
         Component(
             "optimized",

@@ -20,6 +20,10 @@ GROUPS: dict[str, str] = {
 """Family → the Hydra config group and config key (`model=mlp`, `model.dropout=0.1`)."""
 
 
+MAIN = "main"
+"""Tag of an exporter that leaves a run's own file, `model.onnx`. Any exporter can be one of `exports`, only these the `exporter`."""
+
+
 @dataclass(frozen=True)
 class Component:
     """One selectable piece of a run."""
@@ -39,3 +43,22 @@ class Component:
     known_failures: Mapping[str, str] = field(default_factory=dict, hash=False)
     """Laws of the conformance suite that it cannot keep → why, as `{"check_models_batch_of_one": "batch normalisation"}`. Such a
     check must fail: passing is an error."""
+
+
+def choice_of(family: str, component: Component) -> str:
+    """What one writes to choose a component.
+
+    >>> choice_of("exporters", Component("int8", object, "", ""))
+    'exports=[int8]'
+    """
+    if family == "features":  # not chosen by a group, but written beside a column
+        return f"features: {component.name}"
+    if family == "exporters" and MAIN not in component.tags:
+        return f"exports=[{component.name}]"
+    return f"{GROUPS.get(family, family)}={component.name}"
+
+
+def prefix_of(family: str, component: Component) -> str:
+    """What stands before a component's setting on the command line; empty where settings are written beside its name."""
+    group = GROUPS.get(family, family)
+    return f"{group}." if choice_of(family, component).startswith(f"{group}=") else ""

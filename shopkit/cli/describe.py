@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from shopkit.cli.console import Parser, print_table
-from shopkit.component import GROUPS
+from shopkit.component import GROUPS, prefix_of
 from shopkit.config.experiment import SECTIONS, General
 from shopkit.errors import ConfigError, nearest
 from shopkit.registry import Registry, load_registry
@@ -43,7 +43,7 @@ def _component(registry: Registry, family: str, name: str) -> tuple[str, str, ty
     family = registry.family(family)
     group = GROUPS.get(family, family)
     title = f"{'extractor' if family == 'features' else group} {name} ({found.distribution} {found.version})"
-    return title, found.component.summary, found.component.config, "" if family == "features" else f"{group}."
+    return title, found.component.summary, found.component.config, prefix_of(family, found.component)
 
 
 def _section(registry: Registry, name: str) -> tuple[str, str, type, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from shopkit.cli.console import Parser, print_table
-from shopkit.component import GROUPS
+from shopkit.component import GROUPS, choice_of
 from shopkit.registry import Registry, load_registry
 
 
@@ -18,7 +18,7 @@ def main(arguments: Sequence[str]) -> int:
     print_table(
         ("Choose", "Package", "Version", "What it is"),
         [
-            (_choice(family, found.component.name), found.distribution, found.version, found.component.summary)
+            (choice_of(family, found.component), found.distribution, found.version, found.component.summary)
             for family in families
             for found in registry.components(family)
         ],
@@ -35,8 +35,3 @@ def print_failures(registry: Registry) -> None:
             print(f"  {failure}")
     for note in registry.notes:
         print(f"\nNote: {note}")
-
-
-def _choice(family: str, name: str) -> str:
-    # Extractors are not chosen by a group but written beside a column.
-    return f"features: {name}" if family == "features" else f"{GROUPS.get(family, family)}={name}"

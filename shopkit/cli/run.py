@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shopkit.cli.console import is_terminal, print_table
+from shopkit.component import MAIN
 from shopkit.config import Composer, from_hydra
 from shopkit.config.bridge import VERSION_BASE, offered
 from shopkit.config.composer import with_folder
@@ -122,9 +123,12 @@ def help_text(composer: Composer) -> str:
     options: dict[str, set[str]] = {group: {option} for group, (option, _) in SECTIONS.items()}
     for group, family in component_groups(composer.registry).items():
         options[group] = set(composer.registry.families[family])
+    options["exports"] = options["exporter"]
+    options["exporter"] = {name for name in options["exports"] if MAIN in composer.registry.get("exporters", name).tags}
     for group, names in options.items():
         names |= {path.stem for folder in composer.folders for path in (folder / group).glob("*.yaml")}
-    order = ("engine", "source", "view", "split", "features", "model", "task", "exporter", "trainer", "logger", "evaluation")
+    order = ("engine", "source", "view", "split", "features", "model", "task", "exporter", "exports")
+    order = (*order, "trainer", "logger", "evaluation")
     wide = max(map(len, experiments), default=0)
     return _HELP.format(
         experiments="\n".join(f"  {name:{wide}}  {text}" for name, text in experiments.items()) or "  none",

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from shopkit.component import MAIN
 from shopkit.config.bridge import composing
 from shopkit.config.code import NO_TARGET, refuse_code, refuse_modules
 from shopkit.config.experiment import FIELDS, SECTIONS, Choice, Experiment, General
@@ -194,6 +195,7 @@ class Composer:
                 raise SettingError(key, unknown_key(key))
         top = build(General, {key: data[key] for key in types_of(General) if key in data})
         chosen = {group: self._choice(group, data.get(group), places) for group in self.groups}
+        self._check_exporter(chosen["exporter"].name, places)
         sections = {group: _section(group, data.get(group, {})) for group in SECTIONS}
         self._check_plan(sections["features"])
         exports = tuple(self.registry.choice("exporters", spec, f"exports[{i}]") for i, spec in enumerate(top.exports))
@@ -240,6 +242,15 @@ class Composer:
         if any(override.sets(f"{group}.{key}") for override in places.overrides):
             return False
         return any(key in types_of(found.component.config) for found in self.registry.components(self.groups[group]))
+
+    def _check_exporter(self, name: str, places: Places) -> None:
+        if MAIN not in self.registry.get("exporters", name).tags:
+            main = [found.component.name for found in self.registry.components("exporters") if MAIN in found.component.tags]
+            text = (
+                f"The exporter {name} does not write the model.onnx that a run is measured and served by (its tags lack '{MAIN}'). "
+                f"Put it into exports=[{name}], with settings exports=[{{name: {name}, …}}]; exporter= takes {', '.join(main)}."
+            )
+            raise ConfigError(_placed(places.of_option("exporter", name), text))
 
     def _check_plan(self, plan: FeaturePlan) -> None:
         specs = {f"features.{kind}": getattr(plan, kind) for kind in ("numbers", "strings", "times", "images")}

@@ -45,7 +45,11 @@ KINDS = {
     "views": Kind("view", "Will this customer order again soon, as of each week", "View", "shopkit.views.base.View"),
     "tasks": Kind("task", "How much at most, with a given probability", "Task", "shopkit.tasks.base.Task"),
     "exporters": Kind(
-        "exporter", "model.onnx, and a JSON that says what goes in and out", "Exporter", "shopkit.exporters.base.Exporter"
+        "exporter",
+        "model.onnx, and a JSON that says what goes in and out",
+        "Exporter",
+        "shopkit.exporters.base.Exporter",
+        ("main",),
     ),
 }
 

@@ -16,6 +16,7 @@ Which checks a component gets follows from its family and tags:
 | `features:sequences` | the model is also given sequences, and padding must change none of its scores |
 | `features:catalogue` | one of the model's sequences holds the target's classes: id = 2 + class |
 | `task:<name>` | the model is tried with these tasks only; else with `binary`, `multiclass` and `regression` |
+| `main` | an exporter leaves `model.onnx`, so that a run can be served by it |
 | `onnx:custom` | an extractor may use operators outside the ONNX standard |
 
 A component that default settings alone do not bring to work says how in `example` (sources, views) or `example_target` (tasks),

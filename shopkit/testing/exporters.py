@@ -17,6 +17,7 @@ from shopkit.runtime import Predictor
 from shopkit.runtime.artifact import open_session
 from shopkit.schema import INPUT_PREFIX, MISSING_TIME, Column, Schema
 from shopkit.tasks.base import Task
+from shopkit.testing.checks import applies
 from shopkit.testing.data import raw_column
 from shopkit.testing.subject import NotApplicable, Subject, as_objects
 
@@ -80,6 +81,16 @@ def check_exporters_compare_file_and_model(subject: Subject) -> None:
     subject.require(bool(exported.checks), "`checks` is empty: the file was not compared with the fitted model.")
     far = {name: value for name, value in exported.checks.items() if not (math.isfinite(value) and 0 <= value <= TOLERANCE)}
     subject.require(not far, f"`checks` must be differences from 0 to {TOLERANCE:g}; it says {far}.")
+
+
+@applies("main")
+def check_exporters_main_leaves_the_runs_file(subject: Subject) -> None:
+    """An exporter tagged `main` leaves the file `model.onnx`, which the run is measured and served by."""
+    exported = _export(subject, fitted(subject), "whole")
+    subject.require(
+        exported.path.name == "model.onnx" and exported.path.is_file(),
+        f"it has the tag main, so `path` must be model.onnx in the folder; it is {exported.path.name}.",
+    )
 
 
 def check_exporters_file_answers_as_the_model(subject: Subject) -> None:

@@ -57,6 +57,16 @@ def test_defaults_make_an_experiment() -> None:
     assert made.raw["model"] == {"name": "mlp", **made.raw["model"]}
 
 
+@pytest.mark.parametrize("name", ["triton", "optimized", "openvino", "web", "int8", "fp16"])
+@pytest.mark.parametrize("more", [[], ["view.windows_days=[7,14]"]])
+def test_an_exporter_that_does_not_write_the_runs_file_is_refused_at_once(name: str, more: list[str]) -> None:
+    message = problem([f"exporter={name}", *more])
+    assert message.startswith(f"command line: exporter={name}: ")
+    assert f"Put it into exports=[{name}], " in message
+    assert message.endswith("exporter= takes onnx.")
+    assert [choice.name for choice in compose(None, [f"exports=[{name}]"]).exports] == [name]
+
+
 @pytest.mark.parametrize("sign", ["", "+", "++"])
 def test_settings_are_typed_whatever_the_sign(sign: str) -> None:
     made = compose(None, [f"{sign}model.dropout=0", f"{sign}model=mlp", f"{sign}seed=3", f"{sign}view.windows_days=[7,14]"])
