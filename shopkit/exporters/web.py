@@ -46,7 +46,7 @@ class WebExporter(Exporter):
             description = page_description(fitted, Predictor(exported.path), self.settings.title)
             text = json.dumps(description, ensure_ascii=False, sort_keys=True, indent=1)
             (temporary / "description.json").write_text(text + "\n", encoding="utf-8")
-            for name in ("index.html", "page.css", "page.js"):
+            for name in ("index.html", "page.css", "page.js", "values.js"):
                 page = resources.files("shopkit.exporters") / "web_page" / name
                 (temporary / name).write_text(page.read_text(encoding="utf-8"), encoding="utf-8")
             copy_runtime(runtime, temporary / "runtime")

@@ -41,6 +41,7 @@ def test_the_folder_holds_all_that_the_page_needs(tmp_path: Path, runtime: Path)
         "index.html",
         "page.css",
         "page.js",
+        "values.js",
         "description.json",
         "model.onnx",
         "runtime",

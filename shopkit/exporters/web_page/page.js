@@ -1,7 +1,6 @@
 "use strict";
 // Builds a form from what the file says of itself (description.json), and answers with the file, in this page.
 
-const MISSING_TIME = -(2n ** 63n);
 const element = (id) => document.getElementById(id);
 const make = (tag, properties = {}, children = []) => {
   const node = Object.assign(document.createElement(tag), properties);
@@ -80,15 +79,6 @@ function asked(options) {
   return feeds;
 }
 
-function values(option, texts, dims) {
-  if (option.dtype === "string") return new ort.Tensor("string", texts, dims);
-  if (option.dtype === "bool") return new ort.Tensor("bool", texts.map((text) => text === "true"), dims);
-  const numbers = texts.map((text) => number(option, text));
-  if (option.dtype === "float32") return new ort.Tensor("float32", numbers, dims);
-  if (!numbers.every(Number.isSafeInteger)) throw new Error(`${option.name}: “${texts.join(", ")}” is not a whole number.`);
-  return new ort.Tensor("int64", BigInt64Array.from(numbers, BigInt), dims);
-}
-
 async function feed(features, description) {
   const feeds = {};
   const sequences = features.filter((column) => column.sequence);
@@ -116,13 +106,6 @@ async function feed(features, description) {
 
 const lines = (text) => (text.trim() === "" ? [] : text.split("\n").map((line) => line.trim()));
 
-function tensor(column, texts, dims) {
-  if (column.kind === "string") return new ort.Tensor("string", texts, dims);
-  if (column.kind === "time") return new ort.Tensor("int64", texts.map((text) => seconds(column, text)), dims);
-  const numbers = texts.map((text) => number(column, text));
-  return column.double ? new ort.Tensor("float64", numbers, dims) : new ort.Tensor("float32", numbers, dims);
-}
-
 // As files are read for training: turned as they say, on white unless transparency counts, grey by ITU-R 601 luma.
 async function pixels(column, file) {
   const n = column.channels;
@@ -145,20 +128,6 @@ async function pixels(column, file) {
     else found.set(data.subarray(4 * i, 4 * i + n), i * n);
   }
   return new ort.Tensor("uint8", found, [1, height, width, n]);
-}
-
-function number(column, text) {
-  if (text.trim() === "") return NaN;
-  const value = Number(text.replace(",", "."));
-  if (!Number.isFinite(value)) throw new Error(`${column.name}: “${text}” is not a number.`);
-  return value;
-}
-
-function seconds(column, text) {
-  if (text.trim() === "") return MISSING_TIME;
-  const moment = Date.parse(/Z|[+-]\d\d:?\d\d$/.test(text) ? text : `${text}Z`);
-  if (Number.isNaN(moment)) throw new Error(`${column.name}: “${text}” is not a time.`);
-  return BigInt(Math.floor(moment / 1000));
 }
 
 const plain = (answer) => Array.from(answer.data, (value) => (typeof value === "bigint" ? Number(value) : value));
