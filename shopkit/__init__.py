@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from shopkit.pipeline import run
     from shopkit.runs import Run
     from shopkit.runtime import Predictor
+    from shopkit.tuning import search
 
 __version__ = "0.1.0"
-__all__ = ["Predictor", "Run", "__version__", "cross_validate", "hookimpl", "run"]
+__all__ = ["Predictor", "Run", "__version__", "cross_validate", "hookimpl", "run", "search"]
 
 _HOMES = {
     "Predictor": "shopkit.runtime",
@@ -23,6 +24,7 @@ _HOMES = {
     "cross_validate": "shopkit.crossvalidation",
     "hookimpl": "shopkit.hookspecs",
     "run": "shopkit.pipeline",
+    "search": "shopkit.tuning",
 }
 
 

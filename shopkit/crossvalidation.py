@@ -11,21 +11,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shopkit import provenance
-from shopkit.errors import RunError
 from shopkit.evaluation.folds import mean_of_folds
-from shopkit.pipeline import execute, from_python, identify, make_folder, open_tables, take_up
+from shopkit.opening import Announce, finished, opened, silent
+from shopkit.pipeline import execute, from_python, identify, open_tables
 from shopkit.registry import Registry, load_registry
 from shopkit.report.folds import render_folds
-from shopkit.runs import PARTIAL, Run, discard_temporaries, lock, read_json, write_json
+from shopkit.runs import OF_FOLDS, PARTIAL, Run, read_json, write_json
 from shopkit.settings import plain
 from shopkit.split.folds import fold_of
-from shopkit.stages import Announce
 
 if TYPE_CHECKING:
     from shopkit.config.experiment import Experiment
 
-FACTS = "cv.json"
 PAGE = "cv.html"
 
 
@@ -43,7 +40,7 @@ class CrossValidation:
     @property
     def facts(self) -> dict[str, Any]:
         """`metrics` (metric → value, low, high, sd, folds), and what they were made from."""
-        return dict(read_json(self.path / FACTS))
+        return dict(read_json(self.path / OF_FOLDS))
 
     @property
     def page(self) -> Path:
@@ -77,23 +74,16 @@ def execute_folds(
 
     Raises:
         ConfigError: a split whose parts the data name.
-        RunError: the folder cannot be used; another process works there.
+        RunError: the folder cannot be used: see `shopkit.opening.opened`.
     """
     registry = registry or load_registry()
-    announce = announce or (lambda stage, line, seconds: None)
+    announce = announce or silent
     folds = [_fold(experiment, registry, fold) for fold in range(experiment.cv)]
     tables = open_tables(experiment, registry, data)
     _, identity = identify(experiment, registry, tables)
-    if experiment.resume:
-        folder = take_up(folder, identity, announce)
-        if not folder.name.endswith(PARTIAL):
-            return CrossValidation(folder)
-    make_folder(folder)
-    with lock(folder) as mine:
-        if not mine:
-            raise RunError(f"Another process is working in {folder}. Wait for it, or stop it first.")
-        discard_temporaries(folder)
-        write_json(folder / provenance.IDENTITY, {"identity": identity})
+    with opened(folder, identity, resume=experiment.resume, announce=announce) as place:
+        if not place.name.endswith(PARTIAL):
+            return CrossValidation(place)
         runs: list[Run] = []
 
         def share_examples(run: Run) -> None:
@@ -102,7 +92,7 @@ def execute_folds(
 
         for number, fold in enumerate(folds):
             announce("fold", f"{number + 1} of {len(folds)}", 0.0)
-            done = folder / f"fold-{number}"
+            done = place / f"fold-{number}"
             runs.append(
                 Run.open(done)
                 if done.is_dir()
@@ -116,11 +106,9 @@ def execute_folds(
                 )
             )
         facts = summarise(experiment, [run.metrics for run in runs])
-        write_json(folder / FACTS, facts)
-        render_folds(facts, folder / PAGE)
-        (folder / ".lock").unlink(missing_ok=True)
-        target = provenance.final_path(folder)
-        return CrossValidation(folder.rename(target))
+        write_json(place / OF_FOLDS, facts)
+        render_folds(facts, place / PAGE)
+        return CrossValidation(finished(place))
 
 
 def _fold(experiment: Experiment, registry: Registry, fold: int) -> Experiment:

@@ -7,7 +7,6 @@ of the way.
 from __future__ import annotations
 
 import datetime as dt
-import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,14 +16,14 @@ from typing import TYPE_CHECKING, Any
 import ibis
 
 from shopkit import provenance
-from shopkit.errors import ConfigError, DataError, RunError
+from shopkit.errors import ConfigError, DataError
 from shopkit.evaluation.settings import named_baseline
-from shopkit.pins import check_pins
+from shopkit.opening import Announce, opened, silent
 from shopkit.registry import Registry, load_registry
-from shopkit.runs import PARTIAL, Run, discard_temporaries, lock, write_json
+from shopkit.runs import PARTIAL, Run
 from shopkit.sources.base import Source, Tables
 from shopkit.sources.privacy import with_hashed_keys
-from shopkit.stages import Announce, Way
+from shopkit.stages import Way
 from shopkit.training.heartbeat import heartbeat, wait_for
 from shopkit.training.processes import node_rank
 
@@ -60,13 +59,23 @@ def from_python(
     experiment: str | None, overrides: Sequence[str], registry: Registry, data: Any, folder: str | Path | None
 ) -> tuple[Experiment, Path]:
     """The composed experiment, and the unfinished folder it works in, for the arguments of `run`."""
-    from shopkit.config import compose
+    from shopkit.config import Composer
 
-    chosen = ["source=dataframe", *overrides] if data is not None else list(overrides)
-    composed = compose(experiment, chosen, registry)
+    composed = Composer.of(registry).compose(as_typed(experiment, overrides, data))
+    return composed, unfinished(folder, composed.name)
+
+
+def as_typed(experiment: str | None, overrides: Sequence[str], data: Any) -> list[str]:
+    """The arguments of `run` as they would be typed."""
+    chosen = [f"experiment={experiment}"] if experiment else []
+    return [*chosen, *(["source=dataframe"] if data is not None else []), *overrides]
+
+
+def unfinished(folder: str | Path | None, name: str, suffix: str = "") -> Path:
+    """The folder that work is done in: `….partial` of the one given, or of `runs/<name>/<time>`."""
     now = dt.datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-    target = Path(folder) if folder is not None else Path("runs") / composed.name / now
-    return composed, target.with_name(target.name + PARTIAL)
+    target = Path(folder) if folder is not None else Path("runs") / name / f"{now}{suffix}"
+    return target.with_name(target.name + PARTIAL)
 
 
 def execute(
@@ -86,8 +95,7 @@ def execute(
         prepare: called with the run before its first stage, for a run that takes over stages of another.
     """
     registry = registry or load_registry()
-    check_pins(experiment.plugins)
-    announce = announce or (lambda stage, line, seconds: None)
+    announce = announce or silent
     if experiment.cv:
         raise ConfigError(
             f"cv is {experiment.cv}, which makes several runs: shopkit.cross_validate does that in Python, and `shopkit run` "
@@ -127,7 +135,17 @@ def take_part(experiment: Experiment, folder: Path, registry: Registry, announce
 
 
 def open_tables(experiment: Experiment, registry: Registry, data: Any = None) -> Tables:
-    """The tables of the experiment's source."""
+    """The tables of the experiment's source.
+
+    Args:
+        data: what the source is built with, of one that takes data given in Python.
+
+    Raises:
+        ConfigError: data for a source that takes none.
+        DataError: files that cannot be read.
+    """
+    if data is not None and experiment.source.name != "dataframe":
+        raise ConfigError(f"data= is given, which source={experiment.source.name} does not read. Choose source=dataframe for it.")
     source: Source = registry.build(experiment.source, *([data] if data is not None else []))
     try:
         if experiment.engine.name == "spark":
@@ -155,47 +173,17 @@ def on_spark(source: Source, experiment: Experiment) -> Tables:
 
 @contextmanager
 def way(experiment: Experiment, folder: Path, registry: Registry, tables: Tables, announce: Announce) -> Iterator[Way | Run]:
-    """The way of a run in its folder, ready to go, or the run if it is found complete; no other process works there meanwhile.
-
-    Raises:
-        RunError: the folder cannot be written, another process works there, or it holds an unfinished run of another identity.
-    """
+    """The way of a run in its folder, ready to go, or the run if it is found complete; raises as `opened` does."""
     versions, identity = identify(experiment, registry, tables)
-    if experiment.resume:
-        folder = take_up(folder, identity, announce)
-        if not folder.name.endswith(PARTIAL):
-            yield Run.open(folder)
-            return
-    make_folder(folder)
-    with lock(folder) as mine:
-        if not mine:
-            raise RunError(f"Another process is working in {folder}. Wait for it, or stop it first.")
-        provenance.refuse_another(folder, identity, experiment.resume)
-        discard_temporaries(folder)
-        # Before anything else is in the folder: what it holds is only ever taken for work of this identity.
-        write_json(folder / provenance.IDENTITY, {"identity": identity})
-        try:
-            yield Way(experiment, registry, Run(folder), tables, versions, identity, announce)
-        except KeyboardInterrupt:
-            announce("stopped", f"{folder} is kept; start the same command with resume=true to go on", 0.0)
-            raise
+    with opened(folder, identity, resume=experiment.resume, announce=announce) as place:
+        is_complete = not place.name.endswith(PARTIAL)
+        yield Run.open(place) if is_complete else Way(experiment, registry, Run(place), tables, versions, identity, announce)
 
 
 def identify(experiment: Experiment, registry: Registry, tables: Tables) -> tuple[dict[str, str], str]:
     """The versions that take part, and the identity: equal for runs that compute the same."""
     versions = provenance.versions(_plugins(registry, experiment))
     return versions, provenance.identity(experiment.raw, tables.fingerprint, versions)
-
-
-def take_up(folder: Path, identity: str, announce: Announce) -> Path:
-    """The folder of the newest work of this identity, at work (`….partial`) or complete; `folder` itself where there is none."""
-    found = provenance.find_run(folder, identity)
-    if found is None:
-        return folder
-    if found != folder:
-        _discard_unused(folder)
-    announce("resume", f"going on in {found}" if found.name.endswith(PARTIAL) else f"{found} is complete already", 0.0)
-    return found
 
 
 def _plugins(registry: Registry, experiment: Experiment) -> list[str]:
@@ -206,26 +194,3 @@ def _plugins(registry: Registry, experiment: Experiment) -> list[str]:
     baselines = [named_baseline(spec)[1] for spec in experiment.evaluation.baselines]
     found += [installed[name] for name in baselines if name in installed]
     return sorted(set(found) - {"shopkit"})
-
-
-def _discard_unused(folder: Path) -> None:
-    """Remove the folder Hydra made for a run that goes on elsewhere, if nothing but Hydra's notes is in it."""
-    if folder.is_dir() and all(path.name == ".hydra" for path in folder.iterdir()):
-        shutil.rmtree(folder)
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder for results.
-
-    Raises:
-        RunError: it cannot be written.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".probe"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise RunError(
-            f"Cannot write the run folder {folder}: {error.strerror}. Choose another with hydra.run.dir=… (folder=… in Python)."
-        ) from error

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from shopkit.errors import RunError
-from shopkit.runs import FORMAT_VERSION, PARTIAL, Run, file_hash, read_json, write_json
+from shopkit.runs import FORMAT_VERSION, PARTIAL, Run, file_hash, kind_of, read_json, write_json
 from shopkit.secrecy import blotted
 
 LIBRARIES = (
@@ -90,20 +90,22 @@ def find_run(folder: Path, wanted: str) -> Path | None:
 
 
 def refuse_another(folder: Path, wanted: str, resume: bool) -> None:
-    """Hold a folder to the one run that was begun in it.
+    """Hold a folder to the one work that was begun in it: a run, a cross-validation, or a search.
 
     Raises:
-        RunError: it holds stages of a run of another identity, or of the same that is not to be resumed.
+        RunError: it holds results of a work of another identity, or of the same that is not to be resumed.
     """
-    if not (folder / "stages").is_dir():
+    if next(folder.rglob("stages/*.json"), None) is None and next(folder.glob("trials/*/trial.json"), None) is None:
         return
+    kind = kind_of(folder)
+    what = kind.name if kind else "run"
     if _identity_of(folder) != wanted:
         raise RunError(
-            f"{folder} holds an unfinished run of another configuration, other data or other versions. Choose another folder, "
+            f"{folder} holds an unfinished {what} of another configuration, other data or other versions. Choose another folder, "
             "or delete it."
         )
     if not resume:
-        raise RunError(f"{folder} holds this run, unfinished. Add resume=true to go on with it, or delete it.")
+        raise RunError(f"{folder} holds this {what}, unfinished. Add resume=true to go on with it, or delete it.")
 
 
 def _identity_of(path: Path) -> str | None:

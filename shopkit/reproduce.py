@@ -9,12 +9,12 @@ from typing import Any
 
 from shopkit.config.composer import Composer
 from shopkit.errors import RunError
+from shopkit.opening import Announce
 from shopkit.pipeline import execute
 from shopkit.provenance import SEALED
 from shopkit.registry import load_registry
 from shopkit.runs import PARTIAL, Run, file_hash
 from shopkit.secrecy import HIDDEN
-from shopkit.stages import Announce
 
 COMPARED = SEALED
 """Files that are equal, byte for byte, where configuration, data, versions and machine are."""

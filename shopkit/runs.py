@@ -16,6 +16,8 @@ from shopkit.errors import RunError
 
 PARTIAL = ".partial"
 MANIFEST = "manifest.json"
+OF_FOLDS = "cv.json"
+OF_TRIALS = "search.json"
 FORMAT_VERSION = 1
 STAGE_FILES = {
     "examples": ("examples.parquet", "quarantine.parquet"),
@@ -89,9 +91,35 @@ def lock(folder: Path) -> Iterator[bool]:
 
 
 def discard_temporaries(folder: Path) -> None:
-    """Remove what a killed process was about to write with `replacing`."""
-    for path in folder.rglob(".*.tmp"):
-        path.unlink()
+    """Remove what a killed process was about to write with `replacing` or `replacing_folder`."""
+    for path in [*folder.rglob(".*.tmp")]:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of folder that work is done in, as one: locked, resumed, pinned and removed."""
+
+    name: str
+    facts: str
+    """The file that a finished one has."""
+    parts: tuple[str, ...]
+    """What is in it from its beginning."""
+
+
+KINDS = (
+    Kind("cross-validation", OF_FOLDS, ("fold-*",)),
+    Kind("search", OF_TRIALS, ("trials", "shared.partial")),
+    Kind("run", MANIFEST, ("config.yaml",)),
+)
+
+
+def kind_of(folder: Path) -> Kind | None:
+    """Which kind of work a folder holds, begun or finished, if any."""
+    return next((kind for kind in KINDS if any(next(folder.glob(part), None) for part in (kind.facts, *kind.parts))), None)
 
 
 def _link(source: Path, target: Path) -> None:

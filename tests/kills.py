@@ -30,7 +30,7 @@ import pytorch_lightning  # noqa: F401
 import torchmetrics  # noqa: F401
 
 import shopkit
-from shopkit import crossvalidation, provenance, search
+from shopkit import crossvalidation, provenance, tuning
 from shopkit.config import Composer
 from shopkit.config.hparams import SearchSettings, Space
 from shopkit.registry import load_registry
@@ -60,7 +60,7 @@ def attempt(what: str, folder: Path, resume: bool) -> None:
         crossvalidation.cross_validate(data=visits(N_ROWS), overrides=overrides, n_folds=2, folder=folder / "it")
     else:
         composer = Composer.of(load_registry(""))
-        search.search(composer, SPACE, overrides, folder / f"it{PARTIAL}", data=visits(N_ROWS))
+        tuning.execute_search(composer, SPACE, overrides, folder / f"it{PARTIAL}", data=visits(N_ROWS))
 
 
 def outcome(what: str, folder: Path) -> dict[str, Any]:

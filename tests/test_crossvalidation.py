@@ -18,6 +18,7 @@ from shopkit.runs import lock
 from tests.shop import TABLE, visits
 
 OVERRIDES = [*TABLE, "evaluation.baselines=[]", "features.ignore=[amount]", "model=linear"]
+QUICKEST = [*OVERRIDES, "evaluation.n_bootstrap=2", "evaluation.latency_seconds=0.001"]
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +84,33 @@ def test_finished_folds_are_not_run_again(done: CrossValidation, tmp_path: Path)
     assert again.facts == done.facts
     found = shopkit.cross_validate(data=visits(300), overrides=[*OVERRIDES, "resume=true"], n_folds=3, folder=tmp_path / "new")
     assert found.path == again.path
+
+
+class Stopped(BaseException):
+    """As if the process ended here."""
+
+
+def test_a_folder_holds_one_cross_validation(tmp_path: Path) -> None:
+    def stop(stage: str, line: str, seconds: float) -> None:
+        if line == "2 of 2":
+            raise Stopped
+
+    def again(*more: str) -> CrossValidation:
+        return shopkit.cross_validate(data=visits(150), overrides=[*QUICKEST, *more], n_folds=2, folder=tmp_path / "it")
+
+    with pytest.raises(Stopped):
+        shopkit.cross_validate(data=visits(150), overrides=QUICKEST, n_folds=2, folder=tmp_path / "it", announce=stop)
+    before = (tmp_path / "it.partial" / "identity.json").read_bytes()
+    with pytest.raises(RunError, match=r"holds an unfinished cross-validation of another configuration, other data or other"):
+        again("seed=7")
+    with pytest.raises(RunError, match=r"holds an unfinished cross-validation of another configuration, other data or other"):
+        again("seed=7", "resume=true")
+    with pytest.raises(RunError, match=r"holds an unfinished cross-validation of another"):
+        shopkit.run(data=visits(150), overrides=QUICKEST, folder=tmp_path / "it")
+    with pytest.raises(RunError, match=r"holds this cross-validation, unfinished\. Add resume=true to go on with it"):
+        again()
+    assert (tmp_path / "it.partial" / "identity.json").read_bytes() == before
+    assert again("resume=true").path == tmp_path / "it"
 
 
 def test_from_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.metadata
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -63,6 +65,15 @@ def test_a_plugin_changed_after_pinning_is_refused(trees: Path, tmp_path: Path) 
     trees.write_text(trees.read_text() + "\n# changed\n")
     with pytest.raises(PluginError, match=r"plugins\.shopkit-trees was changed after it was pinned: shopkit-trees 1\.2 has"):
         shopkit.run(data=visits(60), overrides=overrides, folder=tmp_path / "run")
+
+
+@pytest.mark.parametrize("make", [shopkit.cross_validate, shopkit.search])
+def test_a_pin_is_held_before_anything_is_opened(make: Callable[..., Any], trees: Path, tmp_path: Path) -> None:
+    overrides = [*TABLE, f"plugins={{shopkit-trees: 'sha256:{'0' * 64}'}}", "source.path=nothing.csv", "source=files"]
+    more = ["hparams_search=linear"] if make is shopkit.search else []
+    with pytest.raises(PluginError, match=r"plugins\.shopkit-trees was changed after it was pinned"):
+        make(overrides=[*overrides, *more], folder=tmp_path / "it")
+    assert not list(tmp_path.glob("it*"))
 
 
 def test_a_pin_in_the_environment_is_held_before_the_plugin_is_imported(trees: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +10,6 @@ from shopkit.cli.run import announcer, show_paths
 from shopkit.config import Composer
 from shopkit.config.folders import summary
 from shopkit.config.hparams import GROUP, SearchSettings, read_search
-from shopkit.config.overrides import PARTIAL
 from shopkit.errors import ConfigError
 from shopkit.registry import load_registry
 from shopkit.settings import documentation, types_of
@@ -59,12 +57,12 @@ def run(composer: Composer, typed: Sequence[str], folder: Path | None) -> int:
     settings, overrides = read_search(typed, composer.folders)
     experiment = composer.compose(overrides)
 
+    from shopkit.pipeline import unfinished
     from shopkit.report.headline import interval, title_of, written
-    from shopkit.search import search
+    from shopkit.tuning import execute_search
 
-    now = dt.datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-    target = folder or Path("runs") / experiment.name / f"{now}_search"
-    done = search(composer, settings, overrides, target.with_name(target.name + PARTIAL), announce=announcer())
+    target = unfinished(folder, experiment.name, "_search")
+    done = execute_search(composer, settings, overrides, target, announce=announcer())
     facts = done.facts
     print_table(("Setting", "Best"), [(key, str(value)) for key, value in facts["best"]["params"].items()])
     print()

@@ -20,6 +20,7 @@ from shopkit.config.places import Place, Places
 from shopkit.config.screen import component_groups, screen, unknown_key, unknown_option
 from shopkit.errors import ConfigError, nearest
 from shopkit.features.settings import FeaturePlan, parse_spec
+from shopkit.pins import check_pins
 from shopkit.registry import Registry, load_registry
 from shopkit.settings import SettingError, build, plain, types_of
 
@@ -40,6 +41,7 @@ def compose(experiment: str | None = None, overrides: Sequence[str] = (), regist
 
     Raises:
         ConfigError: anything that cannot be used; says where it was set, and what there is instead.
+        PluginError: a plugin that was changed since it was pinned.
     """
     chosen = [f"experiment={experiment}"] if experiment else []
     return Composer.of(registry or load_registry()).compose([*chosen, *overrides])
@@ -194,6 +196,8 @@ class Composer:
             if key not in FIELDS:
                 raise SettingError(key, unknown_key(key))
         top = build(General, {key: data[key] for key in types_of(General) if key in data})
+        # Here, so that nothing of an experiment is opened or built by a plugin that was changed.
+        check_pins(top.plugins)
         chosen = {group: self._choice(group, data.get(group), places) for group in self.groups}
         self._check_exporter(chosen["exporter"].name, places)
         sections = {group: _section(group, data.get(group, {})) for group in SECTIONS}

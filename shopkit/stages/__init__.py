@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from shopkit.stages.way import STAGES, Announce, Way
+from shopkit.stages.way import STAGES, Way
 
-__all__ = ["STAGES", "Announce", "Way"]
+__all__ = ["STAGES", "Way"]

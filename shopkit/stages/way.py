@@ -19,6 +19,7 @@ import numpy as np
 from shopkit import provenance
 from shopkit.errors import RunError
 from shopkit.fitting import Examples, Features, FittedModel, fit_features, fit_model, load_features
+from shopkit.opening import Announce, finished
 from shopkit.raw import Raw, group_codes, part_codes, read_columns
 from shopkit.registry import Choice, Registry
 from shopkit.runs import Run, replacing
@@ -33,9 +34,6 @@ from shopkit.training.warm_start import Earlier
 
 if TYPE_CHECKING:
     from shopkit.config.experiment import Experiment
-
-Announce = Callable[[str, str, float], None]
-"""Told of each finished stage: its name, one line of what came out, seconds."""
 
 Work = Callable[["Way"], tuple[str, dict[str, Any]]]
 """What a stage does: it leaves its result in the run folder, and gives a line for people and facts for those that come after."""
@@ -104,11 +102,9 @@ class Way:
         )
         self._stage("report")
         shutil.rmtree(self.run.work)
-        (self.run.path / ".lock").unlink(missing_ok=True)
-        target = provenance.final_path(self.run.path)
-        finished = Run(self.run.path.rename(target))
-        self.registry.hook.shopkit_run_finished(run=finished)
-        return finished
+        run = Run(finished(self.run.path))
+        self.registry.hook.shopkit_run_finished(run=run)
+        return run
 
     def _stage(self, name: str) -> None:
         if self.run.facts(name) is not None:

@@ -19,26 +19,28 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from shopkit import provenance
-from shopkit.config.hparams import SearchSettings, Space, as_override
+from shopkit.config import Composer
+from shopkit.config.hparams import SearchSettings, Space, as_override, read_search
 from shopkit.errors import ConfigError, RunError
-from shopkit.pipeline import execute, identify, make_folder, open_tables, take_up, way
-from shopkit.registry import Registry
+from shopkit.opening import Announce, finished, make_folder, opened, silent
+from shopkit.pipeline import as_typed, execute, identify, open_tables, unfinished, way
+from shopkit.registry import Registry, load_registry
 from shopkit.report.search import Trial, render_search
-from shopkit.runs import PARTIAL, Run, discard_temporaries, lock, read_json, write_json
+from shopkit.runs import OF_TRIALS, PARTIAL, Run, read_json, write_json
+from shopkit.secrecy import blotted
 from shopkit.settings import plain
 from shopkit.sources.base import Tables
-from shopkit.stages import Announce, Way
+from shopkit.stages import Way
 from shopkit.training.watch import EpochWatch
 
 if TYPE_CHECKING:
     import optuna
 
-    from shopkit.config import Composer, Experiment
+    from shopkit.config import Experiment
 
-FACTS = "search.json"
 PAGE = "search.html"
 TRIAL = "trial.json"
+BEST = "best"
 SHARED = "shared.partial"
 """The run whose examples, split and, where they are not searched, features all trials take over."""
 
@@ -52,7 +54,7 @@ class Search:
 
     @property
     def facts(self) -> dict[str, Any]:
-        return dict(read_json(self.path / FACTS))
+        return dict(read_json(self.path / OF_TRIALS))
 
     @property
     def page(self) -> Path:
@@ -60,7 +62,7 @@ class Search:
 
     @property
     def best(self) -> Run:
-        return Run.open(self.path / "best")
+        return Run.open(self.path / BEST)
 
 
 class PrunedError(Exception):
@@ -91,11 +93,19 @@ class _Searching:
     # -- trials ---------------------------------------------------------------------------------------------------
 
     def go(self) -> None:
+        """Try, and leave the page of what came out."""
+        self._try_all()
+        self.finish()
+
+    def _try_all(self) -> None:
         shared, stages = self._shared
         for number in range(self.settings.n_trials):
             place = self.folder / "trials" / f"{number:04d}"
             trial = Trial.read(place / TRIAL) if (place / TRIAL).is_file() else None
             if trial is None or trial.state == "running":
+                # The best of fewer trials, where a search is to have more of them.
+                for best in (BEST, f"{BEST}{PARTIAL}"):
+                    shutil.rmtree(self.folder / best, ignore_errors=True)
                 study = self._study(number)
                 if trial is not None:
                     study.enqueue_trial(_coded(trial.params, self.settings.space))
@@ -159,7 +169,7 @@ class _Searching:
                 raise PrunedError
 
         try:
-            with way(experiment, place / "run.partial", self.registry, self.tables, _silent) as going:
+            with way(experiment, place / "run.partial", self.registry, self.tables, silent) as going:
                 assert isinstance(going, Way)
                 prepare(going.run)
                 history = _history(going)
@@ -213,7 +223,7 @@ class _Searching:
 
         run = execute(
             experiment,
-            self.folder / f"best{PARTIAL}",
+            self.folder / f"{BEST}{PARTIAL}",
             registry=self.registry,
             tables=self.tables,
             announce=self.announce,
@@ -224,18 +234,44 @@ class _Searching:
             "model": self.base.model.name,
             "monitor": dict(zip(("name", "mode"), self.monitor, strict=True)),
             "space": plain(self.settings.space),
-            "command": [*self.typed, *(as_override(key, value) for key, value in best.params.items())],
+            "command": [*blotted(self.typed), *(as_override(key, value) for key, value in best.params.items())],
             "best": vars(best),
             "test": run.metrics["metrics"]["test"],
             "about": run.metrics["about"],
             "trials": [vars(trial) for trial in self.trials],
         }
-        write_json(self.folder / FACTS, facts)
+        write_json(self.folder / OF_TRIALS, facts)
         render_search(facts, self.folder / PAGE)
         shutil.rmtree(self.folder / SHARED, ignore_errors=True)
 
 
 def search(
+    experiment: str | None = None,
+    overrides: Sequence[str] = (),
+    *,
+    settings: SearchSettings | None = None,
+    data: Any = None,
+    folder: str | Path | None = None,
+    announce: Announce | None = None,
+) -> Search:
+    """Search for settings from Python; the arguments are those of `shopkit.run`, but for two.
+
+    Args:
+        overrides: what every trial has, and, as `shopkit search` takes them, `hparams_search=<name>`, `n_trials=…` and so on.
+        settings: what is tried, instead of `hparams_search=<name>`: `SearchSettings` of `shopkit.config.hparams`.
+
+    Raises:
+        ShopkitError: as `shopkit.run` does; `ConfigError` where nothing is searched, or optuna is not installed.
+    """
+    composer = Composer.of(load_registry())
+    typed = as_typed(experiment, overrides, data)
+    if settings is None:
+        settings, typed = read_search(typed, composer.folders)
+    target = unfinished(folder, composer.compose(typed).name, "_search")
+    return execute_search(composer, settings, typed, target, data=data, announce=announce)
+
+
+def execute_search(
     composer: Composer,
     settings: SearchSettings,
     typed: Sequence[str],
@@ -251,11 +287,11 @@ def search(
 
     Raises:
         ConfigError: optuna is not installed, or a setting of the space does not exist or cannot take its ends.
-        RunError: no trial came to an end; the folder cannot be used.
+        RunError: no trial came to an end; the folder cannot be used: see `shopkit.opening.opened`.
     """
     if importlib.util.find_spec("optuna") is None:
         raise ConfigError('A search needs optuna, which is not installed: pip install "shopkit[search]"')
-    announce = announce or _silent
+    announce = announce or silent
     base = composer.compose(typed)
     if base.cv:
         raise ConfigError(f"cv is {base.cv}: a search goes by the validation part of one split. Cross-validate its best instead.")
@@ -265,30 +301,15 @@ def search(
     _, of_runs = identify(base, composer.registry, tables)
     text = json.dumps([of_runs, plain(replace(settings, n_trials=1))], sort_keys=True)
     identity = hashlib.sha256(text.encode()).hexdigest()
-    if base.resume:
-        folder = take_up(folder, identity, announce)
-        if not folder.name.endswith(PARTIAL):
-            if len(read_json(folder / FACTS)["trials"]) >= settings.n_trials:
-                return Search(folder)
-            folder = _opened_again(folder)
-    make_folder(folder)
-    with lock(folder) as mine:
-        if not mine:
-            raise RunError(f"Another process is working in {folder}. Wait for it, or stop it first.")
-        discard_temporaries(folder)
-        write_json(folder / provenance.IDENTITY, {"identity": identity})
-        searching = _Searching(composer, typed, settings, base, tables, folder, announce)
-        searching.go()
-        searching.finish()
-        (folder / ".lock").unlink(missing_ok=True)
-        return Search(folder.rename(provenance.final_path(folder)))
 
+    def is_enough(complete: Path) -> bool:
+        return len(read_json(complete / OF_TRIALS)["trials"]) >= settings.n_trials
 
-def _opened_again(folder: Path) -> Path:
-    """A finished search made one at work, to have more trials; its best run is made anew when another is better."""
-    partial = folder.rename(folder.with_name(folder.name + PARTIAL))
-    shutil.rmtree(partial / "best", ignore_errors=True)
-    return partial
+    with opened(folder, identity, resume=base.resume, announce=announce, is_enough=is_enough) as place:
+        if not place.name.endswith(PARTIAL):
+            return Search(place)
+        _Searching(composer, typed, settings, base, tables, place, announce).go()
+        return Search(finished(place))
 
 
 def _history(going: Way) -> list[dict[str, float]]:
@@ -308,10 +329,6 @@ def _validation(going: Way, monitor: str) -> float:
     summary = task.summary(torch.from_numpy(going.model.scores(arrays.features)), target)
     weight = None if arrays.weight is None else torch.from_numpy(arrays.weight.copy())
     return float(task.validation_metrics(summary, target, weight)[monitor])
-
-
-def _silent(stage: str, line: str, seconds: float) -> None:
-    pass
 
 
 # -- optuna's words ------------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from shopkit.errors import ConfigError, RunError
 from shopkit.registry import load_registry
 from shopkit.report.search import Trial, importance, render_search
 from shopkit.runs import lock
-from shopkit.search import Search, search
+from shopkit.tuning import Search, execute_search
 from tests.shop import TABLE, visits
 
 OVERRIDES = [
@@ -43,7 +43,7 @@ def composer() -> Composer:
 
 
 def run(folder: Path, settings: SearchSettings = SPACE, *more: str) -> Search:
-    return search(composer(), settings, [*OVERRIDES, *more], folder / "it.partial", data=visits(300))
+    return execute_search(composer(), settings, [*OVERRIDES, *more], folder / "it.partial", data=visits(300))
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,7 @@ def test_trials_never_look_at_the_test_part(done: Search) -> None:
 @pytest.fixture
 def trials_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """No whole run of the best: for tests of what trials come to."""
-    monkeypatch.setattr("shopkit.search._Searching.finish", lambda self: None)
+    monkeypatch.setattr("shopkit.tuning._Searching.finish", lambda self: None)
 
 
 def trials_of(found: Search) -> list[Trial]:
@@ -95,6 +95,39 @@ def test_a_search_goes_on_where_it_was(tmp_path: Path) -> None:
     six = run(tmp_path / "b", SPACE, "resume=true")
     assert trials_of(six) == trials_of(whole)
     assert [path.stat().st_mtime_ns for path in sorted((six.path / "trials").rglob("trial.json"))[:2]] == kept
+
+
+@pytest.mark.usefixtures("trials_only")
+def test_a_folder_holds_one_search(tmp_path: Path) -> None:
+    """Also where its trials are all that it has."""
+    done = run(tmp_path, replace(SPACE, n_trials=1))
+    done.path.rename(tmp_path / "it.partial")
+    record = tmp_path / "it.partial" / "trials" / "0000" / "trial.json"
+    before = record.read_bytes()
+    for settings, more in ((SPACE, ["seed=5"]), (replace(SPACE, warmup_epochs=2), []), (SPACE, ["seed=5", "resume=true"])):
+        with pytest.raises(RunError, match=r"holds an unfinished search of another configuration, other data or other versions"):
+            run(tmp_path, settings, *more)
+    with pytest.raises(RunError, match=r"holds this search, unfinished\. Add resume=true"):
+        run(tmp_path)
+    assert record.read_bytes() == before
+
+
+def test_the_best_of_fewer_trials_is_no_hindrance(tmp_path: Path) -> None:
+    """A search that is killed while it runs its best, and is then to have more trials."""
+    settings = SearchSettings(space={"model.l2": Space(0.01, 100.0, log=True)}, n_trials=1)
+    typed = [override for override in OVERRIDES if not override.startswith("model.")] + ["model=linear"]
+
+    def stop(stage: str, line: str, seconds: float) -> None:
+        if stage == "export":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        execute_search(composer(), settings, typed, tmp_path / "it.partial", data=visits(150), announce=stop)
+    assert (tmp_path / "it.partial" / "best.partial").is_dir()
+    more = replace(settings, n_trials=8)
+    found = execute_search(composer(), more, [*typed, "resume=true"], tmp_path / "it.partial", data=visits(150))
+    assert found.facts["best"]["number"] > 0
+    assert f"l2: {found.facts['best']['params']['model.l2']}" in found.best.config_path.read_text()
 
 
 def test_a_finished_search_is_found_again_and_takes_more_trials(done: Search) -> None:
@@ -135,11 +168,11 @@ def test_a_trial_that_diverges_is_an_answer(tmp_path: Path) -> None:
 def test_an_estimator_is_judged_by_the_same_metric(tmp_path: Path) -> None:
     settings = SearchSettings(space={"model.l2": Space(0.01, 100.0, log=True)}, n_trials=3)
     typed = [override for override in OVERRIDES if not override.startswith("model.")]
-    found = search(composer(), settings, [*typed, "model=linear"], tmp_path / "it.partial", data=visits(200))
+    found = execute_search(composer(), settings, [*typed, "model=linear"], tmp_path / "it.partial", data=visits(200))
     value = found.best.metrics["metrics"]["validation"]["auroc"]["value"]
     assert found.facts["best"]["value"] == pytest.approx(value, abs=1e-6)
     more = replace(settings, n_trials=5)
-    again = search(composer(), more, [*typed, "model=linear", "resume=true"], tmp_path / "b.partial", data=visits(200))
+    again = execute_search(composer(), more, [*typed, "model=linear", "resume=true"], tmp_path / "b.partial", data=visits(200))
     assert again.path == found.path
     assert [trial["number"] for trial in again.facts["trials"]] == [0, 1, 2, 3, 4]
     again.best.verify()
@@ -155,6 +188,20 @@ def test_every_shipped_search_opens_with_its_command_and_composes(path: Path) ->
     assert f"model={path.stem}" in typed
     for end in (0, 1):
         composer().compose([*typed, *(as_override(key, space.ends[end]) for key, space in settings.space.items())])
+
+
+def test_from_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    typed = [override for override in OVERRIDES if not override.startswith(("model.", "source="))] + ["model=linear"]
+    settings = SearchSettings(space={"model.l2": Space(0.01, 100.0, log=True)}, n_trials=1)
+    found = shopkit.search(overrides=[*typed, "name=mine"], settings=settings, data=visits(150))
+    assert found.path.parent == Path("runs", "mine")
+    assert found.path.name.endswith("_search")
+    assert found.best.is_complete
+    with pytest.raises(ConfigError, match=r"Choose what to try with hparams_search=<name>\. There are: .*linear"):
+        shopkit.search(overrides=typed, data=visits(50))
+    with pytest.raises(ConfigError, match=r"data= is given, which source=files does not read\. Choose source=dataframe for it"):
+        shopkit.search(overrides=[*typed, "source=files", "source.path=x.csv"], settings=settings, data=visits(50))
 
 
 def test_from_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

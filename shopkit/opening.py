@@ -1,0 +1,102 @@
+"""Opening a folder to work in, and giving it its final name: one way for runs, cross-validations and searches."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from shopkit import provenance
+from shopkit.errors import RunError
+from shopkit.runs import PARTIAL, discard_temporaries, lock, write_json
+
+Announce = Callable[[str, str, float], None]
+"""Told of each finished stage: its name, one line of what came out, seconds."""
+
+
+def silent(stage: str, line: str, seconds: float) -> None:
+    """Announces nothing."""
+
+
+@contextmanager
+def opened(
+    folder: Path,
+    identity: str,
+    *,
+    resume: bool,
+    announce: Announce,
+    is_enough: Callable[[Path], bool] = lambda complete: True,
+) -> Iterator[Path]:
+    """The folder that work of this identity is done in (`….partial`), which no other process works in while the block runs; or,
+    where it is found complete, the folder as it stands.
+
+    Args:
+        folder: where the work goes (`….partial`), unless `resume` finds work of this identity elsewhere.
+        resume: whether to go on with work that was begun.
+        is_enough: whether a complete folder is all that is wanted; one that is not is worked in again.
+
+    Raises:
+        RunError: the folder cannot be written, another process works there, or it holds unfinished work of another identity, or
+            of this one that is not to be resumed.
+    """
+    if resume:
+        folder = _take_up(folder, identity, announce)
+        if not folder.name.endswith(PARTIAL):
+            if is_enough(folder):
+                yield folder
+                return
+            folder = folder.rename(folder.with_name(folder.name + PARTIAL))
+    make_folder(folder)
+    with lock(folder) as mine:
+        if not mine:
+            raise RunError(f"Another process is working in {folder}. Wait for it, or stop it first.")
+        provenance.refuse_another(folder, identity, resume)
+        discard_temporaries(folder)
+        # Before anything else is in the folder: what it holds is only ever taken for work of this identity.
+        write_json(folder / provenance.IDENTITY, {"identity": identity})
+        try:
+            yield folder
+        except KeyboardInterrupt:
+            announce("stopped", f"{folder} is kept; start the same command with resume=true to go on", 0.0)
+            raise
+
+
+def finished(folder: Path) -> Path:
+    """The last act in a folder that was `opened`: it gets its final name."""
+    (folder / ".lock").unlink(missing_ok=True)
+    return folder.rename(provenance.final_path(folder))
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder for results.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".probe"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise RunError(
+            f"Cannot write the run folder {folder}: {error.strerror}. Choose another with hydra.run.dir=… (folder=… in Python)."
+        ) from error
+
+
+def _take_up(folder: Path, identity: str, announce: Announce) -> Path:
+    """The folder of the newest work of this identity, at work (`….partial`) or complete; `folder` itself where there is none."""
+    found = provenance.find_run(folder, identity)
+    if found is None:
+        return folder
+    if found != folder:
+        _discard_unused(folder)
+    announce("resume", f"going on in {found}" if found.name.endswith(PARTIAL) else f"{found} is complete already", 0.0)
+    return found
+
+
+def _discard_unused(folder: Path) -> None:
+    """Remove the folder Hydra made for a run that goes on elsewhere, if nothing but Hydra's notes is in it."""
+    if folder.is_dir() and all(path.name == ".hydra" for path in folder.iterdir()):
+        shutil.rmtree(folder)
