@@ -53,7 +53,9 @@ class Examples:
     n_classes: int = 0
     """Classes of a multiclass target, else 0."""
     groups: np.ndarray | None = None
-    """(N,) int64: the group a row belongs to."""
+    """(N,) int64: the group a row belongs to (customer)."""
+    decisions: np.ndarray | None = None
+    """(N,) int64: the decision of its group that a row belongs to; None where a group is one."""
     classes: tuple[str, ...] = ()
     """Their names."""
     times: np.ndarray | None = None
@@ -90,7 +92,7 @@ class Features:
     """Files in the folder that stand beside the exported one."""
 
     def arrays(self, examples: Examples, part: str, copies: int = 1) -> Arrays:
-        """Features, target, weight and groups of one part.
+        """Features, target, weight and groups (or their decisions) of one part.
 
         Args:
             copies: processes that will hold what is in memory.
@@ -101,7 +103,8 @@ class Features:
         fits = size * copies <= examples.memory
         features = {name: in_memory(array) if fits else array for name, array in stored[part].items()}
         weight = None if examples.weight is None else examples.weight[rows]
-        groups = None if examples.groups is None else examples.groups[rows]
+        within = examples.groups if examples.decisions is None else examples.decisions
+        groups = None if within is None else within[rows]
         times = None if examples.times is None else examples.times[rows]
         return Arrays(features, examples.target[rows], weight, groups, times)
 

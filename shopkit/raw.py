@@ -101,6 +101,19 @@ def group_codes(path: Path, schema: Schema) -> np.ndarray | None:
     return np.concatenate(codes)
 
 
+def decision_codes(path: Path, schema: Schema, groups: np.ndarray | None) -> np.ndarray | None:
+    """The decision of its group that a row belongs to, (N,) int64 codes over all groups; None where no column tells them apart.
+
+    Args:
+        groups: of `group_codes`.
+    """
+    column = schema.the("decision")
+    if groups is None or column is None:
+        return None
+    places = np.unique(read_columns(path, [column.name])[column.name], return_inverse=True)[1]
+    return np.unique(groups * (int(places.max(initial=0)) + 1) + places, return_inverse=True)[1]
+
+
 def _distinct(path: Path, name: str) -> np.ndarray:
     """The different values of a column, sorted."""
     found = None

@@ -13,8 +13,9 @@ Kind = Literal["number", "string", "time", "image"]
 `time`: int64 seconds since 1970-01-01 UTC, missing `MISSING_TIME`. `image`: uint8 pixels (height, width, channels) of any height
 and width, missing one black pixel."""
 
-Role = Literal["feature", "key", "time", "target", "weight", "group", "ignored"]
-"""`key` columns are carried through to predictions; `time` orders examples; `group` keeps rows together in a split."""
+Role = Literal["feature", "key", "time", "target", "weight", "group", "decision", "ignored"]
+"""`key` columns are carried through to predictions; `time` orders examples; `group` keeps rows together in a split; those of one
+group with the same `decision` are the right answers of one question."""
 
 MISSING_TIME = -(2**63)
 """The int64 that stands for a missing time (NaT's own bit pattern)."""
@@ -87,7 +88,7 @@ class Schema:
         return tuple(column for column in self.columns if column.role == role)
 
     def the(self, role: Role) -> Column | None:
-        """The one column of a role that at most one column has (time, target, weight, group)."""
+        """The one column of a role that at most one column has (time, target, weight, group, decision)."""
         return next(iter(self.of_role(role)), None)
 
     def with_column(self, column: Column) -> Schema:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shopkit.raw import evenly, group_codes, part_codes, read_batches, read_columns
+from shopkit.raw import decision_codes, evenly, group_codes, part_codes, read_batches, read_columns
 from shopkit.schema import Column, Schema
 
 N = 1000
@@ -74,6 +74,18 @@ def test_the_first_of_several_keys_is_the_group_unless_it_names_a_row(path: Path
     pq.write_table(pa.table({"color": [f"{i}" for i in range(N)], "at": COLUMNS["at"]}), alone)
     assert group_codes(alone, keys) is None
     assert group_codes(path, Schema((Column("color", "string", role="key"),))) is None
+
+
+def test_decisions_are_told_apart_within_groups(path: Path) -> None:
+    schema = Schema((Column("color", "string", role="group"), Column("at", "time", role="decision")))
+    groups = group_codes(path, schema)
+    codes = decision_codes(path, schema, groups)
+    assert codes is not None
+    pairs = list(zip(COLUMNS["color"], COLUMNS["at"], strict=True))
+    numbers = {pair: number for number, pair in enumerate(sorted(set(pairs)))}
+    assert codes.tolist() == [numbers[pair] for pair in pairs]
+    assert decision_codes(path, Schema(schema.columns[:1]), groups) is None
+    assert decision_codes(path, schema, None) is None
 
 
 def test_parts_as_codes(tmp_path: Path) -> None:

@@ -230,7 +230,7 @@ def _compare(
 ) -> dict[str, dict[str, Any]]:
     """Predictor → its `metrics`, and for all but `model` the `difference` to it; everyone on the same resamples."""
     resamples = Resamples(len(test), settings.n_bootstrap, seed, test.groups, test.weight)
-    measuring = task.grouped_by(test.groups)
+    measuring = task.grouped_by(test.within)
     statistics = {name: measuring.statistics(values, test.target) for name, values in outputs.items()}
     centres = {name: statistic(resamples.whole) for name, statistic in statistics.items()}
     samples = resample(statistics, resamples)

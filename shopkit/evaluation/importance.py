@@ -36,9 +36,9 @@ def permutation_importance(
     if settings.permutation_repeats == 0 or len(part) == 0:
         return None
     rng = np.random.default_rng([seed, 1])
-    within_groups = task.grouped_by(part.groups) is not task
+    within_groups = task.grouped_by(part.within) is not task
     part = part.take(_drawn(len(part), part.groups if within_groups else None, settings.permutation_rows, rng))
-    task = task.grouped_by(part.groups)
+    task = task.grouped_by(part.within)
     n_bootstrap = min(settings.n_bootstrap, MOST_RESAMPLES)
     resamples = Resamples(len(part), n_bootstrap, seed, part.groups, part.weight)
     weights = list(resamples)

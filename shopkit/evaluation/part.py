@@ -31,6 +31,8 @@ class Part:
     """(N,) sample weights; metrics are weighted by them."""
     groups: np.ndarray | None = None
     """(N,) who a row belongs to (customer); rows of one group are resampled together."""
+    decisions: np.ndarray | None = None
+    """(N,) the decision of its group that a row belongs to; None where a group is one."""
     keys: Raw = field(default_factory=dict)
     """The key columns; together they name a row."""
     cutoff: np.ndarray | None = None
@@ -44,6 +46,11 @@ class Part:
     def columns(self) -> dict[str, np.ndarray]:
         """All that the exported file takes."""
         return {**self.raw, **self.sequences, **self.images}
+
+    @property
+    def within(self) -> np.ndarray | None:
+        """What a task that measures within groups measures within: the decisions, or the groups."""
+        return self.groups if self.decisions is None else self.decisions
 
     def __len__(self) -> int:
         return len(self.target)
@@ -67,6 +74,7 @@ class Part:
             outputs=join_all([part.outputs for part in parts]),
             weight=join([part.weight for part in parts]),
             groups=join([part.groups for part in parts]),
+            decisions=join([part.decisions for part in parts]),
             keys=join_all([part.keys for part in parts]),
             cutoff=join([part.cutoff for part in parts]),
             sequences=join_all([part.sequences for part in parts]),
@@ -85,6 +93,7 @@ class Part:
             outputs={name: values[rows] for name, values in self.outputs.items()},
             weight=pick(self.weight),
             groups=pick(self.groups),
+            decisions=pick(self.decisions),
             keys={name: values[rows] for name, values in self.keys.items()},
             cutoff=pick(self.cutoff),
             sequences={name: values[rows] for name, values in self.sequences.items()},

@@ -119,7 +119,7 @@ def _measure(task: Task, part: Part, n_rows: int, settings: EvaluationSettings, 
 def measured(task: Task, part: Part, settings: EvaluationSettings, seed: int) -> dict[str, dict[str, float | None]]:
     """Metric → value and interval, of one part's outputs."""
     resamples = Resamples(len(part), settings.n_bootstrap, seed, part.groups, part.weight)
-    task = task.grouped_by(part.groups)
+    task = task.grouped_by(part.within)
     statistic: Callable[[np.ndarray], dict[str, float]] = task.statistics(part.outputs, part.target)
     centre = statistic(resamples.whole)
     samples = resample({"model": statistic}, resamples)["model"]

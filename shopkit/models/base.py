@@ -116,7 +116,7 @@ class Arrays:
     weight: np.ndarray | None = None
     """float32 (N,)."""
     groups: np.ndarray | None = None
-    """int64 (N,): the group a row belongs to, for tasks that measure within groups."""
+    """int64 (N,): the group a row belongs to, or the decision of its group, for tasks that measure within groups."""
     times: np.ndarray | None = None
     """int64 (N,): the time of a row, seconds UTC, for estimators that let the recent count more. Rows are in order of time."""
 

@@ -117,7 +117,7 @@ def _looked_at(way: Way, part: str, predictor: Predictor) -> _Seen:
 def _sample(way: Way, whole: Part) -> np.ndarray:
     """Which rows are looked at with their columns, bool (N,): whole groups, where the task measures within them."""
     most = way.experiment.evaluation.sample_rows
-    if len(whole) <= most or way.task.grouped_by(whole.groups) is way.task:
+    if len(whole) <= most or way.task.grouped_by(whole.within) is way.task:
         return evenly(np.ones(len(whole), bool), most)
     codes = np.unique(np.asarray(whole.groups), return_inverse=True)[1]
     return np.asarray(codes % -(-len(whole) // most) == 0)
@@ -129,9 +129,14 @@ def _without_columns(way: Way, part: str) -> Part:
         raw={},
         target=way.target(part),
         weight=way.column("weight", part),
-        groups=None if way.rows.groups is None else way.rows.groups[way.of_part(part)],
+        groups=_of(way.rows.groups, way.of_part(part)),
+        decisions=_of(way.rows.decisions, way.of_part(part)),
         cutoff=way.read([cutoff], part)[cutoff] if cutoff else None,
     )
+
+
+def _of(values: np.ndarray | None, rows: np.ndarray) -> np.ndarray | None:
+    return None if values is None else values[rows]
 
 
 def _shared(outputs: dict[str, np.ndarray], one_of: dict[str, str]) -> dict[str, np.ndarray]:

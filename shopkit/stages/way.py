@@ -20,7 +20,7 @@ from shopkit import provenance
 from shopkit.errors import RunError
 from shopkit.fitting import Examples, Features, FittedModel, fit_features, fit_model, load_features
 from shopkit.opening import Announce, finished
-from shopkit.raw import Raw, group_codes, part_codes, read_columns
+from shopkit.raw import Raw, decision_codes, group_codes, part_codes, read_columns
 from shopkit.registry import Choice, Registry
 from shopkit.runs import Run, replacing
 from shopkit.schema import PARTS, Column, Role, Schema
@@ -172,11 +172,13 @@ class Way:
     def rows(self) -> Examples:
         schema = Schema.from_json(self.facts("examples")["schema"])
         for name in self.facts("split")["not_features"]:
-            schema = schema.with_role(name, "ignored", "steers the split")
+            if schema[name].role == "feature":
+                schema = schema.with_role(name, "ignored", "steers the split")
         values = self.column("target", schema=schema)
         assert values is not None
         target = self.task.encode(values)
         weight = self.column("weight", schema=schema)
+        groups = group_codes(self.run.examples_path, schema)
         classes = tuple(self.task.state["classes"]) if self.task.n_outputs > 1 else ()
         return Examples(
             self.run.examples_path,
@@ -185,7 +187,8 @@ class Way:
             target,
             weight,
             len(classes),
-            group_codes(self.run.examples_path, schema),
+            groups,
+            decision_codes(self.run.examples_path, schema, groups),
             classes,
             self.column("time", schema=schema),
             self.memory,

@@ -179,7 +179,8 @@ class Task(ABC):
     # -- groups -------------------------------------------------------------------------------------------------
 
     def grouped_by(self, groups: np.ndarray | None) -> Task:
-        """The task to measure rows of these groups (N,) with: itself, where groups do not matter.
+        """The task to measure rows of these groups (N,) with: itself, where groups do not matter. Where groups have several
+        decisions (a role of the schema), each is a group here.
 
         A task that measures within groups (ranking) gives a copy that holds them, or raises DataError if there are none.
         `validation_metrics`, `metrics` and `statistics` are called on what this gives, with the same rows.

@@ -11,6 +11,13 @@ import pandas as pd
 import shopkit
 from shopkit.runs import Run
 
+QUICK = [
+    "evaluation.n_bootstrap=20",
+    "evaluation.latency_seconds=0.01",
+    "evaluation.latency_batch_sizes=[1]",
+]
+"""Changes that leave little to be measured."""
+
 
 def sequences(n: int = 150, n_items: int = 12, seed: int = 0) -> list[list[int]]:
     """Steps around a ring of items, with a jump now and then; ids begin at 101."""
@@ -24,11 +31,6 @@ def sequences(n: int = 150, n_items: int = 12, seed: int = 0) -> list[list[int]]
 
 def recommend(folder: Path, rows: Sequence[Sequence[Any]], *overrides: str) -> Run:
     """A run over sequences, with little measured."""
-    quick = [
-        "evaluation.baselines=[]",
-        "evaluation.n_bootstrap=20",
-        "evaluation.latency_seconds=0.01",
-        "evaluation.latency_batch_sizes=[1]",
-    ]
     table = pd.DataFrame({"items": list(rows)})
-    return shopkit.run("next_item_sequences", [*quick, *overrides], data={"data": table}, folder=folder / "run")
+    changes = ["evaluation.baselines=[]", *QUICK, *overrides]
+    return shopkit.run("next_item_sequences", changes, data={"data": table}, folder=folder / "run")

@@ -182,7 +182,7 @@ def test_a_missing_target_is_refused() -> None:
 
 
 def test_baskets_need_customers() -> None:
-    with pytest.raises(DataError, match=r"task\.baskets=true measures by customer"):
+    with pytest.raises(DataError, match=r"task\.baskets=true measures by basket"):
         task(baskets=True).grouped_by(None)
 
 
@@ -217,5 +217,5 @@ def test_the_protocol_says_whether_seen_items_are_given() -> None:
     columns = {"history": np.array([np.array(["item 3"], object), np.array([], object)], object)}
     lists = np.array([["item 1"], ["item 3"]], object)
     start = "full ranking of all 6 items of the training part, "
-    assert made.protocol(columns, {"items": lists}) == start + "seen items left out, means over customers"
-    assert made.protocol(columns, {"items": lists[::-1]}) == start + "seen items are ranked as well, means over customers"
+    assert made.protocol(columns, {"items": lists}) == start + "seen items left out, means over baskets"
+    assert made.protocol(columns, {"items": lists[::-1]}) == start + "seen items are ranked as well, means over baskets"

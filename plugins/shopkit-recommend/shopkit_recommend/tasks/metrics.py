@@ -36,7 +36,8 @@ def described(cutoffs: Sequence[int], baskets: bool) -> dict[str, Metric]:
 
 
 class Ranks:
-    """Metrics of the rank of what came next, (N,) from 0, by group: the rows of a group are right answers of one decision.
+    """Metrics of the rank of what came next, (N,) from 0, by group: the rows of a group are the right answers of one
+    decision, which one list answers.
 
     A group's weight is the mean weight of its rows, so drawing a group twice equals having it twice.
     """

@@ -52,7 +52,7 @@ class NextItem(Task):
         self.name_of: dict[str, str] = {}
 
     def grouped_by(self, groups: np.ndarray | None) -> NextItem:
-        """The task as it measures rows of these groups (N,), where they are baskets.
+        """The task as it measures rows of these decisions (N,), where they are baskets.
 
         Raises:
             DataError: there are none.
@@ -60,7 +60,7 @@ class NextItem(Task):
         if not self.settings.baskets:
             return self
         if groups is None:
-            raise DataError("task.baskets=true measures by customer, and no column says whose a row is. Name it with view.group.")
+            raise DataError("task.baskets=true measures by basket, and no column says whose a row is. Name it with view.group.")
         bound = copy.copy(self)
         bound.groups = groups
         return bound
@@ -245,7 +245,7 @@ class NextItem(Task):
         histories = columns[self.settings.history][:PROBED]
         repeats = any(set(history) & set(items) - {""} for history, items in zip(histories, outputs["items"], strict=False))
         seen = "seen items are ranked as well" if repeats else "seen items left out"
-        mean = "customers" if self.settings.baskets else "rows"
+        mean = "baskets" if self.settings.baskets else "rows"
         return f"full ranking of all {self.n_outputs:,} items of the training part, {seen}, means over {mean}"
 
     def details(

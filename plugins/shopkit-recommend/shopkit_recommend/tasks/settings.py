@@ -22,8 +22,8 @@ class NextItemSettings:
     monitor: Literal["ndcg", "mrr", "recall"] = "ndcg"
     """Validation metric that early stopping watches, at the first cut-off."""
     baskets: bool = False
-    """Rows of one customer in a part are one decision with several right answers (the items of a basket), and metrics are means
-    over customers. Otherwise each row is a decision of its own."""
+    """Rows of one decision of a customer (the items of a basket) are its several right answers, and metrics are means over
+    decisions. Otherwise each row is a decision of its own."""
     sampled: int = 0
     """Items drawn at random to rank the right one among, for figures to set beside those of papers that do so. They are
     validation metrics of their own, `sampled_…`, and say little (Krichene & Rendle 2020). 0 is none: metrics rank the whole

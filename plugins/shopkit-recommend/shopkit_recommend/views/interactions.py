@@ -53,7 +53,7 @@ class InteractionsView(View):
             profile = profile.rename(customer=settings.customer)
             table = table.left_join(profile, "customer").drop("customer_right")
         of_roles, of_kinds = of_names(settings.named)
-        roles: dict[str, Role] = {"customer": "key", "step": "key", PLACE: "ignored", TARGET: "target", **of_roles}
+        roles: dict[str, Role] = {"customer": "key", "step": "key", PLACE: "decision", TARGET: "target", **of_roles}
         kinds: dict[str, Kind] = {HISTORY: "string", TARGET: "string", **of_kinds}
         if settings.time:
             roles["time"] = "time"

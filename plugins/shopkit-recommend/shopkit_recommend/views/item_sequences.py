@@ -67,7 +67,7 @@ class ItemSequencesView(View):
                 )
             )
         of_roles, of_kinds = of_names(bool(settings.item_names))
-        roles: dict[str, Role] = {"customer": "key", "step": "key", PLACE: "ignored", TARGET: "target", **of_roles}
+        roles: dict[str, Role] = {"customer": "key", "step": "key", PLACE: "decision", TARGET: "target", **of_roles}
         kinds: dict[str, Kind] = {HISTORY: "string", TARGET: "string", **of_kinds}
         return Examples(
             table=ibis.union(*parts),

@@ -11,7 +11,7 @@ import numpy as np
 from shopkit.sources.base import Tables
 from shopkit.views.base import Examples, View
 
-from shopkit_recommend.views.lists import HISTORY, TARGET, TRAINED, before, column, list_column
+from shopkit_recommend.views.lists import HISTORY, PLACE, TARGET, TRAINED, before, column, list_column
 from shopkit_recommend.views.settings import SessionPrefixesSettings
 
 if TYPE_CHECKING:
@@ -58,8 +58,8 @@ class SessionPrefixesView(View):
         union = ibis.union(*(_as(rows, kind) for rows in (train, validation, test)))
         order = ibis.window(order_by=[union.part != "train", union.session, union.place])
         return Examples(
-            table=union.mutate(row=ibis.row_number().over(order).cast("int64")).drop("place"),
-            roles={"row": "key", "session": "group", "part": "ignored", TARGET: "target"},
+            table=union.mutate(row=ibis.row_number().over(order).cast("int64")),
+            roles={"row": "key", "session": "group", "part": "ignored", PLACE: "decision", TARGET: "target"},
             kinds={HISTORY: "string", TARGET: "string"},
             left_out={"session without items": placed.filter(placed.n == 0).count()},
             summary=f"Each row is a place in a session of {settings.train}, or a beginning of {settings.test}; the target is the "
@@ -70,8 +70,7 @@ class SessionPrefixesView(View):
         return sessions.select(
             "session",
             part=ibis.literal(part),
-            place=end,
-            **{HISTORY: before(sessions["items"], end, self.settings.max_steps), TARGET: sessions["items"][end]},
+            **{PLACE: end, HISTORY: before(sessions["items"], end, self.settings.max_steps), TARGET: sessions["items"][end]},
         )
 
     @classmethod

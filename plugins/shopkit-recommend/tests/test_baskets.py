@@ -1,0 +1,58 @@
+"""Baskets as decisions, the whole way."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import shopkit
+from shop import QUICK
+
+BASKETS = {
+    "table": "data",
+    "customer": "who",
+    "item": "what",
+    "time": "at",
+    "basket": "bill",
+    "items": "",
+    "items_key": "",
+    "item_name": "",
+    "validation_from": "2024-03-01",
+    "test_from": "2024-03-20",
+}
+
+
+def baskets(n_customers: int = 20, n_baskets: int = 12) -> pd.DataFrame:
+    """Everyone buys two of eight items every ten days."""
+    rng = np.random.default_rng(0)
+    rows = [
+        (f"c{who}", f"c{who}b{basket}", pd.Timestamp("2024-01-01") + pd.Timedelta(days=basket * 10 + who % 3), f"i{item}")
+        for who in range(n_customers)
+        for basket in range(n_baskets)
+        for item in rng.choice(8, 2, replace=False)
+    ]
+    return pd.DataFrame(rows, columns=["who", "bill", "at", "what"])
+
+
+def test_each_basket_of_a_customer_is_a_decision(tmp_path: Path) -> None:
+    """By time a customer has several in the test part, each with a history and a list of its own."""
+    of_view = [f"view.{name}={json.dumps(value)}" for name, value in BASKETS.items()]
+    changes = [*QUICK, *of_view, "task.baskets=true", "model=item_knn", "model.exclude_seen=false", "evaluation.baselines=[]"]
+    run = shopkit.run("next_item", ["source=dataframe", *changes], data={"data": baskets()}, folder=tmp_path / "run")
+    found = {name: metric["value"] for name, metric in run.metrics["metrics"]["test"].items()}
+    # Each list holds all eight items.
+    assert found["recall_10"] == 1.0
+    rows = pd.read_parquet(run.path / "examples.parquet").merge(pd.read_parquet(run.predictions_path), on=["customer", "step"])
+    assert rows.groupby("customer").place.nunique().min() > 1
+    gains, best = [], 1 + 1 / np.log2(3)
+    for _, basket in rows.groupby(["customer", "place"]):
+        ranks = [list(items).index(target) for items, target in zip(basket["items"], basket.target_x, strict=True)]
+        gains.append(sum(1 / np.log2(rank + 2) for rank in ranks) / best)
+    assert found["ndcg_10"] == pytest.approx(np.mean(gains))
+    assert found["map_10"] <= 1
+    assert run.metrics["interval"]["unit"] == "groups"
+    assert run.metrics["interval"]["n_units"] == 20
+    assert run.metrics["protocol"].endswith("means over baskets")
