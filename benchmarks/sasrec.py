@@ -132,7 +132,7 @@ def from_file(path: Path) -> Callable[[list[str]], list[str]]:
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     names = {value.name for value in session.get_inputs()}
-    given = {"k": np.array(K), "candidates": np.array([], object)}
+    given = {"k": np.array(K), "candidates": np.array(["*"], object)}
     fixed = {name: value for name, value in given.items() if name in names}
 
     def answer(history: list[str]) -> list[str]:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from shopkit.errors import ConfigError, DataError, RunError, nearest
+from shopkit.predict_text import as_text, parsed
 from shopkit.runs import replacing
 from shopkit.runtime import Predictor
-from shopkit.schema import NULL_TEXTS, Column
+from shopkit.schema import NULL_TEXTS
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -40,6 +41,7 @@ def predict_file(
     *,
     threads: int = 0,
     batch_rows: int = 0,
+    asked: Mapping[str, Any] | None = None,
     on_batch: Callable[[int], None] = lambda n_rows: None,
     on_columns: Callable[[Predictor, Mapping[str, np.ndarray]], None] | None = None,
 ) -> int:
@@ -47,11 +49,12 @@ def predict_file(
 
     Args:
         artifact: `model.onnx` or the run folder that holds it.
-        data: the table; its columns may stand in any order, and more than are needed.
+        data: the table; its columns may stand in any order, and more than are needed. In CSV and TSV a list is a JSON array.
         output: CSV, TSV or Parquet by its ending: key columns that are present, then the outputs. Written whole or not at all;
             with its columns and no rows where the table has none.
         threads: batches scored at the same time, each by one thread; 0 is one for each core. Answers do not depend on it.
         batch_rows: rows read at once; 0 leaves the choice to shopkit. Memory grows with `threads` times this, not with the rows.
+        asked: what the file is asked for beside the columns (`description.options`), e.g. `{"k": 50}`.
         on_batch: called with the number of rows of each batch done, for a progress bar.
         on_columns: called with the canonical columns of each batch, for a look at the data as they pass.
 
@@ -59,7 +62,8 @@ def predict_file(
         The number of rows.
 
     Raises:
-        DataError: no such file, an unknown format, a missing column, a value of the wrong type (with its row).
+        DataError: no such file, an unknown format, a missing column, a value of the wrong type (with its row), something asked
+            for that the file does not have.
         ArtifactError: the artifact cannot be used.
         RunError: the output cannot be written, or is the table itself.
         ConfigError: fewer than no threads or rows.
@@ -68,7 +72,7 @@ def predict_file(
         if value < 0:
             raise ConfigError(f"{name} is {value}; it must be at least 1, or 0 to leave the choice to shopkit.")
     data, output = Path(data), Path(output)
-    predictor = Predictor(artifact)
+    predictor = Predictor(artifact, **(asked or {}))
     reading, writing = _format(data), _format(output)
     if not data.is_file():
         raise DataError(f"There is no file {data}.{nearest(data.name, _names_beside(data))}")
@@ -84,6 +88,7 @@ def predict_file(
             for columns, batch in _answered(predictor, _batches(data, reading, predictor, size), threads or available_cores()):
                 if on_columns is not None:
                     on_columns(predictor, columns)
+                batch = batch if writing == "parquet" else as_text(batch)
                 writer = writer or _writer(temporary, writing, batch.schema)
                 writer.write_batch(batch)
                 n_rows += batch.num_rows
@@ -174,10 +179,10 @@ def _batches(path: Path, reading: str, predictor: Predictor, batch_rows: int) ->
         n_rows = 0
         with pyarrow.csv.open_csv(path, pyarrow.csv.ReadOptions(block_size=4 << 20), parse, convert) as reader:
             for batch in reader:
-                yield _with_numbers(batch, predictor, n_rows)
+                yield parsed(batch, predictor, n_rows)
                 n_rows += batch.num_rows
         if n_rows == 0:
-            yield _with_numbers(_empty(pa.schema([(name, pa.string()) for name in wanted])), predictor, 0)
+            yield parsed(_empty(pa.schema([(name, pa.string()) for name in wanted])), predictor, 0)
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"Cannot read {path}: {error}") from error
 
@@ -192,55 +197,6 @@ def _wanted(predictor: Predictor, given: list[str]) -> list[str]:
     """The columns to read, in the file's order; all inputs are among them."""
     predictor.require(given)
     return [name for name in given if name in predictor.schema]
-
-
-def parsed_text(batch: pa.RecordBatch, predictor: Predictor, first_row: int) -> pa.RecordBatch:
-    """A batch of texts as a CSV file has them: those that mean so are missing, and numbers are numbers.
-
-    Raises:
-        DataError: a text that is not a number, with its row.
-    """
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    missing = pa.array(NULL_TEXTS)
-    columns = [pc.if_else(pc.is_in(column, value_set=missing), pa.scalar(None, pa.string()), column) for column in batch.columns]
-    return _with_numbers(pa.RecordBatch.from_arrays(columns, batch.schema.names), predictor, first_row)
-
-
-def _with_numbers(batch: pa.RecordBatch, predictor: Predictor, first_row: int) -> pa.RecordBatch:
-    import pyarrow as pa
-
-    columns = dict(zip(batch.schema.names, batch.columns, strict=True))
-    for column in predictor.inputs:
-        if column.kind == "number":
-            columns[column.name] = _parsed(columns[column.name], column, first_row)
-    return pa.RecordBatch.from_pydict(columns)
-
-
-def _parsed(texts: pa.Array, column: Column, first_row: int) -> pa.Array:
-    """Numbers written as text; true and false are 1 and 0."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    try:
-        return texts.cast(pa.float64())
-    except pa.ArrowInvalid:
-        lower = pc.utf8_lower(texts)
-        texts = pc.if_else(pc.equal(lower, "true"), "1", pc.if_else(pc.equal(lower, "false"), "0", texts))
-    try:
-        return texts.cast(pa.float64())
-    except pa.ArrowInvalid as error:
-        row, text = next((i, text) for i, text in enumerate(texts.to_pylist()) if text is not None and not _is_number(text))
-        raise DataError(f"Column '{column.name}', row {first_row + row}: {text!r} is not a number.") from error
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _writer(path: Path, writing: str, schema: pa.Schema) -> _Writer:

@@ -6,6 +6,7 @@ A worker needs shopkit with ONNX Runtime (`pip install "shopkit[cpu]" pyarrow`),
 from __future__ import annotations
 
 import functools
+import json
 import shutil
 import tempfile
 import uuid
@@ -14,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shopkit.errors import DataError, RunError
-from shopkit.predict import answer_batch, parsed_text
+from shopkit.predict import answer_batch
+from shopkit.predict_text import parsed_text
 from shopkit.runs import file_hash
 from shopkit.runtime import Predictor
 from shopkit.spark import check, in_our_words, session
@@ -28,7 +30,13 @@ TABLE = "table:"
 
 
 def predict_on_spark(
-    artifact: str | Path, data: str, output: str, *, master: str = "local[*]", options: Mapping[str, str] | None = None
+    artifact: str | Path,
+    data: str,
+    output: str,
+    *,
+    master: str = "local[*]",
+    options: Mapping[str, str] | None = None,
+    asked: Mapping[str, Any] | None = None,
 ) -> int:
     """Predict every row of a table on a Spark cluster; the answers are those of `predict_file`.
 
@@ -39,6 +47,7 @@ def predict_on_spark(
         output: a new folder of Parquet files: key columns that are present, then the outputs. Whole or not at all.
         master: master URL of the cluster.
         options: Spark's own settings.
+        asked: what the file is asked for beside the columns, as of `predict_file`.
 
     Returns:
         The number of rows.
@@ -50,20 +59,20 @@ def predict_on_spark(
         RunError: the output exists, or cannot be written.
     """
     check(master, options or {}, "--engine spark: engine")
-    predictor = Predictor(artifact)
+    predictor = Predictor(artifact, **(asked or {}))
     spark = session(master, options)
     with in_our_words(f"Spark cannot read {data}"):
         frame, is_text = _read(spark, data)
     predictor.require(frame.columns)
     frame = frame.select([f"`{name}`" for name in frame.columns if name in predictor.schema])
     shipped = _ship(spark, predictor.path)
-    score = functools.partial(score_batches, shipped, is_text)
+    score = functools.partial(score_batches, shipped, is_text, asked=_as_json(asked or {}))
     with in_our_words(f"{data} was not scored"):
         answers = frame.mapInArrow(score, _answer_type(predictor, frame, is_text))
     return _write(spark, answers, output, data)
 
 
-def score_batches(artifact: str, is_text: bool, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def score_batches(artifact: str, is_text: bool, batches: Iterator[pa.RecordBatch], asked: str = "{}") -> Iterator[pa.RecordBatch]:
     """Answers of one partition's batches, in a Python worker.
 
     Raises:
@@ -71,7 +80,7 @@ def score_batches(artifact: str, is_text: bool, batches: Iterator[pa.RecordBatch
     """
     from pyspark import SparkFiles, TaskContext
 
-    predictor = _predictor(SparkFiles.get(artifact))
+    predictor = _predictor(SparkFiles.get(artifact), asked)
     task = TaskContext.get()
     first_row = 0
     for batch in batches:
@@ -86,9 +95,13 @@ def score_batches(artifact: str, is_text: bool, batches: Iterator[pa.RecordBatch
 
 
 @functools.lru_cache(maxsize=2)
-def _predictor(path: str) -> Predictor:
+def _predictor(path: str, asked: str) -> Predictor:
     """One for a Python worker, which goes from task to task."""
-    return Predictor(path)
+    return Predictor(path, **json.loads(asked))
+
+
+def _as_json(asked: Mapping[str, Any]) -> str:
+    return json.dumps(dict(asked), sort_keys=True, default=lambda values: values.tolist())
 
 
 def _read(spark: SparkSession, data: str) -> tuple[DataFrame, bool]:

@@ -31,6 +31,14 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--threads", type=int, default=0, metavar="N", help="batches scored at the same time (one for each core)")
     parser.add_argument("--drift", metavar="FILE", type=Path, help="also write how the data differ from the training part, .json")
     parser.add_argument(
+        "--option",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="what the file is asked for beside the columns, e.g. k=20; a list is a JSON array, or @FILE with an entry on each "
+        "line. May be given several times; the report names the options of a file",
+    )
+    parser.add_argument(
         "--engine", choices=("here", "spark"), default="here", help="here, or on the workers of a Spark cluster; see --master"
     )
     parser.add_argument(
@@ -41,13 +49,14 @@ def main(arguments: Sequence[str]) -> int:
         "or CSV (a file, a folder of them or a glob, at an address the cluster reads), or table:NAME of its catalogue",
     )
     parsed = parser.parse(arguments)
+    asked = _asked(parsed.artifact, parsed.option) if parsed.option else {}
 
     if parsed.engine == "spark":
         if parsed.drift is not None:
             raise ConfigError("--drift looks at the rows as they pass through this process, so it is not to be had on Spark.")
         from shopkit.predict_spark import predict_on_spark
 
-        n_rows = predict_on_spark(parsed.artifact, parsed.data, parsed.output, master=parsed.master)
+        n_rows = predict_on_spark(parsed.artifact, parsed.data, parsed.output, master=parsed.master, asked=asked)
         print(f"{n_rows:,} rows → {parsed.output}")
         return 0
 
@@ -56,7 +65,7 @@ def main(arguments: Sequence[str]) -> int:
     if parsed.drift is not None and parsed.drift.suffix != ".json":
         raise ConfigError(f"--drift {parsed.drift}: the report is a .json file.")
     look = _Look()
-    options: dict[str, Any] = {"threads": parsed.threads, "on_columns": look}
+    options: dict[str, Any] = {"threads": parsed.threads, "asked": asked, "on_columns": look}
     if is_terminal():
         from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -70,6 +79,13 @@ def main(arguments: Sequence[str]) -> int:
     print(f"{n_rows:,} rows → {parsed.output}")
     look.show(parsed.drift)
     return 0
+
+
+def _asked(artifact: Path, texts: Sequence[str]) -> dict[str, Any]:
+    from shopkit.predict_text import options_of
+    from shopkit.runtime import Predictor
+
+    return options_of(texts, Predictor(artifact).description.options)
 
 
 class _Look:

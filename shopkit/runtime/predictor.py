@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,8 @@ class Predictor:
         path: a `model.onnx`, or the run folder that holds it.
         threads: intra-op threads of ONNX Runtime.
         providers: ONNX Runtime execution providers; the CPU by default.
-        options: what the file can be asked for beside the columns (`description.options`), for all calls, e.g. `k=20`.
+        options: what the file can be asked for beside the columns (`description.options`), for all calls, e.g. `k=20`; None
+            is what holds if nothing is said.
 
     Raises:
         ArtifactError: no such file, not an ONNX file, or not one of shopkit's.
@@ -134,8 +136,21 @@ class Predictor:
                 raise DataError(
                     f"{self.path.name} has no option '{name}'.{nearest(name, known)} Options: {', '.join(known) or 'none'}."
                 )
-            asked[known[name]["input"]] = _option(known[name], value)
+            asked[known[name]["input"]] = self._option(known[name], value)
         return asked
+
+    def _option(self, option: Mapping[str, Any], value: Any) -> np.ndarray:
+        """An option's value as the graph takes it; None is its default, and those of a column are read as the column's."""
+        value = option["default"] if value is None else value
+        name = option.get("column", "")
+        if name in self.schema and len(option.get("shape", [])) == np.ndim(value) == 1:
+            column = replace(self.schema[name], sequence=False)
+            try:
+                value = canonicalise(np.asarray(value, object), column)
+            except DataError as error:
+                place = f"Column '{name}', row"
+                raise DataError(str(error).replace(place, f"Option '{option['name']}', item", 1)) from None
+        return _option(option, value)
 
     def run(self, feed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Outputs of canonical inputs, named as in the graph."""

@@ -15,7 +15,10 @@ from tests.cli.conftest import Shopkit
 def test_predict(shopkit: Shopkit, monkeypatch: pytest.MonkeyPatch, terminal: bool) -> None:
     calls: list[tuple[Any, ...]] = []
 
-    def predict_file(artifact: Path, data: Path, output: Path, *, threads: int, on_columns: Any, on_batch: Any = None) -> int:
+    def predict_file(
+        artifact: Path, data: Path, output: Path, *, threads: int, asked: Any, on_columns: Any, on_batch: Any = None
+    ) -> int:
+        assert asked == {}
         calls.append((artifact, data, output, threads))
         if on_batch is not None:
             on_batch(1234)

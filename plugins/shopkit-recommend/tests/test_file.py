@@ -59,6 +59,27 @@ def test_a_filter_that_excludes_all(predictor: Predictor) -> None:
     assert given(predictor({"history": ["103"]}, candidates=["no such item"])) == []
 
 
+@pytest.mark.parametrize("stock", [[], [None], [""], np.array([], object), ()])
+def test_without_anything_in_stock_nothing_is_given(predictor: Predictor, stock: object) -> None:
+    answer = predictor({"history": ["103"]}, k=3, candidates=stock)
+    assert answer["items"] == ["", "", ""]
+    assert answer["scores"] == [-np.inf] * 3
+
+
+def test_everything_may_be_given_where_nobody_says_what(predictor: Predictor, path: Path) -> None:
+    expected = predictor({"history": ["103"]}, k=3)
+    for stock in (None, ["*"], ["110", "*"], sorted(ITEMS)):
+        assert predictor({"history": ["103"]}, k=3, candidates=stock) == expected
+    in_stock = Predictor(path, candidates=["110"])
+    assert given(in_stock({"history": ["103"]}, k=3)) == ["110"]
+    assert in_stock({"history": ["103"]}, k=3, candidates=None) == expected
+
+
+@pytest.mark.parametrize("stock", [[110, 107], np.array([110, 107]), [110.0, "107"], ("110", "107")])
+def test_candidates_are_read_as_the_items_of_a_history(predictor: Predictor, stock: object) -> None:
+    assert set(given(predictor({"history": [103]}, candidates=stock))) == {"110", "107"}
+
+
 @pytest.mark.parametrize("history", [[], ["no such item"], ["no such item", "nor this"], [""], [None]])
 def test_without_known_items_the_popular_are_given(predictor: Predictor, history: list[str]) -> None:
     assert predictor({"history": history}, k=3) == predictor({"history": []}, k=3)
@@ -104,7 +125,8 @@ def test_ids_of_another_type_are_refused(predictor: Predictor) -> None:
         ({"k": "3"}, r"Option 'k': '3' is not one int64\. It is: how many items to give"),
         ({"k": [3]}, r"Option 'k': \[3\] is not one int64"),
         ({"candidates": "103"}, r"Option 'candidates': '103' is not a list of string"),
-        ({"candidates": [103]}, r"Option 'candidates': \[103\] is not a list of string"),
+        ({"candidates": {"103"}}, r"Option 'candidates': \{'103'\} is not a list of string"),
+        ({"candidates": ["103", 3.5]}, r"Option 'candidates', item 1: 3\.5 \(float\) is not a whole number or its text"),
     ],
 )
 def test_wrong_options(predictor: Predictor, options: dict, message: str) -> None:
@@ -127,7 +149,7 @@ def test_bare_onnxruntime_answers_the_same(predictor: Predictor, path: Path) -> 
         "history": np.array([["103", "104"], ["107", ""]], object),
         "lengths": np.array([2, 1], np.int64),
         "k": np.array(5, np.int64),
-        "candidates": np.array([], object),
+        "candidates": np.array(["*"], object),
     }
     items, scores = session.run(["items", "scores"], feed)
     expected = predictor([{"history": ["103", "104"]}, {"history": ["107"]}], k=5)
@@ -159,6 +181,8 @@ def test_text_ids_short_histories_and_repeats(tmp_path: Path) -> None:
     assert run.facts("examples")["left_out"] == {"sequence without items": 1}
     answer = Predictor(run.model_path)({"history": ["sku 105"]}, k=1)
     assert answer["items"] == ["sku 106"]
+    with pytest.raises(DataError, match=r"Option 'candidates', item 0: 106 \(int\) is not text; give it as a string"):
+        Predictor(run.model_path)({"history": ["sku 105"]}, candidates=[106])
 
 
 def test_items_of_another_order_are_refused(tmp_path: Path) -> None:

@@ -25,6 +25,8 @@ OUT_OF_REACH = -1e29
 """A score below this is of an item that must not be recommended."""
 PROBED = 1000
 """Rows looked at for whether seen items are given."""
+EVERY = "*"
+"""Among the candidates, stands for the whole catalogue: an empty list is an empty stock, not one that nobody named."""
 OUTSIDE = -1
 """The encoded target where an item is not in the catalogue: always a miss, and no part of a loss."""
 
@@ -32,9 +34,9 @@ OUTSIDE = -1
 class NextItem(Task):
     """Scores (N, n_items) → `items` string (N, k) and `scores` float32 (N, k), the best first.
 
-    The file has two more inputs: `k`, cut to 1 and to the size of the catalogue, and `candidates`, the items that may be given;
-    none means all. Where fewer than k items may be given, the rest of the list is "" with a score of minus infinity. Equal scores
-    are in order of popularity.
+    The file has two more inputs: `k`, cut to 1 and to the size of the catalogue, and `candidates`, the items that may be given,
+    of which `"*"`, the default, stands for all. Where fewer than k items may be given, the rest of the list is "" with a score of
+    minus infinity: all of it where there are no candidates. Equal scores are in order of popularity.
 
     State: `classes`, the catalogue by falling number of training interactions, and `counts`, those numbers; where the examples
     name items, `names` of the catalogue as well, "" for an item without one.
@@ -192,7 +194,14 @@ class NextItem(Task):
     def inputs(self) -> tuple[Input, ...]:
         return (
             Input("k", "int64", "how many items to give, cut to the size of the catalogue", self.settings.k),
-            Input("candidates", "string", "the items that may be given, e.g. those in stock; none means all", [], ("M",)),
+            Input(
+                "candidates",
+                "string",
+                f'the items that may be given, e.g. those in stock; "{EVERY}" among them stands for all',
+                [EVERY],
+                ("M",),
+                self.settings.history,
+            ),
         )
 
     def decide(self, scores: ndx.Array, k: ndx.Array | None = None, candidates: ndx.Array | None = None) -> dict[str, ndx.Array]:
@@ -274,11 +283,13 @@ class NextItem(Task):
 
 
 def _only(names: spox.Var, items: list[str]) -> spox.Var:
-    """0 for the items that are named, minus infinity for all others, float32 (n_items,); where none is named, 0 for all."""
+    """0 for the items that are named, minus infinity for all others, float32 (n_items,); where `EVERY` is named, 0 for all."""
     zero, excluded = op.const(np.float32(0)), op.const(np.float32(-np.inf))
     places = ml.label_encoder(names, keys_strings=items, values_int64s=list(range(len(items))), default_int64=-1)
     of_named = op.where(op.greater_or_equal(places, op.const(np.int64(0))), zero, excluded)
-    of_others = op.where(op.equal(op.size(names), op.const(np.int64(0))), zero, excluded)
+    every = ml.label_encoder(names, keys_strings=[EVERY], values_int64s=[1], default_int64=0)
+    is_filter = op.equal(op.reduce_sum(every, keepdims=False), op.const(np.int64(0)))
+    of_others = op.where(is_filter, excluded, zero)
     others = op.expand(of_others, op.const(np.array([len(items)], np.int64)))
     return op.scatter_elements(others, op.max([places, op.const(np.int64(0))]), of_named, reduction="max")
 
