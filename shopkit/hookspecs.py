@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
@@ -55,6 +55,12 @@ def shopkit_exporters() -> Sequence[Component]:  # type: ignore[empty-body]
 @hookspec
 def shopkit_config_paths() -> Sequence[Path]:  # type: ignore[empty-body]
     """Folders with the plugin's own YAML (`experiment/…`), laid out as `conf/` is."""
+
+
+@hookspec
+def shopkit_configured(config: Mapping[str, Any]) -> None:
+    """A configuration is complete, and each component right by itself: raise `ConfigError` where settings of several do not go
+    together. Plain data, with every setting; nothing is to be changed."""
 
 
 @hookspec

@@ -8,6 +8,7 @@ import pytest
 
 from shopkit import __version__
 from shopkit.component import FAMILIES
+from shopkit.config import compose
 from shopkit.errors import ConfigError, PluginError
 from shopkit.hookspecs import API_VERSION
 from shopkit.registry import FIRST_PARTY, Choice, load_registry
@@ -164,7 +165,7 @@ def test_a_misspelt_hook(install: Install) -> None:
     assert str(failure).startswith(
         "trees (shopkit-trees 1.2): there is no hook 'shopkit_modles'. Did you mean 'shopkit_models'? Hooks: "
     )
-    assert failure.problem.endswith("shopkit_config_paths, shopkit_run_started, shopkit_run_finished.")
+    assert failure.problem.endswith("shopkit_config_paths, shopkit_configured, shopkit_run_started, shopkit_run_finished.")
     assert "wood" in registry.families["models"]
 
 
@@ -250,6 +251,16 @@ def test_the_environment_restricts_what_loads(install: Install, monkeypatch: pyt
         PluginError, match=r"SHOPKIT_PLUGINS names 'tree', which is not installed\. Did you mean 'trees'\? Plugins: "
     ):
         load_registry()
+
+
+def test_a_plugin_refuses_settings_that_do_not_go_together(install: Install) -> None:
+    hook = "from shopkit.errors import ConfigError\n@hookimpl\ndef shopkit_configured(config):\n"
+    code = "    if config['model']['name'] == 'mlp' and config['seed'] == 7:\n        raise ConfigError('not seven')\n"
+    install("shopkit-trees", hook + code)
+    registry = load_registry()
+    assert compose("purchase_intent", ["model=mlp"], registry).model.name == "mlp"
+    with pytest.raises(ConfigError, match="not seven"):
+        compose("purchase_intent", ["model=mlp", "seed=7"], registry)
 
 
 def test_life_cycle_hooks_reach_plugins(install: Install, tmp_path: Path) -> None:

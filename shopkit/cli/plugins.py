@@ -19,7 +19,7 @@ from shopkit.registry import Failure, Registry, load_registry
 if TYPE_CHECKING:
     from shopkit.testing import Result
 
-LIFE_CYCLE = ("shopkit_run_started", "shopkit_run_finished")
+LIFE_CYCLE = ("shopkit_configured", "shopkit_run_started", "shopkit_run_finished")
 
 _DESCRIPTION = """\
 Show the plugins that are installed, check one, say what is wrong.

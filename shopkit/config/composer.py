@@ -212,6 +212,7 @@ class Composer:
             **{group: {"name": choice.name, **plain(choice.settings)} for group, choice in chosen.items()},
             **{group: plain(settings) for group, settings in sections.items()},
         }
+        self.registry.hook.shopkit_configured(config=raw)
         return Experiment(**{**vars(top), "exports": exports, **chosen, **sections}, raw=raw)
 
     def _choice(self, group: str, section: Any, places: Places) -> Choice:

@@ -8,6 +8,7 @@ from typing import Any
 
 from shopkit import hookimpl
 from shopkit.component import Component
+from shopkit.errors import ConfigError
 
 from shopkit_recommend.exporters.settings import ItemIndexSettings
 from shopkit_recommend.features.settings import CatalogueSettings
@@ -146,6 +147,26 @@ def shopkit_exporters() -> list[Component]:
             known_failures=_NOT_FACTORED,
         )
     ]
+
+
+@hookimpl
+def shopkit_configured(config: Mapping[str, Any]) -> None:
+    """
+    Raises:
+        ConfigError: a blend that would choose its weights by rows that it remembers.
+    """
+    for model in (config["model"], *config["evaluation"]["baselines"]):
+        name, changed = (model, {}) if isinstance(model, str) else (model["name"], model)
+        if name != "blend" or not config["view"].get("train_on_validation"):
+            continue
+        settings = networks.BlendSettings()
+        offered = {key: changed.get(key, getattr(settings, key)) for key in settings.weights}
+        if several := [key for key, weights in offered.items() if len(weights) > 1]:
+            raise ConfigError(
+                f"view.train_on_validation=true: model=blend chooses among model.{several[0]}={list(offered[several[0]])} by the "
+                "validation part, which it then knows by heart. Choose without it first, and then give one weight each: "
+                f"{', '.join(f'model.{key}=[…]' for key in several)}."
+            )
 
 
 @hookimpl

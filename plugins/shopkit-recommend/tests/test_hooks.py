@@ -45,6 +45,18 @@ def test_experiments_compose(name: str) -> None:
     assert experiment.features.max_length <= experiment.view.settings.max_steps
 
 
+def test_a_blend_does_not_choose_by_what_it_remembers() -> None:
+    both, registry = "view.train_on_validation=true", load_registry()
+    single = ["model.neighbour_weights=[0.2]", "model.follower_weights=[0.3]"]
+    message = r"model=blend chooses among model\.follower_weights=\[0\.0, 0\.2, 0\.3, 0\.4\] by the validation part"
+    with pytest.raises(ConfigError, match=message):
+        compose("session_next_click", ["model=blend", both, single[0]], registry)
+    with pytest.raises(ConfigError, match=r"model\.neighbour_weights=\[…\], model\.follower_weights=\[…\]\."):
+        compose("session_next_click", ["evaluation.baselines=[blend]", both], registry)
+    assert compose("session_next_click", ["model=blend", both, *single], registry).model.name == "blend"
+    assert compose("session_next_click", ["model=blend"], registry).model.name == "blend"
+
+
 @pytest.mark.parametrize(
     ("settings", "chosen", "message"),
     [

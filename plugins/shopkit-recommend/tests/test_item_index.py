@@ -74,6 +74,20 @@ def test_least_squares_find_what_goes_together(tmp_path: Path) -> None:
     assert len(Predictor(run.model_path)({"history": []})["items"]) == 12
 
 
+def test_a_run_says_what_trained_nothing(tmp_path: Path) -> None:
+    said: dict[str, str] = {}
+    changes = ["model=markov", "evaluation.baselines=[]", "trainer.max_epochs=9", "trainer.lr=0.1"]
+    table = pd.DataFrame({"items": sequences(40)})
+    shopkit.run(
+        "next_item_sequences",
+        changes,
+        data={"data": table},
+        folder=tmp_path / "run",
+        announce=lambda stage, line, seconds: said.update({stage: line}),
+    )
+    assert said["train"].endswith(", fitted; this model is fitted in its own way, without trainer.max_epochs=9, trainer.lr=0.1")
+
+
 def test_a_blend_weighs_its_members_by_validation(tmp_path: Path) -> None:
     trainer = [f"model.{change}" for change in QUICK]
     changes = ["model.pair_weights=[0.1]", "model.aging=1"]

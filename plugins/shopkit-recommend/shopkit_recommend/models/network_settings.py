@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 from shopkit.errors import ConfigError
 from shopkit.training.settings import TrainerSettings
@@ -188,6 +188,8 @@ class ALSSettings:
 class BlendSettings:
     """A network, the neighbours of the session, and what follows what, their answers averaged."""
 
+    weights: ClassVar[tuple[str, ...]] = ("neighbour_weights", "follower_weights", "pair_weights")
+
     network: Literal["sasrec", "gru4rec"] = "sasrec"
     """Which network."""
     sasrec: SASRecSettings = field(
@@ -226,17 +228,16 @@ class BlendSettings:
     """Never recommend what stands in the session. In sessions people come back to items: there, false."""
 
     def __post_init__(self) -> None:
-        offered = ("neighbour_weights", "follower_weights", "pair_weights")
         for network in ("sasrec", "gru4rec"):
             if getattr(self, network).init_from:
                 raise ConfigError(
                     f"model.{network}.init_from: a blend fits all its parts anew; start from a run with model={network}."
                 )
-        for name in offered:
+        for name in self.weights:
             weights = getattr(self, name)
             if not weights or any(not 0 <= weight <= 1 for weight in weights):
                 raise ConfigError(f"model.{name} is {list(weights)}; give one or more, each from 0 to 1.")
-        least = sum(min(getattr(self, name)) for name in offered)
+        least = sum(min(getattr(self, name)) for name in self.weights)
         if least > 1:
             raise ConfigError(
                 "model.neighbour_weights, model.follower_weights and model.pair_weights add up to "
