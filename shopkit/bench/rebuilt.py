@@ -190,8 +190,6 @@ class Rebuilt:
             return torch.sigmoid
         if name == "multiclass":
             return lambda scores: torch.softmax(scores, 1)
-        if name == "next_item":
-            return lambda scores: scores.topk(min(10, scores.shape[1])).indices
         return lambda scores: scores
 
 

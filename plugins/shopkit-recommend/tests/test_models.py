@@ -36,6 +36,14 @@ from shopkit_recommend.models.settings import (
 )
 
 
+def test_a_model_is_called_as_it_is_chosen() -> None:
+    _, task, _ = problem()
+    for model, chosen in ((ItemKnn, ItemKnnSettings()), (SessionKnn, SessionKnnSettings())):
+        with pytest.raises(ConfigError, match=rf"model={model.name} reads histories as the 5 items.*there are: none"):
+            model(chosen, FeatureSpec(()), task)
+    assert (ItemKnn.name, SessionKnn.name) == ("item_knn", "session_knn")
+
+
 def test_whole_sequences_are_histories_with_their_targets_less_unknown_items() -> None:
     spec, _, train = problem()
     unknown = Arrays(train.features, np.where(train.target == 3, -1, train.target))

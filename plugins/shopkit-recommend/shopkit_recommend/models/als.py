@@ -37,6 +37,7 @@ class ALS(Recommender):
     right side, y being the item's factors. A customer without history is given the items by how often they occur.
     """
 
+    name = "als"
     settings: ALSSettings
 
     def learn(self, sequences: Histories, train: Arrays) -> dict[str, Any]:

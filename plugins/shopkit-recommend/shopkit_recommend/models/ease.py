@@ -27,6 +27,7 @@ TIE = 1e-6
 class Ease(Recommender):
     """B = I − P / diag(P) with P = (X'X + λI)⁻¹, so that B has a zero diagonal (Steck 2019); a score is the history times B."""
 
+    name = "ease"
     settings: EaseSettings
 
     def __init__(self, settings: EaseSettings, features: FeatureSpec, task: Task) -> None:

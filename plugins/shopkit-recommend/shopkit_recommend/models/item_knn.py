@@ -24,6 +24,7 @@ class ItemKnn(Recommender):
     """Score of item j: the sum over the history's items i of decay^(steps after i) · n_ij / (√n_i √n_j + shrink), n being
     customers; of an item to itself it is `repeat`."""
 
+    name = "item_knn"
     settings: ItemKnnSettings
 
     def learn(self, sequences: Histories, train: Arrays) -> dict[str, Any]:

@@ -24,6 +24,7 @@ class Markov(Recommender):
     """A first-order Markov chain: the score is the number of times an item followed the last known one, within some steps and
     perhaps backwards, plus less than that by its popularity, which decides ties and speaks alone where there is no history."""
 
+    name = "markov"
     settings: MarkovSettings
 
     def learn(self, sequences: Histories, train: Arrays) -> dict[str, Any]:

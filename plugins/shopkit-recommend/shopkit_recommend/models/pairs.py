@@ -25,6 +25,7 @@ class Pairs(Recommender):
     """A second-order Markov chain: the score is the number of times an item came right after the last two, in this order. It is 0
     for all where these two never stood so, or are not known."""
 
+    name = "blend"
     settings: PairsSettings
 
     def learn(self, sequences: Histories, train: Arrays) -> dict[str, Any]:

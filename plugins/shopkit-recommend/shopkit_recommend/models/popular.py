@@ -21,6 +21,7 @@ DAY = 86_400
 class Popular(Recommender):
     """Scores are the logarithm of each item's interactions, with `half_life_days` weighted by 2^(-age / half-life)."""
 
+    name = "popular"
     settings: PopularSettings
 
     def learn(self, sequences: Histories, train: Arrays) -> dict[str, Any]:

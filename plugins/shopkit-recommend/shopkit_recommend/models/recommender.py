@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import onnx
@@ -23,11 +23,13 @@ from shopkit_recommend.models.seen import mask_seen_graph, mask_seen_rows, seen_
 class Recommender(Estimator):
     """Subclasses learn by `learn`, and score ids (N, T) by `of_ids`, in numpy, and by `graph`, as nodes."""
 
+    name: ClassVar[str]
+    """As it is chosen, for messages."""
+
     def __init__(self, settings: Any, features: FeatureSpec, task: Task) -> None:
         super().__init__(settings, features, task)
         self.n_items = task.n_outputs
-        name = type(self).__name__.lower()
-        self.item = item_block(features, self.n_items, name)
+        self.item = item_block(features, self.n_items, self.name)
         seen = seen_in(features, self.item)
         self.places = seen if settings.exclude_seen else {"sequence_ids": self.item.start}
         """Array that is read → where the ids of the items stand in its last dimension."""

@@ -28,6 +28,7 @@ class SessionKnn(Recommender):
     best sessions that have it, times its idf. Of equally similar sessions the latest is asked.
     """
 
+    name = "session_knn"
     settings: SessionKnnSettings
 
     def learn(self, sequences: Histories, train: Arrays) -> dict[str, Any]:
