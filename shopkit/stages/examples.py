@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING, Any
 
-from shopkit.errors import DataError
+from shopkit.errors import ConfigError, DataError
 from shopkit.sources.database import in_our_words
 from shopkit.sources.engine import bound
 from shopkit.views.base import View
@@ -25,6 +25,9 @@ def run(way: Way) -> tuple[str, dict[str, Any]]:
     types, contract = way.experiment.features.types, view.contract().extended(way.experiment.contract)
     with in_our_words(way.tables.origin):
         examples = view.examples(way.tables)
+        split = way.experiment.split
+        if examples.split and (why := examples.split.refused(split.name, split.settings)):
+            raise ConfigError(f"view={way.experiment.view.name}: {why}")
         made = materialise(
             examples, types, way.run.examples_path, way.tables.time_zone, contract=contract, memory=way.memory, scratch=scratch
         )

@@ -27,6 +27,30 @@ class Parts:
 
 
 @dataclass(frozen=True)
+class OnlySplit:
+    """The one split that fits examples of which some repeat what others hold: cut in another way, they would train on what is
+    tested."""
+
+    name: str
+    settings: Mapping[str, str]
+    """Those it must have."""
+    otherwise: str = ""
+    """What to set in the view for another split: a sentence."""
+
+    def refused(self, name: str, settings: Any) -> str:
+        """Why a chosen split does not fit, with what to do; empty if it does."""
+        found = {key: str(getattr(settings, key, "")) for key in self.settings}
+        if name == self.name and found == self.settings:
+            return ""
+        wanted = " ".join([f"split={self.name}", *(f"split.{key}={value}" for key, value in self.settings.items())])
+        given = " ".join([f"split={name}", *(f"split.{key}={value}" for key, value in found.items() if name == self.name)])
+        return (
+            f"its rows hold what other rows hold as well, and only {wanted} keeps parts apart; the configuration has {given}. "
+            f"Set the former. {self.otherwise}".rstrip()
+        )
+
+
+@dataclass(frozen=True)
 class Examples:
     """One row per decision, as a lazy ibis table, and what its columns are for.
 
@@ -44,6 +68,8 @@ class Examples:
     """Name of the time column at or past which no feature may look, if the view has one."""
     parts: Parts | None = None
     """How to compute the table in little memory; None where there is one way."""
+    split: OnlySplit | None = None
+    """The split that alone fits; None where any does."""
     summary: str = ""
     """One sentence for the report: what one row is and what the target means."""
 

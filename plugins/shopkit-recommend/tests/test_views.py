@@ -123,6 +123,7 @@ def test_k_core(tmp_path: Path) -> None:
         if len(left) == len(kept):
             break
         kept = left
+    assert 0 < len(kept) < len(table)
     assert facts.left_out == {"interaction outside the k-core": len(table) - len(kept)}
     assert set(rows.customer) == set(kept["who"].astype(str))
     counts = Counter(kept["who"].astype(str))

@@ -11,9 +11,22 @@ import ibis.expr.types as ir
 from shopkit.errors import DataError
 from shopkit.schema import Kind, Role
 from shopkit.sources.base import Tables
-from shopkit.views.base import Examples, View
+from shopkit.views.base import Examples, OnlySplit, View
 
-from shopkit_recommend.views.lists import HISTORY, HISTORY_NAME, PLACE, TARGET, TARGET_NAME, column, of_names
+from shopkit_recommend.views.core import outside_core
+from shopkit_recommend.views.joins import joined
+from shopkit_recommend.views.lists import (
+    HISTORY,
+    HISTORY_NAME,
+    LAST_OUT,
+    PLACE,
+    TARGET,
+    TARGET_NAME,
+    column,
+    cut,
+    of_names,
+    present,
+)
 from shopkit_recommend.views.settings import InteractionsSettings
 
 if TYPE_CHECKING:
@@ -21,14 +34,15 @@ if TYPE_CHECKING:
 
 NAME = "interactions"
 DAY = 86_400
+TIMES = ("at", "moment")
 
 
 class InteractionsView(View):
     """A decision is an interaction, or with `basket` a whole basket, whose items are a row each.
 
     Held out are everyone's last two decisions, or by time all decisions from `validation_from` on. What came before is one row of
-    training for each customer: its last item, with all that came before that. Lines of one basket (or moment) with the same item
-    are one interaction.
+    training for each customer: its last item, with all that came before that; with `whole_past`, a row for each stretch of
+    `max_steps`. Lines of one basket (or moment) with the same item are one interaction.
     """
 
     settings: InteractionsSettings
@@ -36,22 +50,27 @@ class InteractionsView(View):
     def examples(self, tables: Tables) -> Examples:
         settings = self.settings
         lines = self._lines(tables)
-        known = lines.filter(lines.customer.notnull() & lines["item"].notnull() & lines["at"].notnull())
-        merged = known.group_by("customer", "basket", "item").aggregate(
-            at=known["at"].min(),
-            moment=known.moment.min(),
+        is_known = lines.customer.notnull() & lines["item"].notnull() & lines["at"].notnull()
+        known = lines.filter(is_known)
+        if settings.basket:
+            # A basket is one decision, however its lines are timed; a line without one stands alone.
+            of_basket = ibis.window(group_by=["customer", "basket"])
+            first = {name: ibis.ifelse(known.basket.notnull(), known[name].min().over(of_basket), known[name]) for name in TIMES}
+            known = known.mutate(**first)
+        merged = known.group_by("customer", "basket", "item", *TIMES).aggregate(
             amount=known.amount.sum(),
             name=known["name"].max(),
             n_lines=known.count(),
         )
-        core = _core(merged, settings)
+        outside = outside_core(merged, {"customer": settings.min_of_customer, "item": settings.min_of_item})
+        core = merged if outside is None else merged.filter(~outside)
         decisions = self._decisions(_numbered(core))
         table = self._with_histories(decisions, _numbered(core))
         if settings.customers:
             profile = tables[settings.customers]
             column(tables, NAME, "customer", settings.customers, settings.customer)
             profile = profile.rename(customer=settings.customer)
-            table = table.left_join(profile, "customer").drop("customer_right")
+            table = joined(NAME, f"view.customer '{settings.customer}'", table, profile, "customer", settings.customers)
         of_roles, of_kinds = of_names(settings.named)
         roles: dict[str, Role] = {"customer": "key", "step": "key", PLACE: "decision", TARGET: "target", **of_roles}
         kinds: dict[str, Kind] = {HISTORY: "string", TARGET: "string", **of_kinds}
@@ -66,20 +85,29 @@ class InteractionsView(View):
             kinds=kinds,
             units={"days_before": "days"} if settings.days else {},
             left_out={
-                "line without customer, item or time": lines.filter(
-                    lines.customer.isnull() | lines["item"].isnull() | lines["at"].isnull()
-                ).count(),
+                "line without customer, item or time": lines.filter(~is_known).count(),
                 "line that repeats an item of its basket or moment": (merged.n_lines - 1).sum().fill_null(0),
-                "interaction outside the k-core": merged.anti_join(core, ["customer", "basket", "item"]).count(),
+                **({} if settings.whole_past else cut(decisions.filter(decisions.train).end, settings.max_steps)),
+                **({} if outside is None else {"interaction outside the k-core": merged.filter(outside).count()}),
             },
+            split=self._split(),
             summary=f"Each row is an item ({settings.item}) of a customer's {by} in {tables.origin}; the target is that item, "
             f"the history what the customer took before that {by}.",
         )
+
+    def _split(self) -> OnlySplit:
+        settings = self.settings
+        if settings.validation_from:
+            dates = {"validation_from": settings.validation_from, "test_from": settings.test_from}
+            return OnlySplit("time", dates, "For everyone's last decisions, leave both dates of the view empty.")
+        return OnlySplit("leave_last_out", LAST_OUT, "For a split by time, give view.validation_from and view.test_from.")
 
     def _lines(self, tables: Tables) -> ir.Table:
         """customer, item, name (of the item), basket, at (what orders), moment (seconds), amount."""
         settings = self.settings
         table = tables[settings.table]
+        if not settings.time:
+            table = table.mutate(shopkit_at=ibis.row_number())
         for setting in ("customer", "time", "basket", "amount"):
             if name := getattr(settings, setting):
                 column(tables, NAME, setting, settings.table, name)
@@ -87,16 +115,16 @@ class InteractionsView(View):
             column(tables, NAME, "items_key", settings.table, settings.items_key)
             column(tables, NAME, "items_key", settings.items, settings.items_key)
             of_items = tables[settings.items].select(settings.items_key, **self._item_and_name(tables, settings.items))
-            table = table.left_join(of_items, settings.items_key)
+            table = joined(NAME, f"view.items_key '{settings.items_key}'", table, of_items, settings.items_key, settings.items)
         else:
             table = table.mutate(**self._item_and_name(tables, settings.table))
         moment = self._moment(table)
-        at = table[settings.time] if settings.time else ibis.row_number()
+        at = table[settings.time or "shopkit_at"]
         amount = table[settings.amount].cast("float64") if settings.amount else ibis.literal(0).cast("float64")
         basket = {"basket": table[settings.basket]} if settings.basket else {}
         lines = table.select(
-            customer=table[settings.customer],
-            item=table.shopkit_item,
+            customer=present(table[settings.customer]),
+            item=present(table.shopkit_item),
             name=table.shopkit_name,
             at=at,
             moment=moment,
@@ -123,29 +151,26 @@ class InteractionsView(View):
             return time.cast("int64")
         raise DataError(
             f"view {NAME}: view.time column '{self.settings.time}' is {time.type()}, expected a timestamp, a date or whole "
-            "seconds. Declare it in source.types, or cast it in the source."
+            "seconds. Cast it in the source, or say what it is with source.types where the source has that setting."
         )
 
     def _decisions(self, events: ir.Table) -> ir.Table:
-        """The rows: customer, step, place, target, time, and `end`, the step at which the history ends."""
+        """The rows: customer, step, place, target, time, `train`, and `end`, the step at which the history ends."""
         settings = self.settings
         if settings.validation_from:
             start = ibis.literal(settings.validation_from).cast("timestamp").epoch_seconds().cast("int64")
             trains = events.moment < start
-            of_customer = ibis.window(group_by="customer")
-            latest = events.step.max(where=trains).over(of_customer)
-            events = events.mutate(train=events.step == latest, held=~trains)
         else:
-            whole = events.n_decisions >= 3
-            last_of_training = ibis.ifelse(whole, events.n_decisions - 3, events.n_decisions - 1)
-            is_last = events.step == events.step.max().over(ibis.window(group_by=["customer", PLACE]))
-            held = whole & (events[PLACE] >= events.n_decisions - 2)
-            events = events.mutate(train=(events[PLACE] == last_of_training) & is_last, held=held)
+            trains = events[PLACE] < ibis.ifelse(events.n_decisions >= 3, events.n_decisions - 2, events.n_decisions)
+        latest = events.step.max(where=trains).over(ibis.window(group_by="customer"))
+        # A row of training holds the steps before its target and that itself: one for each so many steps leaves none out.
+        behind = (latest - events.step) % (settings.max_steps + 1) if settings.whole_past else latest - events.step
+        events = events.mutate(train=trains & (behind == 0), held=~trains)
         first = events.step.min().over(ibis.window(group_by=["customer", PLACE]))
         events = events.mutate(end=ibis.ifelse(events.held, first, events.step))
         rows = events.filter(events.train | events.held)
         of_target = {TARGET: rows["item"], TARGET_NAME: rows["name"]}
-        return rows.select("customer", "step", PLACE, "end", time=rows["at"], moment=rows.moment, **of_target)
+        return rows.select("customer", "step", PLACE, "end", "train", time=rows["at"], moment=rows.moment, **of_target)
 
     def _with_histories(self, decisions: ir.Table, events: ir.Table) -> ir.Table:
         settings = self.settings
@@ -177,17 +202,6 @@ class InteractionsView(View):
         from shopkit.views.example import shop
 
         return cls(replace(settings, days=True, basket="basket_id")), shop()
-
-
-def _core(merged: ir.Table, settings: InteractionsSettings) -> ir.Table:
-    """The interactions of customers and items with enough of the other, by leaving out in turn."""
-    if settings.min_of_customer <= 1 and settings.min_of_item <= 1:
-        return merged
-    for _ in range(settings.core_rounds):
-        for side, least in (("customer", settings.min_of_customer), ("item", settings.min_of_item)):
-            counted = merged.mutate(n_of_side=ibis._.count().over(ibis.window(group_by=side)))
-            merged = counted.filter(counted.n_of_side >= least).drop("n_of_side")
-    return merged
 
 
 def _numbered(core: ir.Table) -> ir.Table:

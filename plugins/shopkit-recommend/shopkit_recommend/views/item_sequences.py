@@ -9,17 +9,20 @@ import ibis
 import numpy as np
 from shopkit.schema import Kind, Role
 from shopkit.sources.base import Tables
-from shopkit.views.base import Examples, View
+from shopkit.views.base import Examples, OnlySplit, View
 
 from shopkit_recommend.views.lists import (
     HISTORY,
     HISTORY_NAME,
+    LAST_OUT,
     PLACE,
     TARGET,
     TARGET_NAME,
     TRAINED,
     before,
     column,
+    cut,
+    free,
     list_column,
     of_names,
 )
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NAME = "item_sequences"
+N_ITEMS = "shopkit_n_items"
 
 
 class ItemSequencesView(View):
@@ -41,6 +45,8 @@ class ItemSequencesView(View):
     def examples(self, tables: Tables) -> Examples:
         settings = self.settings
         table = tables[settings.table]
+        free(NAME, "beside", settings.beside)
+        free(NAME, "profile", settings.profile)
         lists = {HISTORY: list_column(tables, NAME, "items", settings.table, settings.items)}
         if settings.item_names:
             names = list_column(tables, NAME, "item_names", settings.table, settings.item_names)
@@ -48,13 +54,18 @@ class ItemSequencesView(View):
         lists |= {name: list_column(tables, NAME, "beside", settings.table, name) for name in settings.beside}
         customer = column(tables, NAME, "customer", settings.table, settings.customer) if settings.customer else ibis.row_number()
         profile = {name: column(tables, NAME, "profile", settings.table, name) for name in settings.profile}
-        rows = table.select(customer=customer, **lists, **profile)
-        rows = rows.mutate(n=rows[HISTORY].length().fill_null(0).cast("int64"))
+        n_items = lists[HISTORY].length().fill_null(0).cast("int64")
+        rows = table.select(customer=customer, **{N_ITEMS: n_items}, **lists, **profile)
+        n_items = rows[N_ITEMS]
+        training = rows.filter(n_items >= 1)
+        behind = ibis.ifelse(
+            training[N_ITEMS] >= 3, training[N_ITEMS] - (2 if settings.train_on_validation else 3), training[N_ITEMS] - 1
+        )
         parts = []
         for last in (1, 2, 3):
-            chosen = rows.filter(rows.n >= (1 if last == 1 else 3))
-            place = chosen.n - last
-            end = chosen.n - 2 if last == 3 and settings.train_on_validation else place
+            chosen = rows.filter(n_items >= (1 if last == 1 else 3))
+            place = chosen[N_ITEMS] - last
+            end = chosen[N_ITEMS] - 2 if last == 3 and settings.train_on_validation else place
             parts.append(
                 chosen.select(
                     "customer",
@@ -73,7 +84,8 @@ class ItemSequencesView(View):
             table=ibis.union(*parts),
             roles=roles,
             kinds=kinds,
-            left_out={"sequence without items": rows.filter(rows.n == 0).count()},
+            left_out={"sequence without items": rows.filter(n_items == 0).count(), **cut(behind, settings.max_steps)},
+            split=OnlySplit("leave_last_out", LAST_OUT),
             summary=f"Each row is a place in a sequence of {settings.table}; the target is the item there, the history what came "
             f"before it.{TRAINED if settings.train_on_validation else ''}",
         )

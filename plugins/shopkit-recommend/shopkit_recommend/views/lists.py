@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import ibis
 import ibis.expr.types as ir
 from shopkit.errors import DataError, nearest
@@ -14,6 +16,10 @@ HISTORY_NAME, TARGET_NAME = f"{HISTORY}_name", f"{TARGET}_name"
 """Readable names beside the first two, where there are any: no features, for the report."""
 TRAINED = " Training has what validates as well: validation figures mean nothing."
 """What a view adds to its summary where that is so."""
+LAST_OUT = {"column": PLACE}
+"""Settings of `split=leave_last_out` for examples of everyone's last decisions."""
+OWN = ("customer", "step", PLACE, HISTORY, TARGET, HISTORY_NAME, TARGET_NAME)
+"""Names that a table's own columns must not have."""
 
 
 def column(tables: Tables, view: str, setting: str, table: str, name: str) -> ir.Value:
@@ -46,9 +52,34 @@ def list_column(tables: Tables, view: str, setting: str, table: str, name: str) 
     return values  # type: ignore[return-value]
 
 
+def free(view: str, setting: str, names: Iterable[str]) -> None:
+    """Columns of a table that become columns of the examples under their own names.
+
+    Raises:
+        DataError: one is called as a column that the view makes.
+    """
+    for name in names:
+        if name in OWN:
+            raise DataError(
+                f"view {view}: view.{setting} names column '{name}', and the view makes one of that name itself "
+                f"({', '.join(OWN)}). Give it another name in the source."
+            )
+
+
+def present(values: ir.Value) -> ir.Value:
+    """Values with empty texts as missing ones, which they are everywhere else."""
+    return values.nullif("") if values.type().is_string() else values
+
+
 def before(values: ir.ArrayValue, end: ir.IntegerValue, max_steps: int) -> ir.ArrayValue:
     """The latest values before place `end`."""
     return values[ibis.greatest(end - max_steps, 0) : end]
+
+
+def cut(n_before: ir.IntegerColumn, max_steps: int) -> dict[str, ir.IntegerScalar]:
+    """What a view says it left out of training, of the number of steps before each row's decision."""
+    beyond = ibis.greatest(n_before - max_steps, 0).sum().fill_null(0)
+    return {"earlier step than the latest view.max_steps, which training does not see": beyond}
 
 
 def of_names(named: bool) -> tuple[dict[str, Role], dict[str, Kind]]:

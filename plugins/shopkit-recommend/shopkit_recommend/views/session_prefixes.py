@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Self
 import ibis
 import ibis.expr.types as ir
 import numpy as np
+from shopkit.errors import DataError
 from shopkit.sources.base import Tables
-from shopkit.views.base import Examples, View
+from shopkit.views.base import Examples, OnlySplit, View
 
-from shopkit_recommend.views.lists import HISTORY, PLACE, TARGET, TRAINED, before, column, list_column
+from shopkit_recommend.views.lists import HISTORY, PLACE, TARGET, TRAINED, before, column, cut, list_column
 from shopkit_recommend.views.settings import SessionPrefixesSettings
 
 if TYPE_CHECKING:
@@ -33,9 +34,17 @@ class SessionPrefixesView(View):
         number = column(tables, NAME, "session", settings.train, settings.session)
         prefix = list_column(tables, NAME, "prefix", settings.test, settings.prefix)
         target = column(tables, NAME, "target", settings.test, settings.target)
+        if not (number.type().is_numeric() or number.type().is_temporal()):
+            raise DataError(
+                f"view {NAME}: view.session column '{settings.session}' is {number.type()}, and sessions stand in order "
+                "of their numbers or times: of texts, '10' would come before '2'. Cast it in the source, or say what it is with "
+                "source.types where the source has that setting."
+            )
         every = tables[settings.train].select(number=number, items=items)
         order = ibis.window(order_by=every.number)
-        placed = every.mutate(session=ibis.row_number().over(order).cast("int64"), n=every["items"].length().cast("int64"))
+        placed = every.mutate(
+            session=ibis.row_number().over(order).cast("int64"), n=every["items"].length().fill_null(0).cast("int64")
+        )
         # In whole numbers, so that every engine draws the line at the same session.
         millionths = round((1 - settings.validation_fraction) * MILLION)
         placed = placed.mutate(validates=placed.session * MILLION >= every.count() * millionths)
@@ -61,7 +70,8 @@ class SessionPrefixesView(View):
             table=union.mutate(row=ibis.row_number().over(order).cast("int64")),
             roles={"row": "key", "session": "group", "part": "ignored", PLACE: "decision", TARGET: "target"},
             kinds={HISTORY: "string", TARGET: "string"},
-            left_out={"session without items": placed.filter(placed.n == 0).count()},
+            left_out={"session without items": placed.filter(placed.n == 0).count(), **cut(trained.n - 1, settings.max_steps)},
+            split=OnlySplit("given", {"column": "part"}),
             summary=f"Each row is a place in a session of {settings.train}, or a beginning of {settings.test}; the target is the "
             f"item there, the history what came before it.{TRAINED if self.settings.train_on_validation else ''}",
         )

@@ -43,12 +43,13 @@ class InteractionsSettings:
     """Adds the sequence `days_before`: days from a step to the decision."""
     max_steps: int = 200
     """The latest steps of a history that are kept."""
+    whole_past: bool = False
+    """Trains on all that a customer did: beside the row of the latest steps, on one for each `max_steps` further back. Otherwise
+    what is further back is left out of training, and the report counts it."""
     min_of_customer: int = 1
     """Customers with fewer interactions are left out …"""
     min_of_item: int = 1
-    """… and items with fewer, in turn (the k-core)."""
-    core_rounds: int = 8
-    """How often, at most, both are left out in turn; few tables need more."""
+    """… and items with fewer, in turn until none is left that has (the k-core)."""
     validation_from: str = ""
     """For a split by time, the date from which decisions validate, as `split.validation_from`: training ends there for everyone.
     Empty holds out everyone's last two decisions, for `split=leave_last_out`."""
@@ -66,7 +67,7 @@ class InteractionsSettings:
                 raise ConfigError(f"view.{name} is empty; name it.")
         if bool(self.items) != bool(self.items_key):
             raise ConfigError("view.items and view.items_key: give both, or none.")
-        for name in ("max_steps", "min_of_customer", "min_of_item", "core_rounds"):
+        for name in ("max_steps", "min_of_customer", "min_of_item"):
             _at_least(name, getattr(self, name), 1)
         if (self.days or self.validation_from) and not self.time:
             raise ConfigError("view.time is empty, and view.days and view.validation_from go by time; name its column.")
