@@ -117,9 +117,11 @@ def _identity_of(path: Path) -> str | None:
 
 
 def seal(run: Run, facts: Mapping[str, Any]) -> None:
-    """Write the manifest: the hash of every sealed file, and what the run was made from."""
-    assets = (run.facts("features") or {}).get("assets", [])
-    files = {name: file_hash(run.path / name) for name in (*SEALED, *assets) if (run.path / name).is_file()}
+    """Write the manifest: the hash of every sealed file, all that exporters wrote among them, and what the run was made from."""
+    assets, export = (run.facts("features") or {}).get("assets", []), run.facts("export") or {}
+    exported = [name for one in (export, *(export.get("exports") or {}).values()) for name in one.get("files", [])]
+    names = dict.fromkeys((*SEALED, *assets, *exported))
+    files = {name: file_hash(run.path / name) for name in names if (run.path / name).is_file()}
     write_json(run.manifest_path, {"format_version": FORMAT_VERSION, "files": files, **facts})
 
 

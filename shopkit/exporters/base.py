@@ -63,6 +63,15 @@ class Exported:
     """Check → largest absolute difference found."""
     facts: Mapping[str, Any] = field(default_factory=dict)
     """What else the report may say of it, plain data."""
+    beside: tuple[Path, ...] = ()
+    """Files that stand beside the one of `path`; all in a folder of `path` belong to it anyway."""
+    told: Mapping[str, str] = field(default_factory=dict)
+    """What the report and the model card tell of them: name → text, beside what they know to tell of any file."""
+
+    @property
+    def files(self) -> list[Path]:
+        """All that was written, to be sealed with the run."""
+        return sorted({path for path in (self.path, *self.path.rglob("*"), *self.beside) if path.is_file()})
 
 
 def decided(task: Task, scores: np.ndarray) -> dict[str, np.ndarray]:

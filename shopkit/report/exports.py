@@ -22,7 +22,7 @@ class Line:
     difference: str
     """Largest found on held-out rows."""
     quality: str
-    """Metrics of the validation part before and after; empty where exports are equal to the model."""
+    """Metrics of the validation part before and after, or what the exporter tells; empty where exports are equal to the model."""
 
 
 def lines(export: Plain, metrics: Plain) -> list[Line]:
@@ -38,7 +38,7 @@ def lines(export: Plain, metrics: Plain) -> list[Line]:
             str(one.get("path", "")),
             int(one.get("size_bytes", 0)),
             _difference(one.get("checks") or {}),
-            _quality(one, metrics),
+            _quality(one, metrics) or "; ".join(f"{name}: {text}" for name, text in (one.get("told") or {}).items()),
         )
         for name, one in (export.get("exports") or {}).items()
     ]

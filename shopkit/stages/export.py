@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from shopkit.drift import METADATA, MOST_ROWS, training_statistics
-from shopkit.exporters.base import Encoder, Exporter, Fitted, Raw
+from shopkit.exporters.base import Encoder, Exported, Exporter, Fitted, Raw
 from shopkit.features.base import FeatureSpec
 from shopkit.features.tensors import FeatureArrays
 from shopkit.fitting import fit_decision
@@ -65,6 +65,8 @@ def run(way: Way) -> tuple[str, dict[str, Any]]:
         "outputs": list(predictor.description.outputs),
         "task": task.state,
         "exports": more,
+        "files": _names(way, exported),
+        "told": dict(exported.told),
         **exported.facts,
     }
     return (
@@ -94,10 +96,18 @@ def _export_also(way: Way, choice: Choice, fitted: Fitted) -> dict[str, Any]:
     folder = way.run.path / "exports"
     folder.mkdir(exist_ok=True)
     exported = exporter.export(fitted, folder)
-    files = [exported.path, *exported.path.rglob("*")]
-    size = sum(path.stat().st_size for path in files if path.is_file())
-    place = exported.path.relative_to(way.run.path).as_posix()
-    return {"path": place, "checks": dict(exported.checks), "size_bytes": size, **exported.facts}
+    return {
+        "path": exported.path.relative_to(way.run.path).as_posix(),
+        "checks": dict(exported.checks),
+        "size_bytes": sum(path.stat().st_size for path in exported.files),
+        "files": _names(way, exported),
+        "told": dict(exported.told),
+        **exported.facts,
+    }
+
+
+def _names(way: Way, exported: Exported) -> list[str]:
+    return [path.relative_to(way.run.path).as_posix() for path in exported.files]
 
 
 def _quality(task: Task, outputs: Mapping[str, np.ndarray], validation: Arrays) -> dict[str, float]:

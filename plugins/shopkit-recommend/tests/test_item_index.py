@@ -11,7 +11,7 @@ import pytest
 import shopkit
 from shop import recommend, sequences
 from shopkit import Predictor
-from shopkit.errors import ConfigError, ExportError
+from shopkit.errors import ConfigError, ExportError, RunError
 
 from shopkit_recommend.exporters.settings import ItemIndexSettings
 
@@ -34,6 +34,17 @@ def test_vectors_of_customers_and_items_give_the_scores(tmp_path: Path, model: s
     facts = json.loads((run.path / "index.json").read_text())
     assert facts["recall_5"] > 0.99
     assert facts["items"] == len(items)
+    beside = {"customers.onnx", "items.npz", "items.faiss", "index.json"}
+    assert {"model.onnx", *beside} <= set(run.manifest["files"])
+    card, page = run.card_path.read_text(), run.report_path.read_text()
+    for text in (card, page):
+        assert "Approximate index of the items" in text
+        assert f"finds {facts['recall_5']:.3f} of the exact first 5 for {facts['queries']} customers" in text
+    assert "Another runtime may lack what is in the file" in card
+    run.verify()
+    (run.path / "items.npz").write_bytes(b"others")
+    with pytest.raises(RunError, match=r"items\.npz was changed after the run was sealed"):
+        run.verify()
     index = faiss.read_index(str(run.path / "items.faiss"))
     assert index.search(np.asarray([customer], np.float32), 1)[1][0, 0] == best[0]
 
