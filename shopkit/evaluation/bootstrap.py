@@ -13,6 +13,8 @@ from typing import Literal
 
 import numpy as np
 
+from shopkit.tasks.base import Metric
+
 Statistic = Callable[[np.ndarray], dict[str, float]]
 """Weights (N,) → metrics of the rows so weighted."""
 
@@ -61,14 +63,25 @@ class Resamples:
             yield counts if self.weight is None else counts * self.whole
 
 
-def resample(statistics: Mapping[str, Statistic], resamples: Resamples) -> dict[str, Samples]:
-    """Predictor → metric → values, every predictor on the same resamples."""
+def resample(
+    statistics: Mapping[str, Statistic], resamples: Resamples, described: Mapping[str, Metric] | None = None
+) -> dict[str, Samples]:
+    """Predictor → metric → values, every predictor on the same resamples; without the metrics that resamples say nothing of.
+
+    Args:
+        described: what is known of metrics.
+    """
     series: dict[str, list[dict[str, float]]] = {name: [] for name in statistics}
     for weight in resamples:
         for name, statistic in statistics.items():
             series[name].append(statistic(weight))
+    without = {name for name, metric in (described or {}).items() if not metric.resampled}
     return {
-        name: {metric: np.array([values[metric] for values in found]) for metric in (found[0] if found else {})}
+        name: {
+            metric: np.array([values[metric] for values in found])
+            for metric in (found[0] if found else {})
+            if metric not in without
+        }
         for name, found in series.items()
     }
 

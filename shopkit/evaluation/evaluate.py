@@ -233,7 +233,7 @@ def _compare(
     measuring = task.grouped_by(test.within)
     statistics = {name: measuring.statistics(values, test.target) for name, values in outputs.items()}
     centres = {name: statistic(resamples.whole) for name, statistic in statistics.items()}
-    samples = resample(statistics, resamples)
+    samples = resample(statistics, resamples, task.described)
     found: dict[str, dict[str, Any]] = {}
     for name, values in outputs.items():
         points = measuring.metrics(values, test.target, test.weight)

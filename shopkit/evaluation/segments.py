@@ -122,6 +122,6 @@ def measured(task: Task, part: Part, settings: EvaluationSettings, seed: int) ->
     task = task.grouped_by(part.within)
     statistic: Callable[[np.ndarray], dict[str, float]] = task.statistics(part.outputs, part.target)
     centre = statistic(resamples.whole)
-    samples = resample({"model": statistic}, resamples)["model"]
+    samples = resample({"model": statistic}, resamples, task.described)["model"]
     values = task.metrics(part.outputs, part.target, part.weight)
     return {name: estimate(value, centre[name], samples.get(name), settings.confidence) for name, value in values.items()}

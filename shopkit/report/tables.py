@@ -123,8 +123,8 @@ def baselines_table(metrics: Plain, unit: str) -> list[Row]:
                     "metric": title_of(metrics, name),
                     "value": written(name, estimate["value"], unit),
                     "difference": change(name, difference, unit),
-                    "verdict": difference.get("verdict", ""),
-                    "level": LEVELS.get(difference.get("verdict", ""), "even"),
+                    "verdict": difference.get("verdict") or "",
+                    "level": LEVELS.get(difference.get("verdict") or "", "even"),
                 }
             )
     return rows

@@ -59,6 +59,9 @@ class Metric:
     title: str
     better: Literal["higher", "lower"]
     meaning: str
+    resampled: bool = True
+    """Whether resamples of the rows tell how sure it is. A count of different things is not so: a row drawn twice adds nothing, so
+    every resample has fewer."""
 
 
 @dataclass(frozen=True)

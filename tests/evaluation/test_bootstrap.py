@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from shopkit.evaluation.bootstrap import Resamples, estimate, interval, resample
+from shopkit.tasks.base import Metric
 from shopkit.tasks.metrics import BinaryStatistics
 
 
@@ -68,6 +69,15 @@ def test_equal_seeds_give_equal_resamples_and_whole_groups() -> None:
 def test_groups_of_one_are_rows() -> None:
     resamples = Resamples(3, 1, 0, np.array(["a", "b", "c"], object))
     assert (resamples.unit, resamples.n_units) == ("rows", 3)
+
+
+def test_a_metric_that_resamples_say_nothing_of_has_none() -> None:
+    described = {"different": Metric("Different", "higher", "values that occur", resampled=False)}
+    values = np.arange(50) % 7
+    statistic = {"model": lambda weight: {"mean": float(weight.mean()), "different": len(set(values[weight > 0]))}}
+    found = resample(statistic, Resamples(50, 10, 0), described)  # type: ignore[arg-type]
+    assert list(found["model"]) == ["mean"]
+    assert set(resample(statistic, Resamples(50, 10, 0))["model"]) == {"mean", "different"}  # type: ignore[arg-type]
 
 
 def test_what_does_not_exist_is_none() -> None:

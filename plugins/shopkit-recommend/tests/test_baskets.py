@@ -55,4 +55,10 @@ def test_each_basket_of_a_customer_is_a_decision(tmp_path: Path) -> None:
     assert found["map_10"] <= 1
     assert run.metrics["interval"]["unit"] == "groups"
     assert run.metrics["interval"]["n_units"] == 20
+    coverage = run.metrics["metrics"]["test"]["coverage"]
+    assert (coverage["value"], coverage["low"], coverage["high"]) == (1.0, None, None)
+    assert run.metrics["baselines"]["constant"]["difference"]["coverage"]["verdict"] is None
+    assert run.metrics["baselines"]["constant"]["difference"]["ndcg_10"]["verdict"] is not None
+    assert "None" not in run.card_path.read_text()
+    assert ">None<" not in run.report_path.read_text()
     assert run.metrics["protocol"].endswith("means over baskets")

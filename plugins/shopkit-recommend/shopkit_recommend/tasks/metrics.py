@@ -18,14 +18,20 @@ def described(cutoffs: Sequence[int], baskets: bool) -> dict[str, Metric]:
         found[f"recall_{k}"] = Metric(
             f"Recall@{k}", "higher", f"share of what came next that is among the first {k} of all items"
         )
-        found[f"ndcg_{k}"] = Metric(f"nDCG@{k}", "higher", f"the same, discounted by the logarithm of the rank up to {k}")
+        found[f"ndcg_{k}"] = Metric(
+            f"nDCG@{k}",
+            "higher",
+            f"what came next among the first {k} of all items, each counting less by the logarithm of its rank; 1 is the best order",
+        )
         found[f"mrr_{k}"] = Metric(f"MRR@{k}", "higher", f"mean of 1/rank of the first right item, 0 beyond rank {k}")
         if baskets:
             found[f"map_{k}"] = Metric(
                 f"MAP@{k}", "higher", f"mean over the right items of the precision at their rank, up to {k}"
             )
     k = cutoffs[0]
-    found["coverage"] = Metric(f"Coverage@{k}", "higher", f"share of the catalogue that is among anyone's first {k}")
+    found["coverage"] = Metric(
+        f"Coverage@{k}", "higher", f"share of the catalogue that is among anyone's first {k}", resampled=False
+    )
     found["novelty"] = Metric(
         f"Novelty@{k}", "higher", "bits of surprise of a recommended item: -log2 of its share of all interactions"
     )
