@@ -39,7 +39,7 @@ SHOWN: dict[str, tuple[Rule, ...]] = {
     "review_recommend": (("figures/*/AUROC", SCORE), ("figures/*/macro F1", SCORE)),
     "reviews_zh_linear": (("results/*/accuracy", SCORE),),
     "sasrec": (("results/*/times the file/*", TIMES), ("results/rectools/times the file", TIMES)),
-    "sasrec_accuracy": (("results/*/recall_10/value", SCORE), ("results/*/ndcg_10/value", SCORE)),
+    "sasrec_accuracy": tuple((f"results/*/{metric}", SCORE) for metric in ("recall_10", "ndcg_10", "recall_20", "mrr_20")),
     "sasrec_epoch": (("results/*/epoch_ratio", TIMES),),
     "scale": (
         ("factors/*/lines", "{:,}"),
@@ -52,13 +52,13 @@ SHOWN: dict[str, tuple[Rule, ...]] = {
     ),
     "session_settings": (("ratios/*", PLAIN),),
     "startup": (("seconds/*", SECONDS),),
-    "text_features": (("cases/*/milliseconds, 1 rows/*", MILLISECONDS), ("cases/*/milliseconds, 1000 rows/*", MILLISECONDS)),
+    "text_features": (("cases/*/+milliseconds, 1 rows/*", MILLISECONDS), ("cases/*/+milliseconds, 1000 rows/*", MILLISECONDS)),
     "training_overhead": (("results/*/ratio/*", PLAIN),),
     "wordpiece": (("results/*/differ", "{}"), ("results/*/graph, one text, ms", MILLISECONDS)),
 }
-"""Result → what of it is shown: a path whose `*` stands for every key, and how its values are written; `over:` is the
-median of a list's cases, with the lowest and highest. What has no entry shows
-all its numbers."""
+"""Result → what of it is shown: a path whose `*` stands for every key, and how its values are written; `over:` is the median of a
+list's cases, with the lowest and highest; `+` tells two paths apart by a key in the middle. What has no entry shows all its numbers."""
+SHOWN_ANYWAY = "+"
 MOST_LINES = 40
 SCRIPTS = {"bert_intents_few_shot": "bert_intents"}
 MACHINE = ("machine", "versions", "about", "system", "python", "onnxruntime")
@@ -100,7 +100,7 @@ def _at(value: Any, path: list[str], seen: list[str]) -> Iterator[tuple[str, Any
     if not path:
         yield ", ".join(seen), value
         return
-    step, rest = path[0], path[1:]
+    step, rest = path[0].removeprefix(SHOWN_ANYWAY), path[1:]
     if step.startswith("over:"):
         key = step.removeprefix("over:")
         values = [float(one[key]) for one in value]
@@ -116,14 +116,14 @@ def _at(value: Any, path: list[str], seen: list[str]) -> Iterator[tuple[str, Any
         return
     for key in value if step == "*" else [step] if step in value else []:
         # What a path names outright is the figure's name only where it stands last.
-        label = [*seen, key] if step == "*" or not rest else seen
+        label = [*seen, key] if step == "*" or not rest or path[0].startswith(SHOWN_ANYWAY) else seen
         yield from _at(value[key], rest, label)
 
 
 def _written(value: Any, form: str) -> str:
-    if isinstance(value, Mapping) and "median" in value:
+    if isinstance(value, Mapping) and (middle := value.get("median", value.get("value"))) is not None:
         spread = f" ({form.format(value['low'])} to {form.format(value['high'])})" if {"low", "high"} <= value.keys() else ""
-        return form.format(value["median"]) + spread
+        return form.format(middle) + spread
     return form.format(value) if isinstance(value, (int, float)) or form == "{}" else "–"
 
 

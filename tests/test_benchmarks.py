@@ -36,7 +36,9 @@ def test_every_result_is_told_with_its_machine(script: Script) -> None:
     table = script("table")
     for path in sorted((FOLDER / "results").glob("*.json")):
         result = json.loads(path.read_text(encoding="utf-8"))
-        assert list(table.rows(path.stem, result)), path.name
+        labels = [label for label, _ in table.rows(path.stem, result)]
+        assert labels, path.name
+        assert len(set(labels)) == len(labels), f"{path.name} shows two figures under one name"
         assert "x86_64" in table.machine(result) or "processor" in table.machine(result), path.name
 
 
@@ -51,6 +53,12 @@ def test_a_result_without_rules_shows_its_numbers_and_one_with_a_spread_shows_th
     assert "<sub>processor Z80, cores 1</sub>" in page
     assert "| x | 2.00 |" in page
     assert "| one, file | 16.0 µs (15.5 µs to 18.2 µs) |" in page
+
+
+def test_every_network_measured_is_shown(script: Script) -> None:
+    result = json.loads((FOLDER / "results" / "sasrec_accuracy.json").read_text(encoding="utf-8"))
+    shown = {label.split(", ")[0] for label, _ in script("table").rows("sasrec_accuracy", result)}
+    assert shown == set(result["results"])
 
 
 def test_every_benchmark_is_run_by_run_all(script: Script) -> None:

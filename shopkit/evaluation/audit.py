@@ -228,8 +228,8 @@ def _shared_groups(train: Part, test: Part) -> list[Finding]:
             "shared_groups",
             "info",
             f"{shared:,} of the {len(groups):,} groups (customers) of the test part are in the training part as well: the result "
-            "holds for customers that are known, and says nothing of new ones. Where rows stand for themselves, split=group tests on "
-            "those. Intervals are drawn over whole groups.",
+            "holds for customers that are known, and says nothing of new ones. Where each row stands for itself, split=group "
+            "tests on those. Intervals are drawn over whole groups.",
             value=shared / len(groups),
         )
     ]

@@ -60,8 +60,8 @@ class Metric:
     better: Literal["higher", "lower"]
     meaning: str
     resampled: bool = True
-    """Whether resamples of the rows tell how sure it is. A count of different things is not so: a row drawn twice adds nothing, so
-    every resample has fewer."""
+    """Whether resamples of the rows tell how sure it is. Of a count of different things they do not: a row drawn twice adds
+    nothing, so every resample has fewer."""
 
 
 @dataclass(frozen=True)

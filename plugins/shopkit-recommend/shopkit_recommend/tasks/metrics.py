@@ -21,7 +21,7 @@ def described(cutoffs: Sequence[int], baskets: bool) -> dict[str, Metric]:
         found[f"ndcg_{k}"] = Metric(
             f"nDCG@{k}",
             "higher",
-            f"what came next among the first {k} of all items, each counting less by the logarithm of its rank; 1 is the best order",
+            f"what came next among the first {k} of all items, counting less by the logarithm of the rank; 1 is the best order",
         )
         found[f"mrr_{k}"] = Metric(f"MRR@{k}", "higher", f"mean of 1/rank of the first right item, 0 beyond rank {k}")
         if baskets:
