@@ -19,14 +19,14 @@ from shopkit.features.plan import resolve
 from shopkit.features.settings import FeaturePlan
 from shopkit.features.tensors import READ_BY, FeatureArrays, take
 from shopkit.features.training_part import training_part
-from shopkit.features.transform import in_memory, load, n_bytes, transform
+from shopkit.features.transform import footprint, in_memory, load, n_bytes, transform
 from shopkit.models.base import Arrays, Estimator, Model
 from shopkit.models.to_onnx import to_onnx
 from shopkit.raw import evenly
 from shopkit.registry import Choice, Registry
 from shopkit.runs import read_json, replacing, write_json
 from shopkit.runtime.artifact import open_session
-from shopkit.runtime.images import in_batches
+from shopkit.runtime.blocks import in_blocks
 from shopkit.runtime.sequences import graph_feed
 from shopkit.schema import INPUT_PREFIX, LENGTHS_INPUT, PARTS, Schema
 from shopkit.tasks.base import Task
@@ -117,14 +117,14 @@ class Features:
         """Canonical raw columns → tensors, through the graph."""
         session = open_session(self.graph.SerializeToString())
         names = [output.name for output in session.get_outputs()]
-        columns = self.schema.of_role("feature")
+        columns, takes = self.schema.of_role("feature"), footprint(self.graph)
         inputs = {column.name: INPUT_PREFIX + column.name for column in columns}
 
         def some(raw: Raw) -> dict[str, np.ndarray]:
             feed = graph_feed(raw, columns, inputs, LENGTHS_INPUT)
             return dict(zip(names, session.run(names, feed), strict=True))
 
-        return lambda raw: in_batches(raw, columns, some)
+        return lambda raw: in_blocks(raw, columns, takes, some)
 
 
 def fit_features(

@@ -24,8 +24,6 @@ BATCH_ROWS = 65_536
 """Rows read, and written, at once."""
 IMAGE_ROWS = 1024
 """The same where each row has an image."""
-BLOCK_ROWS = 4096
-"""Rows that go through the graph at once: what it computes of them stays in the processor's caches."""
 _FORMATS = {".csv": "csv", ".tsv": "tsv", ".parquet": "parquet", ".pq": "parquet"}
 
 
@@ -139,11 +137,7 @@ def answer_batch(predictor: Predictor, batch: pa.RecordBatch, first_row: int) ->
         return {name: values[:0] for name, values in raw.items()}, answer.slice(0, 0)
     given = dict(zip(batch.schema.names, batch.columns, strict=True))
     raw = predictor.canonical(given, first_row)
-    blocks = [
-        predictor.answer({name: values[start : start + BLOCK_ROWS] for name, values in raw.items()}, first_row + start)
-        for start in range(0, batch.num_rows, BLOCK_ROWS)
-    ]
-    outputs = predictor.table({name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]})
+    outputs = predictor.table(predictor.answer(raw, first_row))
     columns: dict[str, Any] = {
         column.name: given[column.name] for column in predictor.schema.of_role("key") if column.name in given
     }

@@ -132,6 +132,18 @@ def _places(values: np.ndarray, distinct: np.ndarray) -> np.ndarray:
     return np.asarray(pc.index_in(pa.array(values), value_set=pa.array(distinct)).to_numpy(zero_copy_only=False), np.int64)
 
 
+def distinct_texts(texts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The different texts in order, object (K,), and where each row's stands among them, int64 (N,).
+
+    As numpy's `unique` with its inverse, which would make every text as wide as the longest one.
+    """
+    encoded = pa.array(texts.astype(object), pa.large_string()).dictionary_encode()
+    order = pc.sort_indices(encoded.dictionary)
+    places = np.empty(len(order), np.int64)
+    places[order.to_numpy()] = np.arange(len(order))
+    return as_numpy(encoded.dictionary.take(order)), places[encoded.indices.to_numpy()]
+
+
 def part_codes(path: Path) -> np.ndarray:
     """The part of every example, int8 (N,): its place in `PARTS`, or -1 for one that is in none."""
     codes = [_code(batch["part"]) for batch in read_batches(path, ["part"])]

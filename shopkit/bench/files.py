@@ -15,10 +15,8 @@ from shopkit.bench.clock import Call, CannotError, Contestant, LeftOut
 from shopkit.bench.cut import ELEMENTS, halves
 from shopkit.bench.rows import Rows, as_frame
 from shopkit.onnx_format import IR_VERSION, OPSETS
-from shopkit.raw import Raw
 from shopkit.runtime import Predictor
 from shopkit.runtime.artifact import open_session
-from shopkit.runtime.images import MOST_PIXELS
 
 CPU = "CPUExecutionProvider"
 ACCELERATORS = {
@@ -58,7 +56,7 @@ class OfFile:
         if providers and predictor.session.get_providers()[0] != providers[0]:
             raise CannotError(f"ONNX Runtime has {providers[0]}, and it does not start here")
         feeds, outputs = (
-            list(blocks(predictor, self.rows.take(n_rows))),
+            list(predictor.feeds(self.rows.take(n_rows))),
             [value.name for value in predictor.session.get_outputs()],
         )
         return _each(predictor.session, outputs, feeds)
@@ -73,7 +71,7 @@ class OfFile:
     def floor(self, n_rows: int, threads: int) -> Call:
         predictor = self.predictor(threads)
         session = open_session(idle([(v.name, v.type, v.shape) for v in predictor.session.get_inputs()]), threads)
-        return _each(session, ["nothing"], list(blocks(predictor, self.rows.take(n_rows))))
+        return _each(session, ["nothing"], list(predictor.feeds(self.rows.take(n_rows))))
 
     def accelerated(self, name: str) -> tuple[list[Contestant], list[LeftOut]]:
         """The same file on every accelerator that ONNX Runtime has here."""
@@ -114,7 +112,7 @@ def _openvino(path: Path, rows: Rows) -> Callable[[int, int], Call]:
             predictor = OpenVINOPredictor(path, threads=threads)
         except ShopkitError as error:
             raise CannotError(str(error)) from error
-        feeds = list(blocks(predictor, rows.take(n_rows)))
+        feeds = list(predictor.feeds(rows.take(n_rows)))
         return lambda: [predictor.run(feed) for feed in feeds]
 
     return prepare
@@ -145,7 +143,7 @@ class OfHalves:
 
     def _feeds(self, session: ort.InferenceSession, n_rows: int) -> list[dict[str, np.ndarray]]:
         names = {value.name for value in session.get_inputs()}
-        feeds = blocks(self.of_file.predictor(1), self.of_file.rows.take(n_rows))
+        feeds = self.of_file.predictor(1).feeds(self.of_file.rows.take(n_rows))
         return [{name: values for name, values in feed.items() if name in names} for feed in feeds]
 
     def _run_features(self, n_rows: int, threads: int) -> Call:
@@ -161,23 +159,11 @@ class OfHalves:
         session, wanted = self.features(1), {value.name for value in self.rest(1).get_inputs()}
         names = [value.name for value in session.get_outputs()]
         predictor, found = self.of_file.predictor(1), []
-        for feed in blocks(predictor, self.of_file.rows.take(n_rows)):
+        for feed in predictor.feeds(self.of_file.rows.take(n_rows)):
             given = {value.name: feed[value.name] for value in session.get_inputs()}
             answers = dict(zip(names, session.run(names, given), strict=True))
             found.append({name: values for name, values in (feed | answers).items() if name in wanted})
         return found
-
-
-def blocks(predictor: Any, raw: Raw) -> Iterator[dict[str, np.ndarray]]:
-    """The inputs of a graph for the rows: all at once, or in blocks of as many as the file or the size of its images asks for."""
-    n_rows = len(next(iter(raw.values())))
-    size = int(predictor.description.facts.get("block_rows", 0)) or n_rows
-    images = [raw[column.name][0] for column in predictor.inputs if column.kind == "image"]
-    pixels = sum(image.shape[0] * image.shape[1] for image in images)
-    if pixels:
-        size = min(size, max(1, MOST_PIXELS // pixels))
-    for start in range(0, n_rows, size):
-        yield dict(predictor.feed({name: values[start : start + size] for name, values in raw.items()}))
 
 
 def _each(session: ort.InferenceSession, outputs: list[str], feeds: Sequence[Mapping[str, np.ndarray]]) -> Call:

@@ -14,7 +14,7 @@ import numpy as np
 
 from shopkit.bench import process, scikit
 from shopkit.bench.clock import Call, CannotError, Contestant, LeftOut, summary, take_turns
-from shopkit.bench.files import BARE, FEATURES, FLOOR, OfFile, OfHalves, blocks, of_export
+from shopkit.bench.files import BARE, FEATURES, FLOOR, OfFile, OfHalves, of_export
 from shopkit.bench.rebuilt import Rebuilt
 from shopkit.bench.rows import Rows, made, of_run, of_table
 from shopkit.errors import ConfigError
@@ -208,8 +208,8 @@ def features_cost(timings: Sequence[dict[str, Any]], n_columns: int) -> list[dic
 
 
 def _cold(file: Path, predictor: Predictor, rows: Rows, most: int, repeats: int) -> dict[str, Any]:
-    one = next(blocks(predictor, rows.take(1)))
-    many = next(blocks(predictor, rows.take(most)))
+    one = next(predictor.feeds(rows.take(1)))
+    many = next(predictor.feeds(rows.take(most)))
     return process.measure(file, one, many, repeats)
 
 

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import onnx
 import pandas as pd
 import torch
 
@@ -17,12 +18,13 @@ from shopkit.bench.rows import Rows, as_frame
 from shopkit.config.composer import Composer
 from shopkit.errors import ShopkitError
 from shopkit.features.base import FeatureSpec
+from shopkit.features.transform import footprint
 from shopkit.models.base import Model
 from shopkit.raw import Raw, read_columns
 from shopkit.registry import load_registry
 from shopkit.runs import Run, read_json
 from shopkit.runtime.artifact import open_session
-from shopkit.runtime.images import in_batches
+from shopkit.runtime.blocks import in_blocks
 from shopkit.runtime.sequences import graph_feed
 from shopkit.schema import INPUT_PREFIX, LENGTHS_INPUT, Schema
 from shopkit.tasks.base import Task
@@ -86,13 +88,14 @@ class Rebuilt:
     @cached_property
     def _features(self) -> Callable[[Raw], Tensors]:
         session = open_session(self.run.features_path)
+        takes = footprint(onnx.load(self.run.features_path, load_external_data=False))
         names, inputs = [value.name for value in session.get_outputs()], {c.name: INPUT_PREFIX + c.name for c in self.columns}
 
         def some(raw: Raw) -> Tensors:
             feed = graph_feed(raw, self.columns, inputs, LENGTHS_INPUT)
             return dict(zip(names, session.run(names, feed), strict=True))
 
-        return lambda raw: in_batches(raw, self.columns, some)
+        return lambda raw: in_blocks(raw, self.columns, takes, some)
 
     def tensors(self, n_rows: int) -> Tensors:
         """What the model reads, for the rows."""

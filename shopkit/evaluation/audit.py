@@ -12,6 +12,7 @@ import numpy as np
 from shopkit.evaluation.fingerprints import Fingerprints
 from shopkit.evaluation.part import Part
 from shopkit.evaluation.settings import EvaluationSettings
+from shopkit.raw import distinct_texts
 from shopkit.schema import MISSING_TIME, PARTS
 from shopkit.tasks.metrics import BinaryStatistics, RegressionStatistics
 
@@ -147,7 +148,7 @@ def _ranks(values: np.ndarray) -> np.ndarray:
 def _codes(values: np.ndarray) -> np.ndarray:
     """Category or quantile bin of each row; missing has its own."""
     if values.dtype.kind in "OUT":
-        return np.unique(values.astype(str), return_inverse=True)[1]
+        return distinct_texts(values)[1]
     missing = values == MISSING_TIME if values.dtype.kind == "i" else ~np.isfinite(values)
     edges = np.unique(np.quantile(values[~missing], np.linspace(0, 1, N_BINS + 1)[1:-1])) if not missing.all() else np.zeros(0)
     return np.where(missing, len(edges) + 1, np.searchsorted(edges, values, side="right"))

@@ -12,6 +12,7 @@ import numpy as np
 
 from shopkit.drift import LARGE, MODERATE, population_stability
 from shopkit.evaluation.part import Raw
+from shopkit.raw import distinct_texts
 from shopkit.schema import MISSING_TIME
 
 N_BINS = 10
@@ -32,8 +33,10 @@ def _column(name: str, train: np.ndarray, test: np.ndarray) -> dict[str, Any]:
     if kind == "string" and _is_free_text(train):
         kind, train, test = "text", _lengths(train), _lengths(test)
     if kind == "string":
-        train, test = train.astype(str), test.astype(str)
         missing_train, missing_test = train == "", test == ""
+        # From here on texts are their places in order.
+        both = distinct_texts(np.concatenate([train, test]))[1]
+        train, test = both[: len(train)], both[len(train) :]
         names, counts = np.unique(train, return_counts=True)
         frequent = names[np.argsort(-counts, kind="stable")[:N_CATEGORIES]]
         known = np.isin(test, names)
@@ -67,8 +70,8 @@ def _column(name: str, train: np.ndarray, test: np.ndarray) -> dict[str, Any]:
 
 def _is_free_text(values: np.ndarray) -> bool:
     """Hardly two rows have the same: what the test part has is always unseen, and only its length can be compared."""
-    present = values[values != ""].astype(str)
-    return len(present) >= FREE_TEXT_ROWS and len(np.unique(present)) > FREE_TEXT * len(present)
+    present = values[values != ""]
+    return len(present) >= FREE_TEXT_ROWS and len(distinct_texts(present)[0]) > FREE_TEXT * len(present)
 
 
 def _lengths(texts: np.ndarray) -> np.ndarray:

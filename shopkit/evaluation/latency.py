@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime as ort
 
-from shopkit.evaluation.part import Raw
 from shopkit.evaluation.settings import EvaluationSettings
+
+Feed = dict[str, np.ndarray]
+"""Inputs of the graph, by name."""
 
 WARM_UP = 3
 """Calls before the clock counts: the first ones allocate."""
@@ -18,14 +21,14 @@ WARM_UP = 3
 MOST_CALLS = 2000
 
 
-def measure_latency(path: Path, raw: Raw, settings: EvaluationSettings) -> dict[str, Any]:
+def measure_latency(path: Path, feeds: Callable[[int], list[Feed]], settings: EvaluationSettings) -> dict[str, Any]:
     """Time ONNX Runtime on one thread, from numpy columns to outputs.
 
     Not part of `evaluate`: no two measurements are equal, and metrics of the same run must be.
 
     Args:
         path: the exported file.
-        raw: canonical raw columns; rows are repeated where a batch needs more.
+        feeds: number of rows → the inputs of the graph for as many, block by block.
         settings: batch sizes and the time to spend on each.
 
     Returns:
@@ -36,15 +39,9 @@ def measure_latency(path: Path, raw: Raw, settings: EvaluationSettings) -> dict[
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    names = [node.name for node in session.get_inputs()]
-    # Dimension N is that of rows; a task's own inputs have none.
-    varying = {node.name for node in session.get_inputs() if node.shape[:1] == ["N"]}
-    n_rows = next(len(raw[name]) for name in names if name in varying)
     batches = []
     for size in settings.latency_batch_sizes:
-        rows = np.arange(size) % n_rows
-        feed = {name: np.ascontiguousarray(raw[name][rows]) if name in varying else raw[name] for name in names}
-        seconds = _time_calls(session, feed, settings.latency_seconds) * 1000
+        seconds = _time_calls(session, feeds(size), settings.latency_seconds) * 1000
         median = float(np.median(seconds))
         batches.append(
             {
@@ -65,14 +62,15 @@ def measure_latency(path: Path, raw: Raw, settings: EvaluationSettings) -> dict[
     }
 
 
-def _time_calls(session: ort.InferenceSession, feed: dict[str, np.ndarray], budget_seconds: float) -> np.ndarray:
-    """Seconds of each call, float64 (n_calls,)."""
-    for _ in range(WARM_UP):
+def _time_calls(session: ort.InferenceSession, feeds: Sequence[Feed], budget_seconds: float) -> np.ndarray:
+    """Seconds that all feeds take, one after the other, each time; float64 (n_calls,)."""
+    for feed in [*feeds] * WARM_UP:
         session.run(None, feed)
     found: list[float] = []
     begin = time.perf_counter()
     while len(found) < MOST_CALLS and (not found or time.perf_counter() - begin < budget_seconds):
         start = time.perf_counter()
-        session.run(None, feed)
+        for feed in feeds:
+            session.run(None, feed)
         found.append(time.perf_counter() - start)
     return np.array(found)

@@ -12,6 +12,7 @@ from shopkit.errors import DataError, nearest
 from shopkit.evaluation.bootstrap import Resamples, estimate, resample
 from shopkit.evaluation.part import Part, Raw
 from shopkit.evaluation.settings import EvaluationSettings
+from shopkit.raw import distinct_texts
 from shopkit.schema import MISSING_TIME
 from shopkit.tasks.base import Task
 
@@ -30,7 +31,8 @@ def segment_labels(values: np.ndarray, min_rows: int) -> tuple[list[str], np.nda
         min_rows: a value with fewer rows goes to `(other)`.
     """
     if values.dtype.kind in "OUT":
-        names, codes, counts = np.unique(values.astype(str), return_inverse=True, return_counts=True)
+        names, codes = distinct_texts(values)
+        counts = np.bincount(codes, minlength=len(names))
         order = np.argsort(-counts, kind="stable")
         kept = [code for code in order if counts[code] >= min_rows][:MOST_SEGMENTS]
         labels = [str(names[code]) or MISSING for code in kept]

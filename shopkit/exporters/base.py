@@ -52,6 +52,8 @@ class Fitted:
     """Named outputs for the first held-out rows, however many → the task's metrics; None if the target is not known."""
     encoders: Mapping[str, Encoder] = field(default_factory=dict)
     """Parts of the model that an exporter may write beside the file."""
+    longest: int = 0
+    """Tokens or steps of a row that the model reads at most; 0 is all."""
 
 
 @dataclass(frozen=True)

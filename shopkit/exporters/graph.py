@@ -16,6 +16,7 @@ from shopkit.errors import ExportError
 from shopkit.exporters.attention import simplify_attention
 from shopkit.exporters.base import Fitted
 from shopkit.exporters.fold import drop_identities, fold_affine
+from shopkit.exporters.footprint import footprint
 from shopkit.features.graph import input_shape
 from shopkit.onnx_format import check, hoist_constants, pin_versions
 from shopkit.runtime.artifact import FORMAT_VERSION, METADATA_KEY
@@ -31,10 +32,6 @@ _ELEMENT_TYPES = {
 }
 OPTION_PREFIX = "option."
 """Put before the name of a task's own input inside graphs."""
-MANY_OUTPUTS = 1000
-BLOCK_ROWS, BLOCK_VALUES = 1024, 1 << 22
-"""Where a model reads sequences or has many outputs, the file says how many rows to give it at once: at most so many, and so many
-scores."""
 SEQUENCES = (
     "A sequence column is an array (N, L), its rows padded on the right to a common L of at least 1; `lengths` names the int64 "
     "input (N,) that says how many steps each row has. What stands beyond them is not read; among them, '' and NaN are missing."
@@ -77,6 +74,7 @@ def compose(fitted: Fitted) -> onnx.ModelProto:
         "inputs": {column.name: renamed[INPUT_PREFIX + column.name] for column in columns},
         "outputs": [_facts(output) for output in task.outputs],
         "decision": task.state,
+        "footprint": footprint(fitted).to_json(),
     }
     if LENGTHS_INPUT in renamed:
         facts["lengths"] = renamed[LENGTHS_INPUT]
@@ -85,8 +83,6 @@ def compose(fitted: Fitted) -> onnx.ModelProto:
         facts["images"] = IMAGES
     if task.inputs:
         facts["options"] = [{**_facts(option), "input": renamed[OPTION_PREFIX + option.name]} for option in task.inputs]
-    if LENGTHS_INPUT in renamed or task.n_outputs > MANY_OUTPUTS:
-        facts["block_rows"] = max(1, min(BLOCK_ROWS, BLOCK_VALUES // task.n_outputs))
     finish(model, facts)
     return model
 

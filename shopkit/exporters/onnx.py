@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from shopkit.exporters.operators import special_operators
 from shopkit.exporters.settings import OnnxSettings
 from shopkit.runs import replacing
 from shopkit.runtime import Predictor, canonicalise
+from shopkit.runtime.blocks import in_blocks
 from shopkit.schema import MISSING_TIME, Column
 from shopkit.tasks.base import Task
 
@@ -48,8 +50,7 @@ class OnnxExporter(Exporter):
             scores = fitted.reference(raw)
             checks[situation] = self._compare(situation, fitted.task, predictor.answer(raw), scores)
             if situation == "many rows" and predictor.description.lengths:
-                lengths = predictor.feed(raw)[predictor.description.lengths]
-                wide = predictor.run(predictor.feed(raw, least=int(lengths.max(initial=0)) + PADDING))
+                wide = in_blocks(raw, predictor.inputs.columns, predictor.description.footprint, partial(_padded, predictor))
                 checks["more padding"] = self._compare("more padding", fitted.task, wide, scores)
         singles = 0.0
         first = _rows(fitted.held_out, slice(0, 8))
@@ -90,6 +91,12 @@ class OnnxExporter(Exporter):
                     f"Row {row}: the file says {answer[row]!r}, the model {truth[row]!r}. The file was not kept."
                 )
         return largest
+
+
+def _padded(predictor: Predictor, raw: Raw) -> dict[str, np.ndarray]:
+    """What the file says of rows with more padding than the longest needs."""
+    lengths = predictor.feed(raw)[predictor.description.lengths]
+    return predictor.run(predictor.feed(raw, least=int(lengths.max(initial=0)) + PADDING))
 
 
 def _rows(raw: Raw, rows: slice) -> dict[str, np.ndarray]:

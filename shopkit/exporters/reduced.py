@@ -20,12 +20,14 @@ import onnx
 from shopkit.errors import ArtifactError, ExportError
 from shopkit.exporters.attention import simplify_attention
 from shopkit.exporters.base import Exported, Exporter, Fitted, decided
+from shopkit.exporters.footprint import footprint
 from shopkit.exporters.graph import compose
 from shopkit.exporters.settings import Fp16Settings, Int8Settings
 from shopkit.onnx_format import hoist_constants
 from shopkit.runs import replacing
 from shopkit.runtime import Predictor
 from shopkit.runtime.artifact import open_session
+from shopkit.runtime.blocks import blocks
 from shopkit.runtime.sequences import graph_feed
 from shopkit.schema import INPUT_PREFIX, LENGTHS_INPUT
 
@@ -70,7 +72,7 @@ class Reduced(Exporter):
         """
         rows = {name: values[: self.settings.check_rows] for name, values in fitted.held_out.items()}
         before = decided(fitted.task, fitted.reference(rows))
-        after = predictor.run(predictor.feed(rows))
+        after = predictor.answer(rows)
         checks: dict[str, float] = {}
         for output in fitted.task.outputs:
             answer, truth = after[output.name], before[output.name]
@@ -121,7 +123,7 @@ class Int8Exporter(Reduced):
         from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_dynamic, quantize_static
 
         settings = self.settings
-        feeds = iter([self._calibration(fitted)] if settings.mode == "static" else [])
+        feeds = self._calibration(fitted) if settings.mode == "static" else iter(())
 
         class Reader(CalibrationDataReader):  # type: ignore[misc]
             def get_next(self) -> dict[str, np.ndarray] | None:
@@ -157,14 +159,16 @@ class Int8Exporter(Reduced):
                 )
             return onnx.load(target)
 
-    def _calibration(self, fitted: Fitted) -> dict[str, np.ndarray]:
-        """The model's inputs for the first held-out rows."""
+    def _calibration(self, fitted: Fitted) -> Iterator[dict[str, np.ndarray]]:
+        """The model's inputs for the first held-out rows, block by block."""
         session = open_session(fitted.features.SerializeToString())
         columns = fitted.schema.of_role("feature")
         raw = {column.name: fitted.held_out[column.name][: self.settings.calibration_rows] for column in columns}
-        feed = graph_feed(raw, columns, {column.name: INPUT_PREFIX + column.name for column in columns}, LENGTHS_INPUT)
+        inputs = {column.name: INPUT_PREFIX + column.name for column in columns}
         names = [value.name for value in fitted.model.graph.input]
-        return dict(zip(names, session.run(names, feed), strict=True))
+        for rows in blocks(raw, columns, footprint(fitted)):
+            feed = graph_feed({name: values[rows] for name, values in raw.items()}, columns, inputs, LENGTHS_INPUT)
+            yield dict(zip(names, session.run(names, feed), strict=True))
 
 
 class Fp16Exporter(Reduced):

@@ -19,6 +19,7 @@ from shopkit.errors import ExportError
 from shopkit.exporters.base import Exported, Exporter, Fitted
 from shopkit.exporters.onnx import OnnxExporter
 from shopkit.exporters.settings import OnnxSettings, WebSettings
+from shopkit.raw import distinct_texts
 from shopkit.runs import replacing_folder
 from shopkit.runtime import Predictor
 from shopkit.schema import Column
@@ -77,7 +78,8 @@ def _typical(values: np.ndarray, column: Column) -> float | str | None:
     if column.kind == "number":
         known = values[~np.isnan(values)]
         return float(f"{np.median(known):.4g}") if len(known) else None
-    names, counts = np.unique(values[values != ""].astype(str), return_counts=True)
+    names, codes = distinct_texts(values[values != ""])
+    counts = np.bincount(codes, minlength=len(names))
     if not len(names) or counts.max() < FREQUENT * len(values):
         return None
     return str(names[counts.argmax()])

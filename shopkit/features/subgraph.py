@@ -45,6 +45,17 @@ def without_inputs(model: onnx.ModelProto, dropped: Collection[str]) -> onnx.Mod
     return reduced
 
 
+SPLITTERS = ("Tokenizer", "StringSplit")
+"""Operators that make a row of each text, as long as the longest of them wants it."""
+
+
+def padded_texts(model: onnx.ModelProto) -> set[str]:
+    """The inputs that such an operator reads, at once or after others: what the longest text needs, every row takes."""
+    texts = {value.name for value in model.graph.input if value.type.tensor_type.elem_type == onnx.TensorProto.STRING}
+    split = {name for node in model.graph.node if node.op_type in SPLITTERS for name in node.input}
+    return texts & reached_from(model.graph.node, split)
+
+
 def pieces(name: str, producers: dict[str, onnx.NodeProto]) -> list[str]:
     """What a value is joined from along its second axis, in order; itself if it is not joined."""
     node = producers.get(name)

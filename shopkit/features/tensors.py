@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -113,18 +113,6 @@ def row_lengths(features: FeatureArrays) -> np.ndarray | None:
     if bag is None:
         return None
     return bag.lengths if isinstance(bag, Ragged) else (bag != 0).sum(1)
-
-
-def like_length(lengths: np.ndarray, budget: int, most_rows: int) -> Iterator[np.ndarray]:
-    """Row numbers in batches of rows of like length: rows times the longest stay within the budget, unless it is one row."""
-    order = np.argsort(lengths, kind="stable")
-    rising = np.asarray(lengths)[order]
-    start = 0
-    while start < len(order):
-        ahead = rising[start : start + most_rows]
-        n = max(1, int((ahead * np.arange(1, len(ahead) + 1) <= budget).sum()))
-        yield order[start : start + n]
-        start += n
 
 
 def filled(tensors: Mapping[str, np.ndarray], name: str) -> np.ndarray:

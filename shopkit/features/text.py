@@ -21,9 +21,9 @@ from shopkit.features.base import FitContext
 from shopkit.features.contrib_ops import tokenize
 from shopkit.features.flat import ONE, as_long_as, firsts, flatten, head, lasts, part, running_sum, tail, zeros
 from shopkit.features.settings import TextSettings
-from shopkit.features.tensors import like_length
 from shopkit.onnx_format import pin_versions
 from shopkit.runtime.artifact import open_session
+from shopkit.runtime.blocks import like_length
 
 LOCALE = "C.UTF-8"
 """Lower-cases alike in every runtime, and exists where no language pack is installed."""

@@ -18,9 +18,10 @@ import pyarrow.parquet as pq
 from shopkit.features.base import FeatureSpec
 from shopkit.features.blocks import Blocks, Writer, written
 from shopkit.features.files import new_array
-from shopkit.features.subgraph import towards, without_inputs
-from shopkit.features.tensors import ARRAYS, FIXED, Ragged, filled, like_length
-from shopkit.runtime.images import decoded, of_one_size
+from shopkit.features.subgraph import padded_texts, towards, without_inputs
+from shopkit.features.tensors import ARRAYS, FIXED, Ragged, filled
+from shopkit.runtime.blocks import Footprint, blocks, in_blocks
+from shopkit.runtime.images import decoded
 from shopkit.runtime.sequences import cells, flatten, graph_feed
 from shopkit.schema import INPUT_PREFIX, LENGTHS_INPUT, MISSING_TIME, Column
 
@@ -28,8 +29,6 @@ BATCH_ROWS = 16_384
 """Rows at once: enough to hide the cost of a call, few enough that intermediate arrays stay near the caches."""
 READ_ROWS = 2048
 """Rows read at once where rows vary in length."""
-BUDGET = 1 << 21
-"""Characters or steps that go through the graph at once, padding included, so that one long text does not lengthen many."""
 
 
 def transform(
@@ -156,18 +155,18 @@ class RowGraph:
         self.outputs = [value.name for value in model.graph.output]
         self.columns = [_column_of(value) for value in model.graph.input if value.name != LENGTHS_INPUT]
         self.inputs = {column.name: INPUT_PREFIX + column.name for column in self.columns}
+        self.footprint = footprint(model)
 
     def run(self, batch: pa.RecordBatch) -> dict[str, np.ndarray | list[np.ndarray]]:
         """Array → (n, …), or a list of n arrays where rows vary in length."""
         raw = {column.name: _raw(batch.column(column.name), column) for column in self.columns}
         found: dict[str, list[np.ndarray]] = {name: [] for name in self.outputs}
         order = []
-        sizes = _sizes(raw, len(batch))
-        of_size = list(of_one_size(raw, self.columns)) or [np.arange(len(batch))]
-        for rows in (group[some] for group in of_size for some in like_length(sizes[group], BUDGET, len(batch))):
+        everything = np.arange(len(batch))
+        for rows in blocks(raw, self.columns, self.footprint):
             feed = graph_feed({name: values[rows] for name, values in raw.items()}, self.columns, self.inputs, LENGTHS_INPUT)
             arrays = dict(zip(self.outputs, self.session.run(self.outputs, feed), strict=True))
-            order.append(rows)
+            order.append(everything[rows])
             for name, values in arrays.items():
                 if ARRAYS[name].varies:
                     inside = filled(arrays, name)
@@ -282,13 +281,12 @@ def _raw(values: pa.Array, column: Column) -> np.ndarray:
     return cells(as_numpy(steps), lengths)
 
 
-def _sizes(raw: Mapping[str, np.ndarray], n: int) -> np.ndarray:
-    """How long each row is, int64 (n,): the longest of its texts and sequences."""
-    sizes: np.ndarray = np.ones(n, np.int64)
-    for values in raw.values():
-        if values.dtype == object:
-            sizes = np.maximum(sizes, np.fromiter(map(len, values), np.int64, n))
-    return sizes
+def footprint(model: onnx.ModelProto) -> Footprint:
+    """What rows take in a feature graph: as long as they are, for texts and sequences."""
+    inputs = [value for value in model.graph.input if value.name != LENGTHS_INPUT]
+    sequences = {value.name for value in inputs if len(value.type.tensor_type.shape.dim) == 2}
+    long = padded_texts(model) | sequences
+    return Footprint(tuple(value.name.removeprefix(INPUT_PREFIX) for value in inputs if value.name in long))
 
 
 class BatchGraph:
@@ -323,6 +321,7 @@ class BatchGraph:
                 else:
                     self.of_rest[tensor].append((slice(n_rest, n_rest + stop - start), slice(start, stop)))
                     n_rest += stop - start
+        self.footprint = footprint(model)
         reduced = without_inputs(model, {INPUT_PREFIX + column for column in self.strings})
         self.rest = None if reduced is None else session(reduced)
 
@@ -330,9 +329,9 @@ class BatchGraph:
         """Features of a batch of n rows, written into `out`: tensor → (n, width)."""
         encoded = {column: as_dictionary(batch.column(column)) for column in self.strings}
         n_distinct = max((len(values.dictionary) for values in encoded.values()), default=0)
-        numbers = {INPUT_PREFIX + column: as_numpy(batch.column(column)) for column in self.numbers}
+        numbers = {column: as_numpy(batch.column(column)) for column in self.numbers}
         if not encoded or 2 * n_distinct > len(batch):
-            strings = {INPUT_PREFIX + column: as_numpy(values.dictionary_decode()) for column, values in encoded.items()}
+            strings = {column: as_numpy(values.dictionary_decode()) for column, values in encoded.items()}
             for tensor, rows in self._outputs(self.whole, {**numbers, **strings}).items():
                 out[tensor][:] = rows
             return
@@ -346,9 +345,16 @@ class BatchGraph:
                 for source, place in self.of_rest[tensor]:
                     out[tensor][:, place] = rows[:, source]
 
-    def _outputs(self, session: ort.InferenceSession, feed: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def _outputs(self, session: ort.InferenceSession, raw: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         names = [value.name for value in session.get_outputs()]
-        return dict(zip(names, session.run(names, feed), strict=True))
+
+        def answer(some: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+            feed = {INPUT_PREFIX + column: values for column, values in some.items()}
+            return dict(zip(names, session.run(names, feed), strict=True))
+
+        # Rows as many as they are, unless texts among them are split, e.g. for vectors of their words.
+        texts = self.footprint.columns and self.footprint.columns[0] in raw
+        return in_blocks(raw, (), self.footprint, answer) if texts else answer(raw)
 
     def _distinct(self, encoded: Mapping[str, pa.DictionaryArray], n_rows: int) -> dict[str, np.ndarray]:
         """Rows that hold every distinct string of every column, and missing numbers."""
@@ -363,7 +369,7 @@ class BatchGraph:
                 values = np.full(n_rows, MISSING_TIME, np.int64)
             else:
                 values = np.full(n_rows, np.nan, np.float64 if column in self.doubles else np.float32)
-            feed[INPUT_PREFIX + column] = values
+            feed[column] = values
         return feed
 
 

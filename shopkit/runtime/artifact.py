@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shopkit.errors import ArtifactError
+from shopkit.runtime.blocks import Footprint
 from shopkit.runtime.safety import MAX_BYTES, check_manifest, check_model
 from shopkit.schema import Schema
 
@@ -42,6 +43,8 @@ class Description:
     """Name, dtype, meaning, unit and classes of each output."""
     options: tuple[dict[str, Any], ...]
     """What a caller may ask for beside the columns: name, input, dtype, shape, default and meaning of each."""
+    footprint: Footprint
+    """What its rows take of memory."""
     facts: dict[str, Any]
     """The whole metadata object: experiment, task, threshold, versions, fingerprint, …"""
 
@@ -61,7 +64,8 @@ class Description:
             if not all(isinstance(output["name"], str) for output in outputs):
                 raise ValueError("an output has no name")
             options = tuple(dict(option) for option in facts.get("options", ()))
-            return cls(schema, inputs, str(facts.get("lengths", "")), outputs, options, facts)
+            footprint = Footprint.from_facts(facts, schema)
+            return cls(schema, inputs, str(facts.get("lengths", "")), outputs, options, footprint, facts)
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise ArtifactError(
                 f"{path}: what the file says of itself cannot be read ({type(error).__name__}: {error}). It was damaged or "

@@ -7,7 +7,7 @@ A missing image is one black pixel, which becomes a black image of whatever size
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -111,33 +111,6 @@ def stacked(images: np.ndarray, column: Column) -> np.ndarray:
                 "together. Give rows of one size at a time."
             )
     return np.stack(list(images))
-
-
-def in_batches(
-    raw: Mapping[str, np.ndarray], columns: Sequence[Column], answer: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]
-) -> dict[str, np.ndarray]:
-    """What `answer` gives for all rows, asked for rows whose images are of one size, `MOST_PIXELS` at a time.
-
-    Tables without images are answered at once.
-
-    Args:
-        raw: column → canonical (N,).
-        answer: raw rows → name → (n, …).
-    """
-    batches = list(of_one_size(raw, columns))
-    if not batches:
-        return answer(dict(raw))
-    found = [answer({name: values[rows] for name, values in raw.items()}) for rows in batches]
-    back = np.argsort(np.concatenate(batches))
-    return {name: _end_to_end([part[name] for part in found])[back] for name in found[0]}
-
-
-def _end_to_end(parts: Sequence[np.ndarray]) -> np.ndarray:
-    """(n, …), (m, …), … → (n + m + …, …), padded on the right with 0 where they differ in width."""
-    if len({part.shape[1:] for part in parts}) > 1:
-        width = max(part.shape[1] for part in parts)
-        parts = [np.pad(p, [(0, width - n if axis == 1 else 0) for axis, n in enumerate(p.shape)]) for p in parts]
-    return np.concatenate(parts)
 
 
 def of_one_size(raw: Mapping[str, np.ndarray], columns: Sequence[Column]) -> Iterator[np.ndarray]:

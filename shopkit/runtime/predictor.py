@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,10 @@ import numpy as np
 
 from shopkit.errors import DataError, nearest
 from shopkit.runtime.artifact import Description, describe, open_session
+from shopkit.runtime.blocks import blocks, in_blocks, ran_out_of_memory
 from shopkit.runtime.canonical import canonical_value, canonicalise
-from shopkit.runtime.images import in_batches
 from shopkit.runtime.one_row import SCALARS, OneRow
-from shopkit.runtime.sequences import cells, graph_feed
+from shopkit.runtime.sequences import cells, graph_feed, lengths_of
 from shopkit.schema import Schema
 
 
@@ -50,7 +49,7 @@ class Predictor:
         self._keys = [column.name for column in self.schema.of_role("key")]
         self._outputs = [output["name"] for output in self.description.outputs]
         self._options = self.description.options
-        self._block_rows = int(self.description.facts.get("block_rows", 0))
+        self._footprint = self.description.footprint
         self._given: dict[str, np.ndarray] = {}
         defaults = {option["name"]: option["default"] for option in self._options}
         self._given = self._asked({**defaults, **options})
@@ -104,28 +103,32 @@ class Predictor:
     def answer(
         self, raw: Mapping[str, np.ndarray], first_row: int = 0, options: Mapping[str, np.ndarray] | None = None
     ) -> dict[str, np.ndarray]:
-        """Outputs of canonical columns; images may differ in size from row to row. Of a file with very many scores a row, a block
-        of rows at a time."""
+        """Outputs of canonical columns, of any number of rows: they go through the graph block by block, see
+        `shopkit.runtime.blocks`. Images may differ in size from row to row.
+
+        Raises:
+            DataError: sequences of one row that differ in length, or rows that do not fit into memory.
+        """
         columns = [column for column, _ in self._columns]
-        n_rows = len(next(iter(raw.values())))
-        size = self._block_rows or max(1, n_rows)
-        found = []
-        for start in range(0, max(1, n_rows), size):
-            block = {name: values[start : start + size] for name, values in raw.items()}
-            answer = functools.partial(self._run, first_row=first_row + start, options=options)
-            found.append(in_batches(block, columns, answer))
-        return found[0] if len(found) == 1 else {name: np.concatenate([one[name] for one in found]) for name in self._outputs}
+        if self._sequences:
+            lengths_of(raw, columns, first_row)  # here a row still has its own number
+        try:
+            return in_blocks(raw, columns, self._footprint, lambda some: self.run(self.feed(some) | dict(options or {})))
+        except Exception as error:
+            if not ran_out_of_memory(error):
+                raise
+            raise self._too_large(raw, first_row) from error
 
-    def _run(
-        self, raw: Mapping[str, np.ndarray], first_row: int, options: Mapping[str, np.ndarray] | None
-    ) -> dict[str, np.ndarray]:
-        return self.run(self.feed(raw, first_row) | dict(options or {}))
+    def feeds(self, raw: Mapping[str, np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
+        """The inputs of the graph for canonical columns, a block at a time; the longest rows may come first."""
+        for rows in blocks(raw, [column for column, _ in self._columns], self._footprint):
+            yield self.feed({name: values[rows] for name, values in raw.items()})
 
-    def feed(self, raw: Mapping[str, np.ndarray], first_row: int = 0, least: int = 1) -> dict[str, np.ndarray]:
+    def feed(self, raw: Mapping[str, np.ndarray], least: int = 1) -> dict[str, np.ndarray]:
         """Canonical columns, and the options of all calls, as the inputs of the graph; see
         `shopkit.runtime.sequences.graph_feed`."""
         columns, names = [column for column, _ in self._columns], self.description.inputs
-        return graph_feed(raw, columns, names, self.description.lengths, first_row, least) | self._given
+        return graph_feed(raw, columns, names, self.description.lengths, least=least) | self._given
 
     def _asked(self, options: Mapping[str, Any]) -> dict[str, np.ndarray]:
         """The inputs of the graph for the options of all calls, and those given in their stead."""
@@ -171,7 +174,12 @@ class Predictor:
             raise self._missing(error.args[0], row) from None
         if self._sequences or self._images:
             feed = self.feed({column.name: feed[name] for column, name in self._columns})
-        answers = self.session.run(self._outputs, feed | options)  # type: ignore[operator]
+        try:
+            answers = self.session.run(self._outputs, feed | options)  # type: ignore[operator]
+        except Exception as error:
+            if not ran_out_of_memory(error):
+                raise
+            raise self._too_large({column.name: feed[name] for column, name in self._columns}, 0) from error
         result = self._carried(row)
         for output, values in zip(self.description.outputs, answers, strict=True):
             if values.ndim == 1:
@@ -227,6 +235,20 @@ class Predictor:
             return data[name]
         except KeyError:
             raise self._missing(name, data) from None
+
+    def _too_large(self, raw: Mapping[str, np.ndarray], first_row: int) -> DataError:
+        """What ONNX Runtime's want of memory means to the person whose rows they are."""
+        n_rows = len(next(iter(raw.values())))
+        where = f"row {first_row}" if n_rows == 1 else f"rows {first_row} to {first_row + n_rows - 1}"
+        longest = [
+            (len(values[row]), f"'{column.name}' of row {first_row + row}", column)
+            for column, _ in self._columns
+            if (values := raw[column.name]).dtype == object and column.kind != "image"
+            for row in [int(np.argmax(np.fromiter(map(len, values), np.int64, n_rows)))]
+        ]
+        length, place, column = max(longest, key=lambda each: each[0], default=(0, "", None))
+        advice = f" The longest is {place}, with {length:,} {'steps' if column.sequence else 'characters'}." if column else ""
+        return DataError(f"{self.path.name} ran out of memory over {where}.{advice} Cut what is long, or leave it more memory.")
 
     def _missing(self, name: str, data: Any) -> DataError:
         given = [str(key) for key in (data.columns if hasattr(data, "columns") else data)]

@@ -83,6 +83,16 @@ def same_lengths(lengths: Mapping[str, np.ndarray], first_row: int = 0) -> np.nd
     return expected
 
 
+def lengths_of(raw: Mapping[str, np.ndarray], columns: Sequence[Column], first_row: int = 0) -> np.ndarray:
+    """The lengths int64 (N,) of the rows' sequences, all of whose columns are parallel; at least one is there.
+
+    Raises:
+        DataError: two sequences of one row differ in length.
+    """
+    found = {c.name: np.fromiter(map(len, raw[c.name]), np.int64, len(raw[c.name])) for c in columns if c.sequence}
+    return same_lengths(found, first_row)
+
+
 def graph_feed(
     raw: Mapping[str, np.ndarray],
     columns: Sequence[Column],
@@ -110,12 +120,11 @@ def graph_feed(
     }
     sequences = [column for column in columns if column.sequence]
     if sequences:
-        found = {c.name: np.fromiter(map(len, raw[c.name]), np.int64, len(raw[c.name])) for c in sequences}
-        lengths = same_lengths(found, first_row)
+        lengths = lengths_of(raw, sequences, first_row)
         width = max(least, int(lengths.max(initial=0)))
         for column in sequences:
             empty: np.ndarray = np.empty(0, np.float64 if column.double else _DTYPES[column.kind])
             steps = np.concatenate([empty, *raw[column.name]])
-            feed[names[column.name]] = padded(steps, found[column.name], width)
+            feed[names[column.name]] = padded(steps, lengths, width)
         feed[lengths_name] = lengths
     return feed

@@ -10,13 +10,16 @@ import numpy as np
 from shopkit.drift import METADATA, MOST_ROWS, training_statistics
 from shopkit.exporters.base import Encoder, Exported, Exporter, Fitted, Raw
 from shopkit.features.base import FeatureSpec
+from shopkit.features.settings import FeaturePlan
 from shopkit.features.tensors import FeatureArrays
+from shopkit.features.transform import footprint
 from shopkit.fitting import fit_decision
 from shopkit.models.base import Arrays, Estimator, Model
 from shopkit.models.to_onnx import to_onnx
 from shopkit.raw import evenly
 from shopkit.registry import Choice
 from shopkit.runtime import Predictor
+from shopkit.runtime.blocks import in_blocks
 from shopkit.schema import Schema
 from shopkit.tasks.base import Task
 from shopkit.training.scores import model_scores
@@ -34,13 +37,18 @@ def run(way: Way) -> tuple[str, dict[str, Any]]:
     fit_decision(task, model, validation)
     spread = evenly(way.of_part("train"), MOST_ROWS)
     inputs = features.schema.of_role("feature")
-    transform = features.transformer()
+    transform, takes = features.transformer(), footprint(features.graph)
+
+    def by_blocks(scores: Callable[[FeatureArrays], np.ndarray]) -> Callable[[Raw], np.ndarray]:
+        """Raw columns → scores, without the features of all rows at once, padded to the longest."""
+        return lambda raw: in_blocks(raw, inputs, takes, lambda some: {"scores": scores(transform(some))})["scores"]
+
     fitted = Fitted(
         schema=Schema((*way.keys, *inputs)),
         features=features.graph,
         model=model.to_onnx(),
         task=task,
-        reference=lambda raw: model.scores(transform(raw)),
+        reference=by_blocks(model.scores),
         held_out=way.read_rows([column.name for column in inputs], _first(way.of_part("validation"))),
         metadata={
             "experiment": way.experiment.name,
@@ -51,8 +59,9 @@ def run(way: Way) -> tuple[str, dict[str, Any]]:
             "versions": dict(way.versions),
             METADATA: training_statistics(Schema(inputs), lambda name: way.read_rows([name], spread)[name]),
         },
-        encoders=_encoders(model.model, features.spec, transform),
+        encoders=_encoders(model.model, features.spec, by_blocks),
         quality=lambda outputs: _quality(way.task, outputs, validation),
+        longest=_longest(features.spec, way.experiment.features),
     )
     exporter: Exporter = way.registry.build(way.experiment.exporter)
     exported = exporter.export(fitted, way.run.path)
@@ -80,13 +89,24 @@ def _first(rows: np.ndarray) -> np.ndarray:
     return rows & (np.cumsum(rows) <= HELD_OUT_ROWS)
 
 
-def _encoders(model: Model | Estimator, features: FeatureSpec, transform: Callable[[Raw], FeatureArrays]) -> dict[str, Encoder]:
+def _longest(features: FeatureSpec, plan: FeaturePlan) -> int:
+    """Tokens or steps of a row that a model reads at most; 0 is all."""
+    tokens = features.tokens.shape[:1] if features.tokens is not None else ()
+    limits = [*tokens, *([plan.max_length] if features.has_sequences else [])]
+    return max(limits) if limits and all(limits) else 0
+
+
+def _encoders(
+    model: Model | Estimator,
+    features: FeatureSpec,
+    by_blocks: Callable[[Callable[[FeatureArrays], np.ndarray]], Callable[[Raw], np.ndarray]],
+) -> dict[str, Encoder]:
     """The parts of a model that answer alone."""
     if isinstance(model, Estimator):
         return {}
 
     def encoder(part: Model) -> Encoder:
-        return Encoder(to_onnx(part, features), part.n_outputs, lambda raw: model_scores(part, transform(raw)))
+        return Encoder(to_onnx(part, features), part.n_outputs, by_blocks(lambda arrays: model_scores(part, arrays)))
 
     return {name: encoder(part) for name, part in model.encoders().items()}
 

@@ -21,7 +21,7 @@ from shopkit.features.tensors import ARRAYS
 from shopkit.features.training_part import training_part
 from shopkit.raw import image_structs
 from shopkit.runtime.artifact import open_session
-from shopkit.runtime.images import in_batches
+from shopkit.runtime.blocks import Footprint, in_blocks
 from shopkit.runtime.sequences import graph_feed
 from shopkit.schema import INPUT_PREFIX, Column, Kind
 from shopkit.testing.data import CATEGORIES, IMAGE_SHAPE, N_ROWS, raw_column
@@ -101,7 +101,7 @@ def answering(
     def some(rows: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         return dict(zip(tensors, session.run(tensors, graph_feed(rows, case.columns, inputs)), strict=True))
 
-    return lambda columns: in_batches({name: columns[name] for name in case.names}, case.columns, some)
+    return lambda columns: in_blocks({name: columns[name] for name in case.names}, case.columns, Footprint(), some)
 
 
 def _positions(found: Mapping[str, np.ndarray], block: FeatureBlock) -> np.ndarray:

@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from shopkit.features.tensors import FeatureArrays, like_length, row_lengths, take
+from shopkit.features.tensors import FeatureArrays, row_lengths, take
 from shopkit.models.base import Model
+from shopkit.runtime.blocks import like_length
 from shopkit.training.batches import trimmed
 
 BATCH_ROWS = 16_384

@@ -14,8 +14,14 @@ def test_batches_are_timed(tmp_path: Path) -> None:
     price, color = ndx.argument(shape=("N",), dtype=ndx.float32), ndx.argument(shape=("N",), dtype=ndx.utf8)
     path = tmp_path / "model.onnx"
     onnx.save(ndx.build({"price": price, "color": color}, {"prediction": price + price, "is_red": color == "red"}), path)
-    raw = {"price": np.ones(7, np.float32), "color": np.array(["red"] * 7, object), "not asked for": np.zeros(7)}
-    found = measure_latency(path, raw, EvaluationSettings(latency_batch_sizes=[1, 20], latency_seconds=0.02))
+    asked: list[int] = []
+
+    def feeds(n_rows: int) -> list[dict[str, np.ndarray]]:
+        asked.append(n_rows)
+        return [{"price": np.ones(n, np.float32), "color": np.array(["red"] * n, object)} for n in (n_rows, 1)]
+
+    found = measure_latency(path, feeds, EvaluationSettings(latency_batch_sizes=[1, 20], latency_seconds=0.02))
+    assert asked == [1, 20]
     assert found["file_bytes"] == path.stat().st_size
     assert [batch["rows"] for batch in found["batches"]] == [1, 20]
     for batch in found["batches"]:

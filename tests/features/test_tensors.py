@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shopkit.features.tensors import Ragged, filled, like_length, row_lengths, take
+from shopkit.features.tensors import Ragged, filled, row_lengths, take
 
 LENGTHS = st.lists(st.integers(0, 12), min_size=1, max_size=40)
 
@@ -37,16 +37,6 @@ def test_a_slice_and_a_mask_are_rows_too(lengths):
     np.testing.assert_array_equal(array[everything % 2 == 0], array[everything[::2]])
     assert len(array) == len(lengths)
     assert array.lengths.tolist() == lengths
-
-
-@given(lengths=st.lists(st.integers(0, 1000), max_size=200), budget=st.integers(1, 3000), most=st.integers(1, 50))
-def test_batches_of_like_length_hold_every_row_once_within_the_budget(lengths, budget, most):
-    batches = list(like_length(np.array(lengths, np.int64), budget, most))
-    assert sorted(np.concatenate([[], *batches]).astype(int).tolist()) == list(range(len(lengths)))
-    for rows in batches:
-        size = len(rows) * max(lengths[i] for i in rows)
-        assert 1 <= len(rows) <= most
-        assert size <= budget or len(rows) == 1
 
 
 def test_a_row_is_as_long_as_its_steps_and_tokens_else_its_terms():

@@ -10,6 +10,7 @@ import pytest
 from shop import recommend, sequences
 from shopkit.errors import ConfigError, DataError
 from shopkit.runtime import Predictor
+from shopkit.runtime.blocks import BUDGET, Footprint
 
 ITEMS = {str(item) for item in range(101, 113)}
 
@@ -159,7 +160,7 @@ def test_bare_onnxruntime_answers_the_same(predictor: Predictor, path: Path) -> 
 
 def test_blocks_of_rows_change_nothing(path: Path) -> None:
     whole, cut = Predictor(path, k=3), Predictor(path, k=3)
-    cut._block_rows = 2
+    cut._footprint = Footprint(row=BUDGET // 2)
     histories = [["103"], [], ["104", "105", "106"], ["no"], ["107"]]
     found = [one.columns({"history": histories}) for one in (whole, cut)]
     assert found[0]["items"].tolist() == found[1]["items"].tolist()
