@@ -14,8 +14,9 @@ import torch
 from shopkit.errors import ConfigError
 from shopkit.exporters.base import Raw
 from shopkit.features.base import FeatureSpec
-from shopkit.features.graph import fit
-from shopkit.features.plan import resolve
+from shopkit.features.cut import Cut, cut_sequences, cut_texts
+from shopkit.features.graph import FittedFeatures, fit
+from shopkit.features.plan import ResolvedPlan, resolve
 from shopkit.features.settings import FeaturePlan
 from shopkit.features.tensors import READ_BY, FeatureArrays, take
 from shopkit.features.training_part import training_part
@@ -90,6 +91,8 @@ class Features:
     """Column → categories, in the order of their ids."""
     assets: Sequence[str] = ()
     """Files in the folder that stand beside the exported one."""
+    cut: Sequence[Mapping[str, Any]] = ()
+    """What limits of length do to the training rows, as of `Cut`."""
 
     def arrays(self, examples: Examples, part: str, copies: int = 1) -> Arrays:
         """Features, target, weight and groups (or their decisions) of one part.
@@ -177,18 +180,30 @@ def fit_features(
         "schema": resolved.schema.to_json(),
         "columns": fitted.description,
         "assets": sorted(fitted.assets),
+        "cut": [cut.to_json() for cut in _cut(fitted, resolved, examples.path, train, folder)],
     }
     write_json(folder / VOCABULARIES, fitted.vocabularies)
     write_json(folder / "features.json", facts)
     return load_features(folder)
 
 
+def _cut(fitted: FittedFeatures, plan: ResolvedPlan, path: Path, train: np.ndarray, folder: Path) -> Iterator[Cut]:
+    """What limits of length do to texts and to sequences."""
+    if fitted.spec.tokens is not None:
+        lengths = np.asarray(load(folder, "train", "token_lengths")[:])
+        if (texts := cut_texts(fitted.groups, lengths, path, train)) is not None:
+            yield texts
+    sequences = [column.name for column in plan.schema.of_role("feature") if column.sequence]
+    if (steps := cut_sequences(sequences, plan.limit, path, train)) is not None:
+        yield steps
+
+
 def load_features(folder: Path) -> Features:
     """What `fit_features` left."""
     facts = read_json(folder / "features.json")
-    graph = onnx.load(folder / "features.onnx", load_external_data=False)
+    graph, vocabularies = onnx.load(folder / "features.onnx", load_external_data=False), read_json(folder / VOCABULARIES)
     spec, schema = FeatureSpec.from_json(facts["spec"]), Schema.from_json(facts["schema"])
-    return Features(graph, spec, schema, facts["columns"], folder, read_json(folder / VOCABULARIES), facts["assets"])
+    return Features(graph, spec, schema, facts["columns"], folder, vocabularies, facts["assets"], facts["cut"])
 
 
 @dataclass(frozen=True)

@@ -47,8 +47,8 @@ Arrays = dict[str, np.ndarray]
 Explain = Callable[[Arrays, Arrays, np.ndarray], Attributions | None]
 """Arrays of some rows, the same where nothing is known, and the direction (N, n_outputs) → shares; None if the model has none."""
 Look = Callable[[Arrays], Arrays]
-"""Arrays of some rows → how much the answer looks at each of the `tokens` (N, tokens) and `steps` (N, steps), where the model weighs
-them."""
+"""Arrays of some rows → how much the answer looks at each of the `tokens` (N, tokens) and `steps` (N, steps), where the model
+weighs them."""
 
 
 def explainer(model: Model | Estimator) -> tuple[str, Explain, Look]:

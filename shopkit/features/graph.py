@@ -42,6 +42,8 @@ class FittedFeatures:
     """Column → its categories in the order of their ids, from id 2 on."""
     assets: dict[str, str]
     """Name → text of files that stand beside the exported one."""
+    groups: tuple[Group, ...]
+    """The extractors with what they learnt."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ def fit(plan: ResolvedPlan, context: FitContext) -> FittedFeatures:
         if (categories := group.extractor.categories(state)) is not None
     }
     assets = {name: text for group in groups for name, text in group.extractor.assets(group.states).items()}
-    return FittedFeatures(model, spec, overrides, plan.to_json(), vocabularies, assets)
+    return FittedFeatures(model, spec, overrides, plan.to_json(), vocabularies, assets, tuple(groups))
 
 
 def grouped(assignments: Sequence[Assignment]) -> list[list[Assignment]]:

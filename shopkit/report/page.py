@@ -97,6 +97,7 @@ def _context(facts: Facts, summaries: Mapping[str, Summary]) -> dict[str, Any]:
         "columns": [(column, summaries.get(column.name)) for column in facts.columns],
         "train": facts.stage("train"),
         "features": tables.features(facts.stage("features")),
+        "cut": tables.cut(facts.stage("features")),
         "export": facts.stage("export"),
         "exports": exports.lines(facts.stage("export"), metrics),
         "latency": facts.latency,

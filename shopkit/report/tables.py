@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from shopkit.report.formats import is_number, scalar
+from shopkit.report.formats import is_number, percent, scalar
 from shopkit.report.headline import (
     LEVELS,
     baseline_title,
@@ -273,3 +273,26 @@ def features(stage: Plain) -> list[Row]:
             }
         )
     return rows
+
+
+MUCH_CUT = 0.05
+"""Share of the rows from which it is noted that a limit of length cuts them."""
+
+
+def cut(stage: Plain) -> list[tuple[str, bool]]:
+    """What each limit of length does to the training rows, in a sentence, and whether it is worth a note."""
+    said = []
+    for found in stage.get("cut") or []:
+        columns, unit, most = ", ".join(found["columns"]), found["unit"], f"{found['max_length']:,}"
+        if not found["rows"]:
+            said.append((f"{columns}: no training row is longer than the {most} {unit} that are read.", False))
+            continue
+        end = {"end": "last", "latest": "last"}.get(found["keep"], "first")
+        text = (
+            f"{columns}: {percent(found['rows'])} of the training rows are longer than the {most} {unit} that are read, the "
+            f"{end} ones; {percent(found['lost'])} of all {unit} are not read."
+        )
+        where = "features.max_length" if unit == "steps" else "max_length of the extractor, in features.columns,"
+        many = found["rows"] > MUCH_CUT
+        said.append((f"{text} If what is cut matters, raise {where} or keep the other end." if many else text, many))
+    return said

@@ -24,5 +24,8 @@ def run(way: Way) -> tuple[str, dict[str, Any]]:
         "n_dense": features.spec.n_dense,
         "n_ids": features.spec.n_ids,
         "assets": list(features.assets),
+        "cut": list(features.cut),
     }
-    return f"{len(features.schema.of_role('feature'))} columns → {features.spec}", facts
+    longer = [cut for cut in features.cut if cut["rows"]]
+    shorter = "".join(f"; {cut['rows']:.1%} of rows cut to {cut['max_length']} {cut['unit']}" for cut in longer)
+    return f"{len(features.schema.of_role('feature'))} columns → {features.spec}{shorter}", facts
