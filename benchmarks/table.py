@@ -26,7 +26,12 @@ SHOWN: dict[str, tuple[Rule, ...]] = {
     "fashion_mnist": (("fashion_mnist/*/accuracy", SCORE),),
     "features": (("ratio", TIMES), ("seconds/*", SECONDS)),
     "gbdt": (("speed_up", TIMES), ("speed_up_predictor", TIMES), ("auroc_direct", SCORE), ("auroc_shopkit", SCORE)),
-    "gpu": (("ratios/*", TIMES), ("left_out/*", "{}")),
+    "gpu": (
+        ("ratios/*", TIMES),
+        ("left_out/*", "{}"),
+        ("training/*/rows a second", "{:,.0f}"),
+        ("training/*/share of the bf16 peak", "{:.1%}"),
+    ),
     "inference": (("ratios/*", PLAIN), ("microseconds/*/*", "{:.1f} µs")),
     "intents_linear": (("results/*/accuracy", SCORE),),
     "load_checks": (("files/*/ms/*", MILLISECONDS),),

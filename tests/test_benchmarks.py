@@ -89,3 +89,39 @@ def test_a_graphics_card_that_is_not_there_is_left_out(script: Script, monkeypat
     monkeypatch.setattr(gpu.ort, "get_available_providers", lambda: ["CPUExecutionProvider"])
     _, left_out = gpu.sessions(gpu.to_onnx(*gpu.models()["MLP"]).SerializeToString())
     assert left_out["ONNX Runtime, CUDA"] == "this ONNX Runtime has no CUDAExecutionProvider"
+
+
+def test_training_is_measured_on_the_device_there_is(
+    script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gpu, table = script("gpu"), script("table")
+    monkeypatch.setattr(gpu, "LENGTH", 8)
+    monkeypatch.setattr(gpu, "N_VOCABULARY", 1100)
+    monkeypatch.setattr(gpu.torch.cuda, "is_available", lambda: False)
+    tiny = ["--train", "--hidden=8", "--layers=1", "--batch=4", "--steps=2", "--epochs=8", "--peak-tflops=0.5"]
+    monkeypatch.setattr(sys, "argv", ["gpu.py", *tiny, f"--json={tmp_path / 'gpu.json'}"])
+    gpu.main()
+    assert "1 layers, width 8, 4 rows of 8 tokens a step, on CPU, 32-true" in capsys.readouterr().out
+    (found,) = json.loads((tmp_path / "gpu.json").read_text(encoding="utf-8"))["training"].values()
+    # 8 tokens, each through 12 · 8² weights and 2 · 8 · 8 of attention; forward, and twice that backward.
+    assert found["TFLOP/s"] == pytest.approx(found["rows a second"] * 6 * 8 * (12 * 64 + 2 * 8 * 8) / 1e12)
+    assert found["share of the bf16 peak"] == pytest.approx(found["TFLOP/s"] / 0.5)
+    assert "4 rows of 8 tokens a step, rows a second" in table.render(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("card", "peak"),
+    [
+        ("NVIDIA H100 PCIe", 756.0),
+        ("NVIDIA H100 80GB HBM3", 989.0),
+        ("NVIDIA A100-SXM4-80GB", 312.0),
+        ("NVIDIA L4", 121.0),
+        ("NVIDIA L40", 0.0),
+        ("NVIDIA H200 MIG 1g.18gb", 0.0),
+    ],
+)
+def test_the_peak_of_a_card_is_known_by_its_name(script: Script, monkeypatch: pytest.MonkeyPatch, card: str, peak: float) -> None:
+    gpu = script("gpu")
+    monkeypatch.setattr(gpu.torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(gpu.torch.cuda, "get_device_name", lambda: card)
+    assert gpu.known_peak() == peak
