@@ -15,6 +15,8 @@ from shopkit.predict import predict_file
 from shopkit.raw import read_columns
 from shopkit.runs import Run
 
+from shopkit_vision.pictures import read_image
+
 
 @pytest.fixture(scope="module")
 def run(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
@@ -58,6 +60,13 @@ def test_the_report_and_the_card_show_images(run: Run) -> None:
     assert "data:image/png;base64," in report
     assert "np.zeros((16, 16, 1), np.uint8)" in report
     assert "| image | uint8 |" in card
+
+
+def test_a_folder_of_photographs_is_answered(folder: Path, run: Run) -> None:
+    files = sorted(folder.rglob("*.png"))
+    answers = Predictor(run.path)({"image": [read_image(file, channels=1) for file in files]})
+    right = [file.parent.name == label for file, label in zip(files, answers["label"], strict=True)]
+    assert sum(right) / len(files) > 0.85
 
 
 def test_images_of_any_size(predictor: Predictor) -> None:
