@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from shopkit.errors import ArtifactError
 from shopkit.runtime.blocks import Footprint
+from shopkit.runtime.described import block_rows_of, check_graph, inputs_of, options_of, outputs_of, schema_of
 from shopkit.runtime.safety import MAX_BYTES, check_manifest, check_model
 from shopkit.schema import Schema
 
@@ -57,20 +58,35 @@ class Description:
         try:
             facts = json.loads(text)
             _check_format(facts.get("format_version"), path)
-            schema = Schema.from_json(facts["schema"])
-            inputs, outputs = dict(facts["inputs"]), tuple(dict(output) for output in facts["outputs"])
-            if missing := {column.name for column in schema.of_role("feature")} - set(inputs):
-                raise ValueError(f"no input is named for {', '.join(sorted(missing))}")
-            if not all(isinstance(output["name"], str) for output in outputs):
-                raise ValueError("an output has no name")
-            options = tuple(dict(option) for option in facts.get("options", ()))
-            footprint = Footprint.from_facts(facts, schema)
+            block_rows_of(facts.get("block_rows", 0))  # of older files
+            schema = schema_of(facts["schema"])
+            inputs, outputs = inputs_of(facts["inputs"], schema), outputs_of(facts["outputs"])
+            options, footprint = options_of(facts.get("options", [])), Footprint.from_facts(facts, schema)
             return cls(schema, inputs, str(facts.get("lengths", "")), outputs, options, footprint, facts)
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-            raise ArtifactError(
-                f"{path}: what the file says of itself cannot be read ({type(error).__name__}: {error}). It was damaged or "
-                "changed: copy it again, or export it again."
-            ) from error
+            reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+            raise _untrue(path, f"cannot be read ({reason})") from error
+
+    def check(self, session: Any, path: Path) -> None:
+        """Compare it with the graph that it describes.
+
+        Args:
+            session: an ONNX Runtime session, or what has the inputs and outputs of one.
+
+        Raises:
+            ArtifactError: an input or output that only one of the two knows, or that is of another type in each.
+        """
+        takes, gives = session.get_inputs(), session.get_outputs()
+        try:
+            check_graph(self.schema, self.inputs, self.lengths, self.outputs, self.options, takes, gives)
+        except ValueError as error:
+            raise _untrue(path, f"does not fit its graph ({error})") from error
+
+
+def _untrue(path: Path, why: str) -> ArtifactError:
+    return ArtifactError(
+        f"{path}: what the file says of itself {why}. It was damaged or changed: copy it again, or export it again."
+    )
 
 
 def _check_format(version: object, path: Path) -> None:
@@ -172,7 +188,8 @@ def describe(session: ort.InferenceSession, path: Path) -> Description:
     """The self-description of an exported file.
 
     Raises:
-        ArtifactError: an ONNX file of another project, of another format version, or a damaged one.
+        ArtifactError: an ONNX file of another project, of another format version, or one whose description is damaged or
+            of another graph.
     """
     try:
         text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
@@ -183,4 +200,6 @@ def describe(session: ort.InferenceSession, path: Path) -> Description:
             f"{path} is an ONNX file, but not one that shopkit exported (it has no '{METADATA_KEY}' metadata). "
             "Give a run folder or the model.onnx inside it."
         )
-    return Description.from_json(text, path)
+    description = Description.from_json(text, path)
+    description.check(session, path)
+    return description

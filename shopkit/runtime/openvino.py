@@ -41,7 +41,8 @@ class OpenVINOPredictor(Predictor):
             the device has them.
 
     Raises:
-        ArtifactError: OpenVINO is not installed, or the folder is not such an export.
+        ArtifactError: OpenVINO is not installed, the folder is not such an export or was damaged, or this machine has no such
+            device or precision.
     """
 
     def __init__(self, folder: str | Path, *, device: str = "CPU", threads: int = 1, precision: str = "f32") -> None:
@@ -49,26 +50,66 @@ class OpenVINOPredictor(Predictor):
         if not (folder / DESCRIPTION).is_file():
             raise ArtifactError(f"{folder} is not an OpenVINO export: it has no {DESCRIPTION}. Make one with exports=[openvino].")
         openvino = require_openvino()
+        description = Description.from_json((folder / DESCRIPTION).read_text(encoding="utf-8", errors="replace"), folder)
+        features, decision = open_session(folder / FEATURES, threads or 1), open_session(folder / DECISION)
         options = {"INFERENCE_PRECISION_HINT": precision} | ({"INFERENCE_NUM_THREADS": threads} if threads else {})
-        compiled = openvino.Core().compile_model(folder / MODEL, device, options)
-        description = Description.from_json((folder / DESCRIPTION).read_text(encoding="utf-8"), folder)
-        chain = Chain(
-            open_session(folder / FEATURES, threads or 1),
-            compiled,
-            open_session(folder / DECISION),
-            description.facts["tensors"],
-        )
+        chain = Chain(features, _compiled(openvino, folder, device, options), decision, description.facts.get("tensors"), folder)
+        description.check(chain, folder)
         self._ready(folder, chain, description, {})
+
+
+def _compiled(openvino: Any, folder: Path, device: str, options: Mapping[str, Any]) -> Any:
+    """
+    Raises:
+        ArtifactError: a file is missing or damaged, or this OpenVINO has no such device or precision.
+    """
+    for path in (folder / MODEL, (folder / MODEL).with_suffix(".bin")):
+        if not path.is_file():
+            raise ArtifactError(f"There is no file {path}. Copy the whole folder, or export it again.")
+    core = openvino.Core()
+    try:
+        model = core.read_model(folder / MODEL)
+    except RuntimeError as error:
+        raise ArtifactError(
+            f"{folder / MODEL} cannot be read by OpenVINO {openvino.__version__.split('-')[0]}: it, or the .bin beside it, may "
+            f"be truncated or damaged ({_reason(error)}). Copy the folder again, or export it again."
+        ) from error
+    try:
+        return core.compile_model(model, device, options)
+    except RuntimeError as error:
+        raise ArtifactError(
+            f"{folder / MODEL} does not run with device={device!r} and {options}: {_reason(error)}. This OpenVINO has the "
+            f"devices {', '.join(core.available_devices)}; precisions are f32, f16 and bf16."
+        ) from error
+
+
+def _reason(error: RuntimeError) -> str:
+    """The line in which OpenVINO says it: those before name its source files."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1].rstrip(".") if lines else type(error).__name__
 
 
 class Chain:
     """The three, called as one ONNX Runtime session."""
 
-    def __init__(self, features: Any, model: Any, decision: Any, tensors: Sequence[str]) -> None:
+    def __init__(self, features: Any, model: Any, decision: Any, tensors: Any, folder: Path) -> None:
         self.features, self.model, self.decision = features, model, decision
-        self.tensors = list(tensors)
-        self.get_inputs, self.get_outputs = features.get_inputs, decision.get_outputs
+        self.get_outputs = decision.get_outputs
         self._columns = {value.name for value in features.get_inputs()}
+        given, taken = {value.name for value in features.get_outputs()}, [value.names for value in model.inputs]
+        scores = {name for value in model.outputs for name in value.names}
+        wanted = set(tensors) if isinstance(tensors, list) and set(map(type, tensors)) == {str} else set()
+        fits = wanted and wanted <= given & set().union(*taken) and all(wanted & names for names in taken)
+        if not fits or "scores" not in scores or all(value.name != SCORES for value in decision.get_inputs()):
+            raise ArtifactError(
+                f"{folder}: its parts do not belong together. {FEATURES} gives {sorted(given)}, {MODEL} takes "
+                f"{sorted(set().union(*taken))} and gives {sorted(scores)}, {DESCRIPTION} says {tensors!r}. Export it again."
+            )
+        self.tensors: list[str] = tensors
+
+    def get_inputs(self) -> list[Any]:
+        """Of the columns and options."""
+        return [*self.features.get_inputs(), *(value for value in self.decision.get_inputs() if value.name != SCORES)]
 
     def run(self, names: Sequence[str] | None, feed: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         columns = {name: values for name, values in feed.items() if name in self._columns}

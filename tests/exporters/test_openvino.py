@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -62,6 +65,60 @@ def test_a_model_with_operators_that_openvino_lacks_is_refused(tmp_path: Path) -
 def test_another_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match=r"is not an OpenVINO export: it has no description\.json"):
         OpenVINOPredictor(tmp_path)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return OpenVINOExporter(OpenVINOSettings()).export(make_fitted(), tmp_path).path
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def said(folder: Path, **facts: Any) -> None:
+    path = folder / "description.json"
+    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | facts), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("harm", "message"),
+    [
+        (
+            lambda folder: cut(folder / "model.xml"),
+            r"model\.xml cannot be read by OpenVINO [\d.]+: it, or the \.bin beside it, may be",
+        ),
+        (lambda folder: cut(folder / "model.bin"), r"model\.xml cannot be read by OpenVINO"),
+        (lambda folder: (folder / "model.bin").unlink(), r"There is no file .*model\.bin\. Copy the whole folder"),
+        (lambda folder: (folder / "features.onnx").unlink(), r"There is no file .*features\.onnx"),
+        (lambda folder: (folder / "description.json").write_bytes(b"\xff{"), "what the file says of itself cannot be read"),
+        (
+            lambda folder: said(folder, tensors=None),
+            r"features\.onnx gives \['dense'\], .* description\.json says None\. Export it again",
+        ),
+        (lambda folder: said(folder, tensors=["ids"]), r"its parts do not belong together.* says \['ids'\]"),
+        (lambda folder: said(folder, tensors=[["dense"]]), "its parts do not belong together"),
+        (
+            lambda folder: (folder / "decision.onnx").write_bytes((folder / "features.onnx").read_bytes()),
+            "do not belong together",
+        ),
+        (
+            lambda folder: said(folder, inputs={"price": "price", "color": "column.color"}),
+            "does not fit its graph .the input 'column.price'",
+        ),
+    ],
+)
+def test_a_damaged_folder(folder: Path, harm: Callable[[Path], Any], message: str) -> None:
+    harm(folder)
+    with pytest.raises(ArtifactError, match=message):
+        OpenVINOPredictor(folder)
+
+
+def test_a_device_and_a_precision_that_are_not_there(folder: Path) -> None:
+    with pytest.raises(ArtifactError, match=r"does not run with device='XPU' .*This OpenVINO has the devices .*CPU"):
+        OpenVINOPredictor(folder, device="XPU")
+    with pytest.raises(ArtifactError, match=r"'f99'.*precisions are f32, f16 and bf16"):
+        OpenVINOPredictor(folder, precision="f99")
 
 
 def test_without_openvino_the_message_says_how_to_install_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
-"""Fuzzing guided by the coverage of shopkit's own code: python -m tests.fuzz.guided artifact|csv FOLDER [libFuzzer options]
+"""Fuzzing guided by the coverage of shopkit's own code: python -m tests.fuzz.guided WAY FOLDER [libFuzzer options]
 
-The folder takes `corpus/` (content that reached something new) and what broke. https://github.com/google/atheris
+`WAY` is one of `tests.fuzz.worker.WAYS`. The folder takes `corpus/` (content that reached something new) and what broke.
+https://github.com/google/atheris
 """
 
 from __future__ import annotations

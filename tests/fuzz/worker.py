@@ -1,4 +1,4 @@
-"""Feeds broken bytes to one way in, for some seconds: python -m tests.fuzz.worker artifact|csv SECONDS FIRST_SEED
+"""Feeds broken content to one way in, for some seconds: python -m tests.fuzz.worker artifact|description|csv SECONDS FIRST_SEED
 
 Each seed makes one case. The seed at work stands in the file `seed`, so that a crash of native code can be told; anything raised
 that is not a message of shopkit's ends the process with its traceback.
@@ -6,6 +6,7 @@ that is not a message of shopkit's ends the process with its traceback.
 
 from __future__ import annotations
 
+import json
 import random
 import sys
 import tempfile
@@ -13,6 +14,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import onnx
 
 from shopkit.errors import ShopkitError
 
@@ -57,6 +61,65 @@ def mutated(data: bytes, chance: random.Random) -> bytes:
     return bytes(content)
 
 
+def altered(data: bytes, chance: random.Random) -> bytes:
+    """JSON with a few values put elsewhere, left out, doubled, or replaced by others."""
+    root = [json.loads(data)]
+    for _ in range(chance.choice((1, 1, 2, 4))):
+        inner: Any = root
+        while True:
+            places = list(inner) if isinstance(inner, dict) else list(range(len(inner)))
+            at = chance.choice(places)
+            if not (isinstance(inner[at], (dict, list)) and inner[at]) or (inner is not root and chance.random() < 0.2):
+                break
+            inner = inner[at]
+        kind = chance.randrange(4)
+        if kind == 0:
+            inner[at] = chance.choice(VALUES)
+        elif kind == 1:
+            inner[at] = inner[chance.choice(places)]
+        elif inner is root:
+            continue
+        elif kind == 2:
+            del inner[at]
+        elif isinstance(inner, list):
+            inner.append(inner[at])
+        else:
+            inner[chance.choice(NAMES)] = inner[at]
+        if not root[0]:
+            break
+    return json.dumps(root[0]).encode()
+
+
+VALUES: tuple[Any, ...] = (
+    *(None, True, -1, 0, 2**70, 1.5, float("nan"), float("inf"), "", "x", "label", "../x", "\ud800", [], {}, [[]], [None]),
+    *("number", "string", "time", "image", "feature", "key", "Europe/Berlin"),
+)
+NAMES = ("unit", "channels", "sequence", "double", "integer", "classes", "per", "lengths", "block_rows", "options", "x")
+
+
+def description(content: bytes, folder: Path) -> None:
+    """Sound graphs that say of themselves what the content is: one that is loaded answers."""
+    from shopkit.bench.rows import made
+    from shopkit.runtime import Predictor
+
+    refused: list[ShopkitError] = []
+    for golden in GOLDEN:
+        model = onnx.load_from_string(golden.read_bytes())
+        model.metadata_props[0].value = content.decode(errors="replace")
+        path = folder / "model.onnx"
+        path.write_bytes(model.SerializeToString())
+        try:
+            predictor = Predictor(path)
+        except ShopkitError as error:
+            refused.append(error)
+            continue
+        rows = made(predictor).take(3)
+        predictor.table(predictor.answer(rows))
+        predictor({name: values[0] for name, values in rows.items()})
+    if len(refused) == len(GOLDEN):
+        raise refused[0]
+
+
 def artifact(content: bytes, folder: Path) -> None:
     from shopkit.runtime import Predictor
 
@@ -87,15 +150,20 @@ class Way:
 
     take: Callable[[bytes, Path], None]
     sound: list[bytes]
+    broken: Callable[[bytes, random.Random], bytes] = mutated
 
 
-WAYS = {"artifact": Way(artifact, [path.read_bytes() for path in GOLDEN]), "csv": Way(csv, [TABLE])}
+WAYS = {
+    "artifact": Way(artifact, [path.read_bytes() for path in GOLDEN]),
+    "description": Way(description, [onnx.load(path).metadata_props[0].value.encode() for path in GOLDEN], altered),
+    "csv": Way(csv, [TABLE]),
+}
 
 
 def case(way: Way, seed: int, folder: Path) -> None:
     """Take the broken content that this seed makes."""
     chance = random.Random(seed)
-    way.take(mutated(chance.choice(way.sound), chance), folder)
+    way.take(way.broken(chance.choice(way.sound), chance), folder)
 
 
 def main(way: str, seconds: float, seed: int, folder: Path) -> None:
