@@ -102,6 +102,25 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def first_rows(predictor: Predictor, data: Path, most: int) -> dict[str, np.ndarray]:
+    """The canonical input columns of a table's first rows, read as `predict_file` reads them; empty arrays of one without rows.
+
+    Raises:
+        DataError: as `predict_file`.
+    """
+    if not data.is_file():
+        raise DataError(f"There is no file {data}.{nearest(data.name, _names_beside(data))}")
+    found: list[dict[str, np.ndarray]] = []
+    n_rows = 0
+    for batch in _batches(data, _format(data), predictor, min(most, BATCH_ROWS)):
+        some = batch.slice(0, most - n_rows)
+        found.append(predictor.canonical(dict(zip(some.schema.names, some.columns, strict=True)), n_rows))
+        n_rows += some.num_rows
+        if n_rows >= most:
+            break
+    return {name: np.concatenate([one[name] for one in found]) if found else np.empty(0) for name in predictor.inputs.names}
+
+
 def _answered(
     predictor: Predictor, batches: Iterator[pa.RecordBatch], threads: int
 ) -> Iterator[tuple[dict[str, np.ndarray], pa.RecordBatch]]:

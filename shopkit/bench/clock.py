@@ -17,6 +17,8 @@ Prepare = Callable[[int, int], Call]
 TURN_SECONDS = 0.005
 """Of one contestant, before the next: many calls of a fast one, one of a slow one."""
 LEAST_CALLS = 3
+CALLS_OF_P99 = 100
+"""Of so many calls one is slower than the 99th percentile."""
 
 
 @dataclass(frozen=True)
@@ -90,13 +92,14 @@ def _no_collecting() -> Iterator[None]:
 
 
 def summary(times: np.ndarray, n_rows: int) -> dict[str, Any]:
-    """What is told of the calls of one contestant; `low_ms` and `high_ms` are the middle half of them."""
+    """What is told of the calls of one contestant; `low_ms` and `high_ms` are the middle half of them. Too few calls
+    have no 99th percentile."""
     milliseconds = times * 1e3
     low, median, high, slow = np.quantile(milliseconds, (0.25, 0.5, 0.75, 0.99))
     return {
         "n_calls": len(times),
         "p50_ms": float(median),
-        "p99_ms": float(slow),
+        "p99_ms": float(slow) if len(times) >= CALLS_OF_P99 else None,
         "low_ms": float(low),
         "high_ms": float(high),
         "rows_per_second": n_rows / float(median) * 1e3,

@@ -104,14 +104,10 @@ def of_export(path: Path, rows: Rows) -> Contestant:
 
 
 def _openvino(path: Path, rows: Rows) -> Callable[[int, int], Call]:
-    from shopkit.errors import ShopkitError
     from shopkit.runtime.openvino import OpenVINOPredictor
 
     def prepare(n_rows: int, threads: int) -> Call:
-        try:
-            predictor = OpenVINOPredictor(path, threads=threads)
-        except ShopkitError as error:
-            raise CannotError(str(error)) from error
+        predictor = OpenVINOPredictor(path, threads=threads)
         feeds = list(predictor.feeds(rows.take(n_rows)))
         return lambda: [predictor.run(feed) for feed in feeds]
 

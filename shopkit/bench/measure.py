@@ -17,7 +17,7 @@ from shopkit.bench.clock import Call, CannotError, Contestant, LeftOut, summary,
 from shopkit.bench.files import BARE, FEATURES, FLOOR, OfFile, OfHalves, of_export
 from shopkit.bench.rebuilt import Rebuilt
 from shopkit.bench.rows import Rows, made, of_run, of_table
-from shopkit.errors import ConfigError
+from shopkit.errors import ConfigError, ShopkitError
 from shopkit.runs import Run
 from shopkit.runtime import Predictor
 
@@ -26,6 +26,8 @@ SECONDS = 60.0
 MOST_COLD_STARTS = 5
 """Of each kind: one for every five seconds, up to this many."""
 FORMAT_VERSION = 1
+MOST_ROWS, MOST_THREADS, DAY = 1 << 20, 1024, 86_400
+"""Rows and threads of a call, at most; all rows of the largest call are in memory. No measuring takes longer than a day."""
 LARGEST_SHARE = 0.1
 """Of all the time, that one call may take; a contestant that would take more is left out at that size."""
 PACKAGES = ("onnxruntime", "onnxruntime-gpu", "numpy", "pandas", "torch", "scikit-learn", "openvino", "shopkit")
@@ -34,7 +36,7 @@ SESSION = {
     "inter-op threads": "1",
     "graph optimisation": "all",
     "memory arena and pattern": "on",
-    "IO binding": "none on the CPU",
+    "IO binding": "none",
 }
 """How sessions are opened; docs/bench.md says what was measured for each."""
 
@@ -66,12 +68,13 @@ def bench(
     Raises:
         ArtifactError, RunError: no such file or run.
         DataError: rows that cannot be read.
-        ConfigError: a size, a number of threads or of seconds that is not above 0.
+        ConfigError: a size, a number of threads or of seconds that is not above 0, or beyond what anybody asks for.
     """
     path = Path(path)
     every = all_threads()
     counts = tuple(dict.fromkeys(threads or ((1, every) if every > 1 else (1,))))
-    _require_positive(sizes, counts, seconds)
+    for what, values, most in (("--sizes", sizes, MOST_ROWS), ("--threads", counts, MOST_THREADS), ("--seconds", [seconds], DAY)):
+        _require_within(what, values, most)
     run = Run.open(path) if path.is_dir() else None
     file = run.model_path if run is not None else path
     predictor = Predictor(file)
@@ -105,10 +108,10 @@ def bench(
     }
 
 
-def _require_positive(sizes: Sequence[int], threads: Sequence[int], seconds: float) -> None:
-    for what, values in (("--sizes", sizes), ("--threads", threads), ("--seconds", [seconds])):
-        if not values or min(values) <= 0:
-            raise ConfigError(f"{what} must be above 0, got {', '.join(map(str, values)) or 'nothing'}.")
+def _require_within(what: str, values: Sequence[float], most: float) -> None:
+    if not values or not all(0 < value <= most for value in values):
+        got = ", ".join(map(str, values)) or "nothing"
+        raise ConfigError(f"{what} must be above 0 and at most {most:,}, got {got}.")
 
 
 def _rows(run: Run | None, predictor: Predictor, data: str | Path | None, most: int) -> Rows:
@@ -177,7 +180,7 @@ def _group(
         try:
             call = one.prepare(n_rows, n_threads)
             call()
-        except CannotError as why:
+        except (CannotError, ShopkitError) as why:  # the latter of a file that is damaged, or does not run here
             left_out.append(LeftOut(one.name, str(why), n_rows))
             continue
         calls[one.name] = call

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from shopkit.errors import DataError
+from shopkit.predict import first_rows
 from shopkit.raw import Raw, read_columns
 from shopkit.runs import Run
 from shopkit.runtime import Predictor
 from shopkit.runtime.images import of_one_size
-from shopkit.schema import NULL_TEXTS, Column
+from shopkit.schema import Column
 
 MADE_ROWS = 256
 STEPS = 8
@@ -62,20 +62,10 @@ def of_table(path: Path, predictor: Predictor, most: int) -> Rows:
     Raises:
         DataError: the file cannot be read, has no rows, or lacks a column.
     """
-    if not path.is_file():
-        raise DataError(f"There is no file {path}.")
-    ending = path.suffix.lower()
-    if ending in (".parquet", ".pq"):
-        frame = pd.read_parquet(path).head(most)
-    elif ending in (".csv", ".tsv"):
-        texts: dict[Any, type] = {column.name: str for column in predictor.inputs if column.kind == "string"}
-        parts = "\t" if ending == ".tsv" else ","
-        frame = pd.read_csv(path, sep=parts, dtype=texts, nrows=most, na_values=list(NULL_TEXTS), keep_default_na=False)
-    else:
-        raise DataError(f"{path}: cannot tell the format from '{path.suffix}'. Use one of .csv, .tsv, .parquet, .pq.")
-    if frame.empty:
+    rows = Rows(first_rows(predictor, path, most), path.name)
+    if not len(rows):
         raise DataError(f"{path} has a header but no rows.")
-    return Rows(_of_like_images(predictor.canonical(frame), predictor), path.name)
+    return Rows(_of_like_images(rows.raw, predictor), rows.origin)
 
 
 def made(predictor: Predictor) -> Rows:

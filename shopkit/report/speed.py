@@ -46,7 +46,9 @@ def table(bench: Plain, threads: int = 1) -> list[Line]:
 
 
 def _cell(time: Plain) -> str:
-    return f"{duration(time['p50_ms'] / 1e3)} / {duration(time['p99_ms'] / 1e3)}"
+    """Median and 99th percentile; of few calls their number in its stead."""
+    slow = f"{DASH} ({time['n_calls']} calls)" if time["p99_ms"] is None else duration(time["p99_ms"] / 1e3)
+    return f"{duration(time['p50_ms'] / 1e3)} / {slow}"
 
 
 def sizes_of(bench: Plain) -> list[int]:
