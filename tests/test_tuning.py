@@ -17,6 +17,7 @@ from shopkit.config.folders import core_folder
 from shopkit.config.hparams import SearchSettings, Space, as_override, read_search
 from shopkit.errors import ConfigError, RunError
 from shopkit.registry import load_registry
+from shopkit.report.headline import written
 from shopkit.report.search import Trial, importance, render_search
 from shopkit.runs import lock
 from shopkit.tuning import Search, execute_search
@@ -312,3 +313,19 @@ def test_a_sweep_has_a_page_and_resumes(
     assert 'href="../one_sweep/1/report.html"' in (tmp_path / "runs" / "two_sweep" / "sweep.html").read_text()
     assert shopkit.Run.open("runs/one_sweep/0").is_complete
     assert "optuna" in sys.modules
+
+
+def test_a_sweep_of_cross_validations_has_a_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    visits(200).to_csv("visits.csv", index=False)
+    typed = [override for override in OVERRIDES if not override.startswith(("model.", "source="))]
+    typed += ["model=linear", "source=files", "source.path=visits.csv", "cv=2", "model.l2=0.1,10"]
+    assert main(["run", "-m", *typed, "hydra.sweep.dir=runs/folds_sweep"]) == 0
+    assert "runs/folds_sweep/sweep.html" in capsys.readouterr().out
+    page = (tmp_path / "runs" / "folds_sweep" / "sweep.html").read_text()
+    runs = [[shopkit.Run.open(f"runs/folds_sweep/{job}/fold-{fold}") for fold in range(2)] for job in range(2)]
+    means = [np.mean([run.metrics["metrics"]["validation"]["auroc"]["value"] for run in folds]) for folds in runs]
+    assert f"Best: AUROC of {written('auroc', max(means))} on the validation part, over 2 folds" in page
+    assert 'href="1/cv.html"' in page

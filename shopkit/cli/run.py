@@ -153,7 +153,7 @@ def _hydra(composer: Composer, arguments: Sequence[str]) -> int:
         except Exception as error:
             failures.append(error)
             if _is_sweep():
-                sweep.note(error=str(error) or type(error).__name__)
+                sweep.note(error=without_secrets(str(error)) or type(error).__name__)
                 if isinstance(error, ShopkitError):
                     print(f"Error: {error}", file=sys.stderr)
 
@@ -201,15 +201,17 @@ def _run(config: Any, composer: Composer) -> None:
     if _is_sweep():
         print(f"Run {node.job.num}: {' '.join(blotted(list(node.overrides.task))).replace('++', '')}")
     folder = Path(node.runtime.output_dir)
+    done: CrossValidation | Run
     if experiment.cv:
         from shopkit.crossvalidation import execute_folds
 
-        show_folds(execute_folds(experiment, folder, registry=composer.registry, announce=announcer()))
-        return
-    run = execute(experiment, folder, registry=composer.registry, announce=announcer())
+        done = execute_folds(experiment, folder, registry=composer.registry, announce=announcer())
+        show_folds(done)
+    else:
+        done = execute(experiment, folder, registry=composer.registry, announce=announcer())
+        _show(done)
     if _is_sweep():
-        sweep.note(run=str(run.path.absolute()))
-    _show(run)
+        sweep.note(path=str(done.path.absolute()))
 
 
 def _blot_notes(*folders: Path) -> None:

@@ -39,7 +39,7 @@ class Trial:
     reason: str = ""
     """Why it failed."""
     path: str = ""
-    """The folder of its run, where it has one of its own."""
+    """The page of its run, where it has one of its own."""
 
     @classmethod
     def read(cls, path: Path) -> Trial:
@@ -60,7 +60,8 @@ def render_search(facts: Plain, path: Path) -> None:
     """Write the page; equal facts give equal bytes.
 
     Args:
-        facts: `experiment`, `model`, `monitor` (`name`, `mode`), `about`, `trials`, `command`, and of a search `test`.
+        facts: `experiment`, `model`, `monitor` (`name`, `mode`), `about`, `trials`, `command`, of a search `test`, and of
+            a sweep of cross-validations `n_folds`.
     """
     trials = [Trial(**trial) for trial in facts["trials"]]
     name, mode = facts["monitor"]["name"], facts["monitor"]["mode"]
@@ -74,6 +75,7 @@ def render_search(facts: Plain, path: Path) -> None:
     scale = Scale.over([{"value": share} for share in shares.values()], zero=True)
     context = {
         "facts": facts,
+        "n_folds": facts.get("n_folds", 1),
         "title": title,
         "better": "higher" if mode == "max" else "lower",
         "best": ranked[0] if ranked else None,
