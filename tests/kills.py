@@ -1,7 +1,7 @@
-"""Runs, cross-validations and searches that are killed (SIGKILL), resumed, and held against one that was not disturbed.
+"""Runs, cross-validations, searches and sweeps that are killed (SIGKILL), resumed, and held against one that was not disturbed.
 
 python -m tests.kills 50                  # 50 kills: at every stage, at random writes, training steps and moments
-python -m tests.kills 10 --what cv        # or search
+python -m tests.kills 10 --what cv        # or estimator, search, sweep
 
 One process imports everything and computes nothing; every attempt is a fork of it, so an attempt costs what it computes.
 """
@@ -21,6 +21,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,22 +31,27 @@ import pytorch_lightning  # noqa: F401
 import torchmetrics  # noqa: F401
 
 import shopkit
-from shopkit import crossvalidation, provenance, tuning
-from shopkit.config import Composer
+from shopkit import crossvalidation, fitting, provenance
+from shopkit.cli import main as main_of_shopkit
 from shopkit.config.hparams import SearchSettings, Space
-from shopkit.registry import load_registry
-from shopkit.runs import PARTIAL, Run
+from shopkit.runs import PARTIAL, Run, kind_of
 from shopkit.stages import STAGES, Way
 from shopkit.training.learner import Learner
 from tests.shop import TABLE, visits
 
 OVERRIDES = [
-    *TABLE, "source=dataframe", "evaluation.baselines=[linear]", "evaluation.n_bootstrap=5", "features.ignore=[amount]",
+    *TABLE, "evaluation.baselines=[linear]", "evaluation.n_bootstrap=5", "features.ignore=[amount]",
     "trainer.max_epochs=5", "trainer.patience=0", "trainer.batch_size=32", "trainer.checkpoint_seconds=0", "trainer.threads=1",
-    "model.hidden=[8]", "model.members=2",
+]  # fmt: skip
+NETWORK = ["model.hidden=[8]", "model.members=2"]
+DATAFRAME = [*OVERRIDES, *NETWORK, "source=dataframe"]
+# Rows in quarantine.parquet, features that stay in files, and exporters that leave folders.
+ESTIMATOR = [
+    *OVERRIDES, "model=linear", "source=dataframe", "exports=[triton,web]", "contract.columns={price: {max: 60}}",
+    "contract.limit=0.5",
 ]  # fmt: skip
 N_ROWS = 240
-N_STEPS = 5 * 6
+KINDS = ("run", "estimator", "cv", "search", "sweep")
 SPACE = SearchSettings(
     space={"trainer.lr": Space(0.001, 0.02, log=True), "model.dropout": Space(0.0, 0.5)}, n_trials=4, n_startup=2, warmup_epochs=1
 )
@@ -53,28 +59,34 @@ SPACE = SearchSettings(
 
 def attempt(what: str, folder: Path, resume: bool) -> None:
     """The whole way, once."""
-    overrides = [*OVERRIDES, f"resume={'true' if resume else 'false'}"]
+    more = [f"resume={'true' if resume else 'false'}"]
+    it = folder / "it"
     if what == "run":
-        shopkit.run(data=visits(N_ROWS), overrides=overrides, folder=folder / "it")
+        shopkit.run(data=visits(N_ROWS), overrides=[*DATAFRAME, "exports=[triton]", *more], folder=it)
+    elif what == "estimator":
+        fitting.n_bytes = lambda *given: 1 << 62
+        shopkit.run(data=visits(N_ROWS), overrides=[*ESTIMATOR, *more], folder=it)
     elif what == "cv":
-        crossvalidation.cross_validate(data=visits(N_ROWS), overrides=overrides, n_folds=2, folder=folder / "it")
+        shopkit.cross_validate(data=visits(N_ROWS), overrides=[*DATAFRAME, *more], n_folds=2, folder=it)
+    elif what == "search":
+        shopkit.search(overrides=[*DATAFRAME, *more], settings=SPACE, data=visits(N_ROWS), folder=it)
     else:
-        composer = Composer.of(load_registry(""))
-        tuning.execute_search(composer, SPACE, overrides, folder / f"it{PARTIAL}", data=visits(N_ROWS))
+        os.chdir(folder)
+        if not resume:
+            visits(N_ROWS).to_parquet("visits.parquet")
+        source = ["source=files", "source.path=visits.parquet", "hydra.sweep.dir=it"]
+        assert main_of_shopkit(["run", "-m", *OVERRIDES, *NETWORK, *source, "seed=0,1", *more]) == 0
 
 
 def outcome(what: str, folder: Path) -> dict[str, Any]:
     """What must not depend on having been killed: hashes of all results but the configuration, which holds `resume`."""
     done = folder / "it"
-    if what == "run":
+    if what in ("run", "estimator"):
         return _files(Run.open(done))
-    if what == "cv":
-        facts = {"facts": (done / "cv.json").read_text()}
-        return facts | {
-            f"{run.path.name}/{name}": value
-            for run in crossvalidation.CrossValidation(done).runs
-            for name, value in _files(run).items()
-        }
+    if what in ("cv", "sweep"):
+        runs = crossvalidation.CrossValidation(done).runs if what == "cv" else [Run.open(done / "0"), Run.open(done / "1")]
+        facts = {"facts": (done / "cv.json").read_text()} if what == "cv" else {}
+        return facts | {f"{run.path.name}/{name}": value for run in runs for name, value in _files(run).items()}
     facts = json.loads((done / "search.json").read_text())
     for trial in [*facts["trials"], facts["best"]]:
         del trial["seconds"]
@@ -149,21 +161,27 @@ def _wrap(owner: Any, name: str, is_now: Callable[..., bool], after: bool = Fals
 FIXED = [f"{kind}:{stage}" for stage in (*STAGES, "report") for kind in ("before", "results", "marked")] + ["seal", "rename"]
 
 
-def points(what: str, seed: int) -> Iterator[str]:
+@dataclass(frozen=True)
+class Undisturbed:
+    """What an attempt that is not killed comes to, and does on its way: kills are drawn from that."""
+
+    outcome: dict[str, Any]
+    seconds: float
+    n_writes: int
+    n_steps: int
+
+
+def points(what: str, seed: int, whole: Undisturbed) -> Iterator[str]:
     """Where to kill: everywhere that has a name, then at random without end."""
     rng = random.Random(seed)
-    named = list(FIXED) if what == "run" else []
+    named = list(FIXED) if what in ("run", "estimator") else []
     rng.shuffle(named)
     yield from named
-    times = 1 if what == "run" else 2
     while True:
-        yield rng.choice(
-            [
-                f"step:{rng.randint(1, N_STEPS * times)}",
-                f"write:{rng.randint(1, 30 * times)}",
-                f"after:{rng.uniform(0.05, 2.0 * times):.2f}",
-            ]
-        )
+        chosen = [f"write:{rng.randint(1, whole.n_writes)}", f"after:{rng.uniform(0, whole.seconds):.2f}"]
+        if whole.n_steps:
+            chosen.append(f"step:{rng.randint(1, whole.n_steps)}")
+        yield rng.choice(chosen)
 
 
 # -- processes -------------------------------------------------------------------------------------------------------
@@ -194,10 +212,15 @@ def forked(work: Callable[[], None], log: Path) -> int:
 def refuse_finished_looking(folder: Path) -> None:
     """Every folder that looks finished is."""
     for path in folder.iterdir():
-        if path.is_dir() and not path.name.endswith(PARTIAL):
-            if (path / "cv.json").exists() or (path / "search.json").exists():
-                continue
+        if not path.is_dir() or path.name.endswith(PARTIAL):
+            continue
+        kind = kind_of(path)
+        if kind is None:  # of a sweep
+            refuse_finished_looking(path)
+        elif kind.name == "run":
             Run.open(path).verify()
+        else:
+            assert (path / kind.facts).is_file(), path
 
 
 @contextlib.contextmanager
@@ -223,7 +246,8 @@ def kill_and_resume(what: str, point: str, expected: dict[str, Any]) -> str:
         refuse_finished_looking(folder)
         if status != 0:
             assert forked(lambda: attempt(what, folder, resume=True), log) == 0, log.read_text()
-            assert sorted(path.name for path in folder.iterdir()) == ["it", "log.txt"], [*folder.iterdir()]
+            left = {path.name for path in folder.iterdir()} - {"it", "log.txt", "visits.parquet"}
+            assert not left, left
         found = outcome(what, folder)
         assert found == expected, (
             f"{point}: {[name for name in expected if found.get(name) != expected[name]]} differ\n{log.read_text()}"
@@ -231,25 +255,42 @@ def kill_and_resume(what: str, point: str, expected: dict[str, Any]) -> str:
         return "killed, resumed, identical" if status else "ended before it, identical"
 
 
-def undisturbed(what: str) -> dict[str, Any]:
+def undisturbed(what: str) -> Undisturbed:
     with room() as folder:
         log = folder / "log.txt"
-        assert forked(lambda: attempt(what, folder, resume=False), log) == 0, log.read_text()
-        return outcome(what, folder)
+
+        def counted() -> None:
+            counts = {"n_writes": 0, "n_steps": 0}
+
+            def count(name: str) -> bool:
+                counts[name] += 1
+                return False
+
+            _wrap(Path, "replace", lambda *given: count("n_writes"))
+            _wrap(Learner, "_optimize", lambda *given, **named: count("n_steps"))
+            attempt(what, folder, resume=False)
+            (folder / "counts.json").write_text(json.dumps(counts))
+
+        start = time.perf_counter()
+        assert forked(counted, log) == 0, log.read_text()
+        seconds = time.perf_counter() - start
+        return Undisturbed(outcome(what, folder), seconds, **json.loads((folder / "counts.json").read_text()))
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("n", type=int, help="how many kills")
-    parser.add_argument("--what", choices=("run", "cv", "search"), default="run")
+    parser.add_argument("--what", choices=KINDS, default="run")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
+    os.environ["SHOPKIT_PLUGINS"] = ""  # what plugins write down is their own
     start = time.perf_counter()
-    expected = undisturbed(given.what)
+    whole = undisturbed(given.what)
+    print(f"undisturbed: {whole.seconds:.1f} s, {whole.n_writes} files, {whole.n_steps} steps", flush=True)
     failed = killed = early = 0
-    for point in points(given.what, given.seed):
+    for point in points(given.what, given.seed, whole):
         try:
-            said = kill_and_resume(given.what, point, expected)
+            said = kill_and_resume(given.what, point, whole.outcome)
         except AssertionError as error:
             said = f"FAILED: {error}"
         killed, failed, early = (
@@ -260,7 +301,7 @@ def main() -> int:
         print(f"{killed + failed + early:3} {point:18} {said}", flush=True)
         if killed + failed >= given.n:
             break
-    digest = hashlib.sha256(json.dumps(expected, sort_keys=True).encode()).hexdigest()[:16]
+    digest = hashlib.sha256(json.dumps(whole.outcome, sort_keys=True).encode()).hexdigest()[:16]
     print(
         f"{given.what}: {killed} killed and identical, {early} ended before they were, {failed} failed; outcome {digest}; "
         f"{time.perf_counter() - start:.0f} s"

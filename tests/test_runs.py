@@ -6,7 +6,7 @@ import pytest
 
 from shopkit import provenance
 from shopkit.errors import RunError
-from shopkit.runs import Run, lock, read_json, replacing, write_json
+from shopkit.runs import Run, discard_temporaries, lock, read_json, replacing, write_json
 
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -22,6 +22,15 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"Cannot write .*nowhere.*facts\.json: No such file or directory\. Free some space or"):
         write_json(tmp_path / "nowhere" / "facts.json", {})
+
+
+def test_what_a_killed_process_was_about_to_write_is_removed(tmp_path: Path) -> None:
+    folder = tmp_path / "exports" / ".triton.7.tmp"
+    (folder / "1").mkdir(parents=True)
+    for path in (folder / "1" / "model.onnx", folder / ".inner.7.tmp", tmp_path / ".facts.json.7.tmp", tmp_path / "facts.json"):
+        path.touch()
+    discard_temporaries(tmp_path)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["exports", "facts.json"]
 
 
 def test_only_complete_runs_open(tmp_path: Path) -> None:
