@@ -42,7 +42,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def going(root: Path, **rules: float) -> list[str]:
-    return [one.run.path.name for one in survey(root, Rules(**rules), NOW) if one.goes]  # type: ignore[arg-type]
+    return [one.work.path.name for one in survey(root, Rules(**rules), NOW) if one.goes]  # type: ignore[arg-type]
 
 
 def test_nothing_goes_without_a_rule(root: Path) -> None:
@@ -99,6 +99,68 @@ def test_what_goes_is_gone_and_nothing_else(root: Path) -> None:
     assert [path.name for path in gone] == ["day40", "day30", "day20"]
     assert sorted(path.name for path in (root / "churn").iterdir()) == ["day10", "day35.partial", "link"]
     assert (root / "mine").is_dir()
+
+
+@pytest.fixture
+def larger(tmp_path: Path) -> Path:
+    """Two finished cross-validations and searches, and one of each that is not finished."""
+    for name, days in (("old", 40), ("new", 10), ("begun.partial", 5)):
+        for kind in ("cv", "search"):
+            folder = tmp_path / "churn" / f"{kind}-{name}"
+            for part in ("fold-0", "fold-1") if kind == "cv" else ("best", "trials/0000/run.partial"):
+                make(folder.parent, part, days, experiment=folder.name)
+            write_json(folder / "identity.json", {"identity": folder.name})
+            facts = folder / "identity.json"
+            if not name.endswith(".partial"):
+                facts = folder / ("cv.json" if kind == "cv" else "search.json")
+                scores = {"metrics" if kind == "cv" else "test": {"m": {"value": 1 / days}}}
+                write_json(facts, {"experiment": "churn", "about": {"m": {"better": "higher"}}, **scores})
+            os.utime(facts, (NOW - days * DAY,) * 2)
+    return tmp_path
+
+
+def test_a_cross_validation_and_a_search_count_as_one(larger: Path) -> None:
+    found = survey(larger, Rules(older_than_days=0), NOW)
+    assert {(one.work.path.name, one.work.kind.name, one.why) for one in found} == {
+        ("cv-old", "cross-validation", "let go by every rule"),
+        ("cv-new", "cross-validation", "the newest"),
+        ("cv-begun.partial", "cross-validation", "not finished; --partial removes it, resume=true goes on with it"),
+        ("search-old", "search", "let go by every rule"),
+        ("search-new", "search", "the newest"),
+        ("search-begun.partial", "search", "not finished; --partial removes it, resume=true goes on with it"),
+    }
+    assert {one.work.experiment for one in found} == {"churn"}
+    assert going(larger, keep_best=1) == ["cv-old", "search-old"]
+    with lock(larger / "churn" / "cv-begun.partial"), lock(larger / "churn" / "search-begun.partial"):
+        assert remove(survey(larger, Rules(partial=True), NOW)) == []
+    pin(larger / "churn" / "cv-old")
+    pin(larger / "churn" / "search-old" / "best")
+    assert going(larger, older_than_days=0) == []
+    with pytest.raises(RunError, match=r"cv-begun\.partial is not a complete cross-validation: it was not finished"):
+        pin(larger / "churn" / "cv-begun.partial")
+    with pytest.raises(RunError, match=r"trials is part of the search .*search-old, which is removed whole or not at all"):
+        survey(larger / "churn" / "search-old" / "trials", Rules())
+    gone = remove(survey(larger, Rules(partial=True), NOW))
+    assert sorted(path.name for path in gone) == ["cv-begun.partial", "search-begun.partial"]
+    assert sorted(path.name for path in (larger / "churn").iterdir()) == ["cv-new", "cv-old", "search-new", "search-old"]
+
+
+def test_what_was_half_deleted_is_listed_and_goes(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(path: Path, ignore_errors: bool = False) -> None:
+        if not ignore_errors:
+            (path / "config.yaml").unlink()
+            raise KeyboardInterrupt
+
+    found = survey(root, Rules(keep_newest=1), NOW)
+    with monkeypatch.context() as patch:
+        patch.setattr("shopkit.housekeeping.shutil.rmtree", stop)
+        with pytest.raises(KeyboardInterrupt):
+            remove(found)
+    left = {one.work.path.name: one.why for one in survey(root, Rules(), NOW)}
+    assert left["day40.deleted.partial"] == "half deleted; --partial removes the rest"
+    assert not list(root.rglob("day40*/identity.json"))
+    remove(survey(root, Rules(partial=True), NOW))
+    assert not list(root.rglob("day40*"))
 
 
 def test_the_command_changes_nothing_without_yes(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

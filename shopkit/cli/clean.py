@@ -13,7 +13,8 @@ from shopkit.errors import ConfigError
 _DESCRIPTION = """\
 List old runs, and with --yes remove those that every rule given lets go.
 
-The newest run of an experiment, pinned runs (shopkit pin RUN) and runs at work are never removed.
+The newest run of an experiment, pinned runs (shopkit pin RUN) and runs at work are never removed. A cross-validation
+and a search count as one run each, with all that is in their folders.
 
   shopkit clean                              every run, and why it stays
   shopkit clean --older-than 30d --keep-best 3
@@ -38,13 +39,14 @@ def main(arguments: Sequence[str]) -> int:
     rules = Rules(_days(parsed.older_than), parsed.keep_newest, parsed.keep_best, parsed.partial)
     found = survey(parsed.folder, rules)
     print_table(
-        ("Run", "Experiment", "Of", "MiB", "", "Why"),
+        ("Folder", "Kind", "Experiment", "Of", "MiB", "", "Why"),
         [
             (
-                str(one.run.path),
-                one.experiment,
-                dt.datetime.fromtimestamp(one.modified).strftime("%Y-%m-%d %H:%M"),
-                f"{one.size_bytes / 2**20:,.1f}",
+                str(one.work.path),
+                one.work.kind.name,
+                one.work.experiment,
+                dt.datetime.fromtimestamp(one.work.modified).strftime("%Y-%m-%d %H:%M"),
+                f"{one.work.size_bytes / 2**20:,.1f}",
                 "goes" if one.goes else "stays",
                 one.why,
             )
@@ -52,7 +54,7 @@ def main(arguments: Sequence[str]) -> int:
         ],
     )
     going = [one for one in found if one.goes]
-    size = sum(one.size_bytes for one in going) / 2**20
+    size = sum(one.work.size_bytes for one in going) / 2**20
     if parsed.yes:
         gone = remove(going)
         print(f"\n{len(gone)} of {len(found)} runs removed, {size:,.1f} MiB.")

@@ -9,8 +9,8 @@ from shopkit.cli.console import Parser
 
 
 def main(arguments: Sequence[str]) -> int:
-    parser = Parser("pin", "Keep a run from `shopkit clean`.")
-    parser.add_argument("run", metavar="RUN", type=Path, help="a run's folder")
+    parser = Parser("pin", "Keep a run, a cross-validation or a search from `shopkit clean`.")
+    parser.add_argument("run", metavar="RUN", type=Path, help="its folder")
     parser.add_argument("--remove", action="store_true", help="let it go again")
     parsed = parser.parse(arguments)
 
