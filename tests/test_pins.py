@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
+import importlib.util
+import os
+import py_compile
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -32,12 +37,77 @@ def trees(install: Install) -> Path:
 def test_the_hash_is_that_of_the_files(trees: Path) -> None:
     first = hash_of("shopkit-trees")
     assert hash_of("shopkit-trees") == first
-    cache = trees.parent / "__pycache__" / "shopkit_trees.cpython-311.pyc"
-    cache.parent.mkdir(exist_ok=True)
-    cache.write_bytes(b"compiled")
-    assert hash_of("shopkit-trees") == first
     trees.write_text(trees.read_text() + "\n# changed\n")
     assert hash_of("shopkit-trees") != first
+
+
+def compiled(source: Path, code: str, mode: py_compile.PycInvalidationMode) -> None:
+    """A compiled file that Python takes for that of the source."""
+    kept, stat = source.read_bytes(), source.stat()
+    target = importlib.util.cache_from_source(str(source))
+    py_compile.compile(str(source), target, invalidation_mode=mode)
+    header = Path(target).read_bytes()[:16]
+    source.write_text(code)
+    py_compile.compile(str(source), target, invalidation_mode=mode, doraise=True)
+    Path(target).write_bytes(header + Path(target).read_bytes()[16:])
+    source.write_bytes(kept)
+    os.utime(source, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+@pytest.mark.parametrize("mode", py_compile.PycInvalidationMode)
+def test_a_compiled_file_counts_unless_it_is_of_its_source(
+    trees: Path, mode: py_compile.PycInvalidationMode, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Python runs it, and looks no further at the source than at its time and size, or not at all."""
+    monkeypatch.chdir(tmp_path)
+    first, sound = hash_of("shopkit-trees"), trees.read_text()
+    compiled(trees, sound, mode)
+    assert hash_of("shopkit-trees") == first
+    assert importlib.import_module("shopkit_trees").Settings().depth == 3
+    for other in (
+        sound.replace("depth: int = 3", "depth: int = 4"),
+        sound + "\ntry:\n    pass\nfinally:\n    open('ran', 'w')\n",
+    ):
+        compiled(trees, other, mode)
+        assert hash_of("shopkit-trees") != first
+    sys.modules.pop("shopkit_trees")
+    importlib.invalidate_caches()
+    assert importlib.import_module("shopkit_trees").Settings().depth == 3
+    assert Path("ran").exists()
+
+
+def test_compiled_files_that_python_does_not_run_do_not_count(trees: Path) -> None:
+    first = hash_of("shopkit-trees")
+    cache = Path(importlib.util.cache_from_source(str(trees)))
+    cache.parent.mkdir(exist_ok=True)
+    cache.write_bytes(b"of another Python")
+    (cache.parent / "shopkit_trees.cpython-39.pyc").write_bytes(b"compiled")
+    assert hash_of("shopkit-trees") == first
+    compiled(trees, "x = 1\n", py_compile.PycInvalidationMode.TIMESTAMP)
+    assert hash_of("shopkit-trees") != first
+    os.utime(trees, (1e9, 1e9))
+    assert hash_of("shopkit-trees") == first
+    cache.write_bytes(importlib.util.MAGIC_NUMBER + (1).to_bytes(4, "little") + bytes(8) + b"cut off")
+    assert hash_of("shopkit-trees") != first
+
+
+def test_every_package_of_a_plugin_counts(install: Install, tmp_path: Path) -> None:
+    site = install("shopkit-wide", "", header="")
+    (record,) = site.glob("*.dist-info")
+    project = tmp_path / "project"
+    (project / "second").mkdir(parents=True)
+    (project / "second" / "__init__.py").touch()
+    (site / "wide.pth").write_text(f"import nothing\n{project}\n")
+    (record / "direct_url.json").write_text('{"dir_info": {"editable": true}, "url": "file:///x"}')
+    (record / "RECORD").write_text("wide.pth,,\n")
+    hashes = [hash_of("shopkit-wide")]
+    for name in ("third.py", "second/inner.py", "second/hidden.pyc"):
+        (project / name).write_text("x = 1")
+        hashes.append(hash_of("shopkit-wide"))
+    (site / "named.py").touch()
+    (record / "top_level.txt").write_text("shopkit_wide\nnamed\n")
+    hashes.append(hash_of("shopkit-wide"))
+    assert len(set(hashes)) == 5
 
 
 def test_a_file_anywhere_in_a_package_counts(install: Install, tmp_path: Path) -> None:
