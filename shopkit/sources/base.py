@@ -26,7 +26,7 @@ class Tables(Mapping[str, ir.Table]):
     origin: str
     """Where they come from, for messages and the report. Never holds a password."""
     fingerprint: str
-    """Changes when the data change; equal data give an equal fingerprint."""
+    """Of schema and contents of all rows: changes when any of them does; equal data give an equal one."""
     time_zone: str = "UTC"
     """Zone in which times without one are read."""
     units: Mapping[str, str] = field(default_factory=dict)

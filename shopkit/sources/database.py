@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
@@ -14,15 +14,17 @@ import duckdb
 import ibis
 import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
+import pyarrow as pa
 
 from shopkit.errors import ConfigError, DataError, nearest
 from shopkit.sources.base import Source, Tables
-from shopkit.sources.copied import copied
+from shopkit.sources.copied import BATCH_ROWS, copied
 from shopkit.sources.engine import connect, fetch, literal, local_view, quote
 from shopkit.sources.files import find
 from shopkit.sources.settings import DatabaseSettings
 
 FILE_DATABASES = ("duckdb", "sqlite")
+_ROW = quote("the whole row")  # a name that no column has, which would be meant before the row
 # Every driver has errors of its own; by PEP 249 they descend from classes of these names.
 _CANNOT_COMPUTE = frozenset({"IbisError", "ProgrammingError", "NotSupportedError"})
 _BROKE_OFF = frozenset({"OperationalError", "InterfaceError", "DatabaseError"})
@@ -31,8 +33,8 @@ _BROKE_OFF = frozenset({"OperationalError", "InterfaceError", "DatabaseError"})
 class DatabaseSource(Source):
     """Lazy tables of a DuckDB file (opened read-only) or of any other database that ibis connects to.
 
-    The fingerprint is made of schema, row counts and, for DuckDB, a hash of all rows; other engines give count, distinct count,
-    least and greatest value of each column, which nearly every change moves.
+    The fingerprint is of all rows, whatever their order: DuckDB and PostgreSQL hash them where they are; those of other databases
+    are read once for it.
     """
 
     settings: DatabaseSettings
@@ -48,15 +50,17 @@ class DatabaseSource(Source):
             tables=tables,
             connection=connection,
             origin=f"source database {shown(url)}",
-            fingerprint=self._fingerprint(tables),
+            fingerprint="",
             time_zone=self.settings.time_zone,
             units=dict(self.settings.units),
         )
-        if connection.name == "duckdb":
+        with in_our_words(found.origin):
+            if self.settings.copy and connection.name != "duckdb":
+                found = copied(found)
+            found = replace(found, fingerprint=_fingerprint(found))
+        origin, engine, zone = found.origin, found.connection.name, found.time_zone
+        if engine == "duckdb":
             return found
-        if self.settings.copy:
-            return copied(found)
-        origin, engine, zone = found.origin, connection.name, found.time_zone
         return replace(found, tables={name: _in_local_time(origin, engine, name, table, zone) for name, table in found.items()})
 
     @classmethod
@@ -112,23 +116,29 @@ class DatabaseSource(Source):
             raise DataError(f"source database {shown(url)}: cannot connect: {_without_password(url, str(error))}") from None
         return connection, {name: connection.table(name) for name in self._chosen(url, offered)}
 
-    @staticmethod
-    def _fingerprint(tables: dict[str, ir.Table]) -> str:
-        digest = hashlib.sha256()
-        for name, table in tables.items():
-            digest.update(f"{name}:{table.schema()}:{_summary(name, table)}\n".encode())
-        return digest.hexdigest()
+
+def _fingerprint(tables: Tables) -> str:
+    digest = hashlib.sha256()
+    for name, table in tables.items():
+        digest.update(f"{name}:{table.schema()}:{_summary(tables.connection, name, table)}\n".encode())
+    return digest.hexdigest()
 
 
-def _summary(name: str, table: ir.Table) -> str:
-    connection = table.get_backend()
+def _summary(connection: ibis.BaseBackend, name: str, table: ir.Table) -> str:
+    """Number of rows and sum of their hashes."""
+    if connection.name == "postgres":
+        hashed = f"SELECT count(*), sum(hashtextextended({_ROW}::text, 0)) FROM {quote(name)} AS {_ROW}"
+        with closing(connection.raw_sql(hashed)) as cursor:
+            return str(cursor.fetchall())
     if connection.name == "duckdb":
-        return str(fetch(connection.con, f"SELECT count(*), sum(hash(t)) FROM {quote(name)} AS t"))
-    facts: dict[str, ir.Scalar] = {"n_rows": table.count()}
-    for position, column in enumerate(table.columns):
-        values = table[column]
-        facts |= {f"n{position}": values.nunique(), f"min{position}": values.min(), f"max{position}": values.max()}
-    return str(table.aggregate(**facts).to_pyarrow().to_pylist())
+        return str(fetch(connection.con, f"SELECT count(*), sum(hash({_ROW})) FROM {quote(name)} AS {_ROW}"))
+    try:
+        with duckdb.connect() as engine, table.to_pyarrow_batches(chunk_size=BATCH_ROWS) as batches:
+            engine.register("rows", batches)
+            return str(fetch(engine, f"SELECT count(*), sum(hash({_ROW})) FROM rows AS {_ROW}"))
+    except (pa.ArrowException, duckdb.Error, TypeError, ValueError) as error:
+        first = str(error).strip().splitlines()[0].rstrip(".")
+        raise DataError(f"table '{name}' cannot be read: {first}. Name those that are needed in source.tables.") from error
 
 
 @contextmanager

@@ -52,6 +52,39 @@ def test_sqlite(sqlite):
     assert opened(sqlite)["orders"].to_pyarrow().to_pylist()[0]["price"] == 2.5
 
 
+@pytest.mark.parametrize("copy", [False, True])
+@pytest.mark.parametrize("kind", ["duck", "sqlite"])
+def test_the_fingerprint_is_of_all_rows_whatever_their_order(kind, copy, tmp_path):
+    """Counts, sums, least and greatest values of all columns are equal in the three that differ."""
+
+    def fingerprint(rows):
+        path = tmp_path / f"f.{kind}"
+        path.unlink(missing_ok=True)
+        connection = duckdb.connect(path) if kind == "duck" else sqlite3.connect(path)
+        connection.execute('CREATE TABLE orders ("t" INTEGER, "rows" INTEGER, note VARCHAR)')
+        connection.executemany("INSERT INTO orders VALUES (?, ?, ?)", rows)
+        connection.commit()
+        connection.close()
+        return opened(f"{'duckdb' if kind == 'duck' else 'sqlite'}://{path}", copy=copy).fingerprint
+
+    rows = [(i, i % 2, None if i % 3 else "x") for i in range(20)]
+    assert fingerprint(rows) == fingerprint(rows[::-1])
+    turned = [(i, 1 - paid if 4 <= i < 16 else paid, note) for i, paid, note in rows]
+    swapped = [(i, paid, "x" if i == 1 else None if i == 3 else note) for i, paid, note in rows]
+    assert len({fingerprint(rows), fingerprint(turned), fingerprint(swapped)}) == 3
+
+
+def test_a_table_whose_values_are_not_of_its_types_is_named(sqlite):
+    connection = sqlite3.connect(sqlite.partition("//")[2])
+    connection.execute("CREATE TABLE notes (price REAL)")
+    connection.executemany("INSERT INTO notes VALUES (?)", [(1.5,), ("n/a",)])
+    connection.commit()
+    connection.close()
+    with pytest.raises(DataError, match=r"table 'notes' cannot be read: .*Name those that are needed in source\.tables"):
+        opened(sqlite)
+    assert opened(sqlite, tables=["orders"]).fingerprint
+
+
 @pytest.mark.parametrize("kind", ["duck", "sqlite"])
 def test_the_fingerprint_changes_with_the_data(kind, request):
     url = request.getfixturevalue(kind)

@@ -125,6 +125,21 @@ def test_times_with_a_zone_are_the_shops_own(server: str, tmp_path: Path) -> Non
         assert_same(plain, examples(view, opened(server, time_zone=ZONE, copy=copy), tmp_path / f"{copy}.parquet"))
 
 
+def test_the_fingerprint_is_of_all_rows_whatever_their_order(server: str) -> None:
+    import psycopg
+
+    def fingerprint(paid: str, order: str = "i") -> str:
+        rows = f"SELECT i AS t, {paid} AS paid, 'a, b' AS note FROM generate_series(0, 19) AS i ORDER BY {order}"
+        with psycopg.connect(server.replace("postgres://", "postgresql://")) as connection:
+            connection.execute("DROP TABLE IF EXISTS counted")
+            connection.execute(f"CREATE TABLE counted AS {rows}")
+            connection.execute("INSERT INTO counted VALUES (NULL, NULL, NULL)")
+        return opened(server, tables=["counted"]).fingerprint
+
+    assert fingerprint("i % 2") == fingerprint("i % 2", order="-i")
+    assert fingerprint("i % 2") != fingerprint("CASE WHEN i BETWEEN 4 AND 15 THEN 1 - i % 2 ELSE i % 2 END")
+
+
 def test_what_it_cannot_compute_says_how_to_go_on(server: str, tmp_path: Path) -> None:
     overrides = ["view=customer_history", "task=binary", "model=linear", "source=database", f"source.url={server}"]
     with pytest.raises(DataError, match=r"me@127\.0\.0\.1:\d+/postgres cannot compute the view: .*Set source\.copy=true"):
