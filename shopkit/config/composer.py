@@ -19,7 +19,7 @@ from shopkit.config.overrides import Override, expand, rewrite, typed_as
 from shopkit.config.places import Place, Places
 from shopkit.config.screen import component_groups, screen, unknown_key, unknown_option
 from shopkit.errors import ConfigError, nearest
-from shopkit.features.settings import FeaturePlan, parse_spec
+from shopkit.features.settings import FeaturePlan
 from shopkit.pins import check_pins
 from shopkit.registry import Registry, load_registry
 from shopkit.settings import SettingError, build, plain, types_of
@@ -258,16 +258,13 @@ class Composer:
             raise ConfigError(_placed(places.of_option("exporter", name), text))
 
     def _check_plan(self, plan: FeaturePlan) -> None:
-        specs = {f"features.{kind}": getattr(plan, kind) for kind in ("numbers", "strings", "times", "images")}
-        specs |= {f"features.columns.{column}": spec for column, spec in plan.columns.items()}
-        for path, spec in specs.items():
-            for name, settings in [] if spec == "auto" else parse_spec(spec, path):
-                try:
-                    self.registry.choice("features", {"name": name, **settings}, path)
-                except SettingError:
-                    raise
-                except ConfigError as error:
-                    raise SettingError(path, str(error)) from None
+        for path, name, settings in plan.chosen():
+            try:
+                self.registry.choice("features", {"name": name, **settings}, path)
+            except SettingError:
+                raise
+            except ConfigError as error:
+                raise SettingError(path, str(error)) from None
 
     # -- Hydra's errors -----------------------------------------------------------------------------------------
 

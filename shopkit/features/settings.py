@@ -65,15 +65,16 @@ class FeaturePlan:
     """`auto` uses piecewise-linear encoding for a number column with at least this many distinct values."""
 
     def __post_init__(self) -> None:
-        for name in ("numbers", "strings", "times", "images"):
-            if getattr(self, name) != "auto":
-                parse_spec(getattr(self, name), f"features.{name}")
-        for column, spec in self.columns.items():
-            if spec != "auto":
-                parse_spec(spec, f"features.columns.{column}")
+        self.chosen()
         _at_least("features", "max_length", self.max_length, 0)
         _at_least("features", "max_one_hot", self.max_one_hot, 0)
         _at_least("features", "min_piecewise", self.min_piecewise, 2)
+
+    def chosen(self) -> list[tuple[str, str, dict[str, Any]]]:
+        """Place, extractor and settings of each choice that is not left to `auto`; raises `ConfigError` as `parse_spec` does."""
+        specs = {f"features.{kind}": getattr(self, kind) for kind in ("numbers", "strings", "times", "images")}
+        specs |= {f"features.columns.{column}": spec for column, spec in self.columns.items()}
+        return [(path, *pair) for path, spec in specs.items() if spec != "auto" for pair in parse_spec(spec, path)]
 
 
 @dataclass

@@ -80,7 +80,7 @@ def _hmac(column: str, dtype: dt.DataType) -> str:
 
 
 def _as_text(column: str, dtype: dt.DataType) -> str:
-    """3.0 is 3, as a column of whole numbers with missing ones may come as floats; NaN is missing. Identifiers may be above 2⁶³."""
+    """3.0 is 3, as whole numbers with missing ones among them may come as floats; NaN is missing. They may be above 2⁶³."""
     if dtype.is_decimal():
         return f"{column} = floor({column}) THEN {column}::DECIMAL(38, 0)::VARCHAR ELSE {column}::VARCHAR"
     digits = f"coalesce(TRY_CAST({column} AS HUGEINT)::VARCHAR, {column}::VARCHAR)"
