@@ -145,7 +145,7 @@ class Composer:
 
         config = self._config(overrides, texts)
         self._refuse_code(config, overrides)
-        params = OmegaConf.to_container(config.hydra.sweeper).get("params") or {}
+        params: Any = OmegaConf.to_container(OmegaConf.create(config.hydra.sweeper.get("params") or {}))
         return [f"{key}={value}" for key, value in params.items() if not isinstance(value, (dict, list))]
 
     def _composed(self, overrides: list[Override], texts: list[str]) -> Experiment:
