@@ -57,24 +57,24 @@ class Steps:
         longest = op.const(np.array([limit.max_length], np.int64)) if limit.max_length else width
         n_read = op.min([width, longest])
         n_rest = op.max([op.sub(width, n_read), one])  # at least one, which then no row has
-        n_known = op.unsqueeze(known, axis)  # (N, 1)
+        n_known, of_read = op.unsqueeze(known, axis), _count(n_read)  # (N, 1) and (T,)
         if limit.keep == "earliest" or not limit.max_length:
             columns = every
             if limit.max_length:
                 columns = {name: op.slice(column, zero, n_read, axis) for name, column in every.items()}
-            start = op.sub(width, n_rest)
+            start, end = op.sub(width, n_rest), width
             places = op.add(start, _count(n_rest))
             is_rest = op.and_(op.greater_or_equal(places, n_read), op.less(places, n_known))
         else:
             begin = op.max([op.sub(n_known, longest), zero])  # (N, 1)
-            columns = {name: op.gather_elements(column, op.add(begin, _count(n_read)), axis=1) for name, column in every.items()}
-            start = zero
+            columns = {name: op.gather_elements(column, op.add(begin, of_read), axis=1) for name, column in every.items()}
+            start, end = zero, n_rest
             is_rest = op.less(_count(n_rest), begin)
         known = op.min([known, longest])
         self.lengths = ndx.asarray(known)
         """int64 (N,), within the steps that are read."""
-        self.read = Laid(columns, op.less(_count(n_read), op.unsqueeze(known, axis)))
-        rest = {name: op.slice(column, start, op.add(start, n_rest), axis) for name, column in every.items()}
+        self.read = Laid(columns, op.less(of_read, op.unsqueeze(known, axis)))
+        rest = {name: op.slice(column, start, end, axis) for name, column in every.items()}
         self.rest = Laid(rest, is_rest)
 
 
