@@ -62,7 +62,8 @@ SHOWN: dict[str, tuple[Rule, ...]] = {
     "wordpiece": (("results/*/differ", "{}"), ("results/*/graph, one text, ms", MILLISECONDS)),
 }
 """Result → what of it is shown: a path whose `*` stands for every key, and how its values are written; `over:` is the median of a
-list's cases, with the lowest and highest; `+` tells two paths apart by a key in the middle. What has no entry shows all its numbers."""
+list's cases, with the lowest and highest; `+` tells two paths apart by a key in the middle. What has no entry shows all its
+numbers."""
 SHOWN_ANYWAY = "+"
 MOST_LINES = 40
 SCRIPTS = {"bert_intents_few_shot": "bert_intents"}

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
+import sys
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import onnx
 import pandas as pd
 import pytest
 import shopkit
 from shop import recommend, sequences
 from shopkit import Predictor
 from shopkit.errors import ConfigError, ExportError, RunError
+from shopkit.exporters.base import Exported, Fitted
 
+from shopkit_recommend.exporters import item_index
+from shopkit_recommend.exporters.item_index import ItemIndexExporter
 from shopkit_recommend.exporters.settings import ItemIndexSettings
 
 QUICK = ["trainer.max_epochs=2", "trainer.lr=1e-2", "trainer.threads=1"]
@@ -79,9 +86,89 @@ def test_settings_of_the_index() -> None:
         ItemIndexSettings(least_recall=2)
 
 
+class Caught(Exception):  # noqa: N818 (no error, but the end of the way)
+    """What an exporter was given."""
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> Fitted:
+    rows = sequences(40)
+    table = pd.DataFrame({"items": rows, "kind": [[("odd", "even")[item % 2 == 0] for item in steps] for steps in rows]})
+    changes = ["model=two_tower", "view.beside=[kind]", "exporter=item_index", *QUICK, "trainer.max_epochs=1"]
+
+    def catch(self: ItemIndexExporter, fitted: Fitted, folder: Path) -> Exported:
+        raise Caught(fitted)
+
+    folder = tmp_path_factory.mktemp("caught") / "run"
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(ItemIndexExporter, "export", catch)
+        with pytest.raises(Caught) as caught:
+            shopkit.run("next_item_sequences", changes, data={"data": table}, folder=folder)
+    found: Fitted = caught.value.args[0]
+    return found
+
+
+def refused(fitted: Fitted, folder: Path, message: str, **settings: float) -> None:
+    """By name, with no file left behind."""
+    exporter = ItemIndexExporter(ItemIndexSettings(**{"check_rows": 8, **settings}))  # type: ignore[arg-type]
+    with pytest.raises(ExportError, match=message):
+        exporter.export(fitted, folder)
+    assert list(folder.iterdir()) == []
+
+
+def test_vectors_that_do_not_give_the_scores(fitted: Fitted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    halves = item_index.halves
+
+    def of_other_vectors(model: onnx.ModelProto, n_items: int) -> tuple[onnx.ModelProto, np.ndarray]:
+        encoder, vectors = halves(model, n_items)
+        return encoder, vectors * 2
+
+    monkeypatch.setattr(item_index, "halves", of_other_vectors)
+    refused(fitted, tmp_path, r"Export check 'vectors': in row \d+ vectors and model differ by")
+
+
+def test_an_encoder_of_items_that_differs(fitted: Fitted, tmp_path: Path) -> None:
+    items = fitted.encoders["items"]
+    other = replace(items, reference=lambda raw: items.reference(raw) + 1)
+    message = r"Export check 'item encoder': file and model differ by 1"
+    refused(replace(fitted, encoders={"items": other}), tmp_path, message)
+
+
+def test_an_index_that_finds_too_little(fitted: Fitted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class First:
+        """Finds the first item only."""
+
+        hnsw = SimpleNamespace()
+
+        def __init__(self, *settings: object) -> None: ...
+        def add(self, vectors: np.ndarray) -> None: ...
+        def search(self, customers: np.ndarray, k: int) -> tuple[None, np.ndarray]:
+            return None, np.zeros((len(customers), k), np.int64)
+
+    fake = SimpleNamespace(IndexHNSWFlat=First, METRIC_INNER_PRODUCT=0, write_index=lambda index, path: None)
+    monkeypatch.setattr(item_index, "_faiss", lambda: fake)
+    message = (
+        r"The index finds 0\.\d+ of the exact lists, below exporter\.least_recall=0\.9\. Raise exporter\.expansion \(it is 200"
+    )
+    refused(fitted, tmp_path, message, least_recall=0.9)
+
+
+def test_without_the_index_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    with pytest.raises(
+        ConfigError, match=r"exporter=item_index needs the package faiss-cpu: pip install 'shopkit-recommend\[ann\]'"
+    ):
+        ItemIndexExporter(ItemIndexSettings()).export(None, tmp_path)  # type: ignore[arg-type]
+
+
 def test_least_squares_find_what_goes_together(tmp_path: Path) -> None:
-    run = recommend(tmp_path, sequences(), "model=als", "model.factors=8", "model.iterations=5")
-    assert run.metrics["metrics"]["test"]["recall_10"]["value"] > 0.8
+    """Beside lists by popularity, and lists in any order, which find two of twelve."""
+    changes = ["model=als", "model.factors=8", "model.iterations=5", "task.cutoffs=[2]", "evaluation.baselines=[popular]"]
+    run = recommend(tmp_path, sequences(), *changes)
+    popular = run.metrics["baselines"]["popular"]
+    assert popular["metrics"]["recall_2"]["value"] < 0.35
+    assert popular["difference"]["recall_2"]["verdict"] == "better"
+    assert run.metrics["metrics"]["test"]["recall_2"]["value"] > 0.45
     assert len(Predictor(run.model_path)({"history": []})["items"]) == 12
 
 
