@@ -20,6 +20,8 @@ PREFIX = "##"
 LONGEST_WORD = 100
 """Characters; a longer word is unknown."""
 PAD, UNKNOWN, FIRST, SEPARATOR, MASKED = SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+TOKENIZERS = ("tokenizer.json", "vocab.txt")
+"""The files of a tokenizer, the first of which is read."""
 UNASKED = "1"
 """Stands between the characters that are asked about; what becomes of it is known."""
 
@@ -134,16 +136,23 @@ def read(folder: Path) -> WordPieces:
     """The tokenizer of an encoder's folder: `tokenizer.json`, or `vocab.txt` with `tokenizer_config.json`.
 
     Raises:
-        ConfigError: there is none, or it is not WordPiece as BERT has it.
+        ConfigError: there is none, it cannot be read, or it is not WordPiece as BERT has it.
     """
-    if (folder / "tokenizer.json").is_file():
-        found = _of_json(json.loads((folder / "tokenizer.json").read_text(encoding="utf-8")), folder)
-    elif (folder / "vocab.txt").is_file():
+    whole, plain = (folder / file for file in TOKENIZERS)
+    if whole.is_file():
+        data = _json(whole)
+        try:
+            found = _of_json(data, folder)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ConfigError(
+                f"{whole} is not a tokenizer as Hugging Face saves one ({type(error).__name__}: {error}). Copy the folder again."
+            ) from error
+    elif plain.is_file():
         path = folder / "tokenizer_config.json"
-        config = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        config = _json(path) if path.is_file() else {}
         lower = config.get("do_lower_case", True)
         accents = config.get("strip_accents")
-        vocabulary = (folder / "vocab.txt").read_text(encoding="utf-8").split("\n")
+        vocabulary = _text(plain).split("\n")
         found = WordPieces(
             tuple(vocabulary[:-1] if vocabulary[-1] == "" else vocabulary),
             Normalization(lower, lower if accents is None else accents, True, config.get("tokenize_chinese_chars", True)),
@@ -155,6 +164,23 @@ def read(folder: Path) -> WordPieces:
     if absent := [token for token in (UNKNOWN, FIRST, SEPARATOR) if token not in found.vocabulary]:
         raise ConfigError(f"The tokenizer in {folder} has no token {' and no '.join(absent)}, which BERT's tokenizers have.")
     return found
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}. It is damaged; copy the folder again.") from error
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(_text(path))
+    except ValueError as error:
+        raise ConfigError(f"{path} is not JSON: {error}. It is damaged; copy the folder again.") from error
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path} is not an object of JSON but {type(data).__name__}. It is damaged; copy the folder again.")
+    return data
 
 
 def _of_json(data: dict[str, Any], folder: Path) -> WordPieces:
@@ -170,8 +196,15 @@ def _of_json(data: dict[str, Any], folder: Path) -> WordPieces:
             f"The tokenizer in {folder} has another prefix than '{PREFIX}' or another longest word than {LONGEST_WORD}."
         )
     accents = normalizer["strip_accents"]
+    vocabulary = sorted(model["vocab"], key=model["vocab"].__getitem__)
+    for at, token in enumerate(vocabulary):
+        if model["vocab"][token] != at:
+            raise ConfigError(
+                f"The tokenizer in {folder} has no piece with the id {at}: after {at} others comes {token!r} with the id "
+                f"{model['vocab'][token]}. The encoder's rows could not be told apart; choose another encoder."
+            )
     return WordPieces(
-        tuple(sorted(model["vocab"], key=model["vocab"].__getitem__)),
+        tuple(vocabulary),
         Normalization(
             normalizer["lowercase"],
             normalizer["lowercase"] if accents is None else accents,

@@ -16,10 +16,10 @@ from torch import Tensor, nn
 
 from shopkit.errors import ConfigError
 from shopkit.features.base import FeatureSpec
-from shopkit.features.tokens_bert import SEPARATOR
+from shopkit.features.tokens_bert import FIRST, SEPARATOR
 from shopkit.models.bag import bag
 from shopkit.models.base import Arrays, Axis, Batch, Model
-from shopkit.models.bert_encoder import encoder, layer_of, merged
+from shopkit.models.bert_encoder import encoder, layer_of, merged, padding_position
 from shopkit.models.mlp import MLP
 from shopkit.models.settings import BertSettings
 from shopkit.tasks.base import Task
@@ -67,10 +67,16 @@ class Bert(Model):
                 "model=bert reads tokens, and no feature column gives any. Name its text columns: "
                 "features.columns.<column>={name: wordpiece, vocabulary: ...}, or choose another model."
             )
+        names = features.tokens.names
+        if settings.pooling == "cls" and names and FIRST not in names:
+            raise ConfigError(
+                f"model.pooling is cls, the vector of the token {FIRST}, and {features.tokens.extractor} puts none before "
+                f"'{features.tokens.column}'. Take mean, max or attention, or the extractor wordpiece."
+            )
         texts = [block for block in features.blocks if block.tensor == "tokens"]
         self.encoder = encoder(settings, features.tokens, len(texts))
         self.n_types = min(len(texts), getattr(self.encoder.config, "type_vocab_size", 0))
-        names = features.tokens.names
+        self.padding = padding_position(self.encoder)
         self.separator = names.index(SEPARATOR) if SEPARATOR in names else -1
         width = int(self.encoder.config.hidden_size)
         self.pooling = Pooling(settings.pooling, width)
@@ -95,15 +101,19 @@ class Bert(Model):
         return scores if self.bag is None else self.bag.join(scores, batch)
 
     def _read(self, tokens: Tensor, inside: Tensor, **options: Any) -> Any:
-        # Padding may reach beyond the last position that the encoder knows.
-        places = torch.arange(tokens.shape[1], device=tokens.device).clamp(max=self.encoder.config.max_position_embeddings - 1)
+        places = torch.arange(tokens.shape[1], device=tokens.device).unsqueeze(0)
         # A row without tokens looks at its first place, whatever padding it has.
         seen = inside | (places == 0)
+        if self.padding >= 0:
+            known = (tokens != self.padding).long()
+            places = known.cumsum(1) * known + self.padding
+        # Padding may reach beyond the last position that the encoder knows.
+        places = places.clamp(max=self.encoder.config.max_position_embeddings - 1)
         if self.n_types > 1 and self.separator >= 0:
             ends = (tokens == self.separator).long()
             # Each text ends with a separator, which is its own still.
             options["token_type_ids"] = (ends.cumsum(1) - ends).clamp(max=self.n_types - 1)
-        return self.encoder(input_ids=tokens, attention_mask=_mask(seen), position_ids=places.unsqueeze(0), **options)
+        return self.encoder(input_ids=tokens, attention_mask=_mask(seen), position_ids=places, **options)
 
     def train(self, mode: bool = True) -> Bert:
         super().train(mode)

@@ -13,18 +13,21 @@ from torch import nn
 
 from shopkit.errors import ConfigError
 from shopkit.features.base import FeatureBlock
-from shopkit.features.tokens_bert import encoder_folder
+from shopkit.features.tokens_bert import TOKENIZERS, encoder_folder, read
 from shopkit.models.settings import BertSettings
 
 LAYER = re.compile(r"\.layers?\.(\d+)\.")
+WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
+DROPOUT = ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "attention_dropout")
+"""What BERT, and what others call the share of units that is dropped."""
 
 
 def encoder(settings: BertSettings, tokens: FeatureBlock, n_texts: int = 1) -> nn.Module:
     """An encoder as `transformers` has it, its adapters in it. One from scratch tells so many texts of a row apart.
 
     Raises:
-        ConfigError: the packages are not installed, there is no such folder, it has no weights, or its vocabulary or length is
-            not that of the tokens.
+        ConfigError: the packages are not installed, there is no such folder, a file of it is damaged, weights are missing, its
+            vocabulary or length is not that of the tokens, or it has fewer layers than are to be frozen.
     """
     try:
         made = _scratch(settings, tokens, n_texts) if settings.encoder == "scratch" else _pretrained(settings, tokens)
@@ -56,41 +59,74 @@ def _scratch(settings: BertSettings, tokens: FeatureBlock, n_texts: int) -> nn.M
 
 
 def _pretrained(settings: BertSettings, tokens: FeatureBlock) -> nn.Module:
-    from transformers import AutoModel
+    from transformers import AutoConfig, AutoModel
 
     folder = encoder_folder(settings.encoder)
     if not (folder / "config.json").is_file():
         raise ConfigError(f"The encoder's folder {folder} has no config.json: it is not the folder of a Hugging Face encoder.")
-    if not any(folder.glob("*.safetensors")):
+    weights = next((file for file in WEIGHTS if (folder / file).is_file()), None)
+    if weights is None:
         raise ConfigError(
-            f"The encoder's folder {folder} has no weights: no file *.safetensors. Save it with save_pretrained, or take "
+            f"The encoder's folder {folder} has no weights: no file {WEIGHTS[0]}. Save it with save_pretrained, or take "
             "model.encoder=scratch to start from nothing."
         )
-    with _quiet():
-        made: nn.Module = AutoModel.from_pretrained(
-            str(folder),
-            local_files_only=True,
-            use_safetensors=True,
-            hidden_dropout_prob=settings.dropout,
-            attention_probs_dropout_prob=settings.dropout,
-        ).float()
-    made.pooler = None  # type: ignore[assignment]  # the model pools by itself
-    _require_match(made.config, tokens, folder)
-    return made
+    with _quiet(), _reading(folder / "config.json"):
+        config = AutoConfig.from_pretrained(str(folder), local_files_only=True)
+    _require_vocabulary(config, tokens, folder, settings.encoder)
+    for name in DROPOUT:
+        if hasattr(config, name):
+            setattr(config, name, settings.dropout)
+    with _quiet(), _reading(folder / weights):
+        made, about = AutoModel.from_pretrained(
+            str(folder), config=config, local_files_only=True, use_safetensors=True, output_loading_info=True
+        )
+    if missing := sorted(name for name in about["missing_keys"] if not name.startswith("pooler")):
+        named = ", ".join(missing[:3]) + (" and others" if len(missing) > 3 else "")
+        raise ConfigError(
+            f"{folder / weights} lacks {len(missing)} of the encoder's weights, which would be random: {named}. It is the file "
+            "of another model than config.json describes. Save the encoder with save_pretrained, or take model.encoder=scratch "
+            "to start from nothing."
+        )
+    made.pooler = None  # the model pools by itself
+    _require_length(made, tokens, folder)
+    return made.float()  # type: ignore[no-any-return]
 
 
-def _require_match(config: Any, tokens: FeatureBlock, folder: Path) -> None:
+def _require_vocabulary(config: Any, tokens: FeatureBlock, folder: Path, encoder: str) -> None:
+    advice = (
+        f"Use wordpiece with the same word as model.encoder: features.columns.{tokens.column}={{name: wordpiece, vocabulary: "
+        f"{encoder}}}, or take model.encoder=scratch, which learns to read any tokens."
+    )
     if config.vocab_size != tokens.cardinality:
         raise ConfigError(
             f"The encoder {folder} reads {config.vocab_size:,} token ids, and {tokens.extractor} gives {tokens.cardinality:,} "
-            f"for '{tokens.column}': another vocabulary. Use wordpiece with the same word as model.encoder: "
-            f"features.columns.{tokens.column}={{name: wordpiece, vocabulary: ...}}."
+            f"for '{tokens.column}': another vocabulary. {advice}"
         )
-    if config.max_position_embeddings < longest(tokens):
+    if not tokens.names or not any((folder / file).is_file() for file in TOKENIZERS):
+        return  # nothing to compare with
+    for at, (own, given) in enumerate(zip(read(folder).vocabulary, tokens.names, strict=False)):
+        if own != given:
+            raise ConfigError(
+                f"The encoder {folder} was trained with another vocabulary than {tokens.extractor} gives for '{tokens.column}': "
+                f"id {at} is {own!r} in its folder, and {given!r} here. {advice}"
+            )
+
+
+def _require_length(made: nn.Module, tokens: FeatureBlock, folder: Path) -> None:
+    most = int(made.config.max_position_embeddings) - padding_position(made) - 1  # type: ignore[union-attr, arg-type]
+    if most < longest(tokens):
         raise ConfigError(
-            f"The encoder {folder} reads {config.max_position_embeddings} tokens at most, and {tokens.extractor} gives up to "
-            f"{longest(tokens)}: set its max_length to {config.max_position_embeddings} or less."
+            f"The encoder {folder} reads {most} tokens at most, and {tokens.extractor} gives up to {longest(tokens)}: set its "
+            f"max_length to {most} or less."
         )
+
+
+def padding_position(made: nn.Module) -> int:
+    """The position of padding, after which those of tokens begin (RoBERTa, MPNet); -1 where they begin with 0."""
+    for name, module in made.named_modules():
+        if name.rsplit(".", 1)[-1] == "position_embeddings" and getattr(module, "padding_idx", None) is not None:
+            return int(module.padding_idx)  # type: ignore[arg-type]
+    return -1
 
 
 def longest(tokens: FeatureBlock) -> int:
@@ -127,6 +163,12 @@ def merged(made: nn.Module) -> nn.Module:
 
 def freeze(made: nn.Module, settings: BertSettings) -> None:
     """Leave untrained what the settings say; adapters are always trained."""
+    n_layers = 1 + max(layer_of(name) for name, _ in made.named_parameters())
+    if settings.freeze_layers > n_layers:
+        raise ConfigError(
+            f"model.freeze_layers is {settings.freeze_layers}, and the encoder has {n_layers} layers of its own. Give as many at "
+            "most, or model.freeze=all."
+        )
     for name, parameter in made.named_parameters():
         depth = layer_of(name)
         below = "embeddings" in name if depth < 0 else depth < settings.freeze_layers
@@ -142,6 +184,21 @@ def layer_of(name: str) -> int:
     """The layer that a parameter belongs to, from 0; −1 for the embeddings and all outside the layers."""
     found = LAYER.search(f".{name}")
     return int(found.group(1)) if found else -1
+
+
+@contextmanager
+def _reading(file: Path) -> Iterator[None]:
+    """What transformers and safetensors raise of a damaged file has no common class."""
+    try:
+        yield
+    except ImportError:
+        raise
+    except Exception as error:
+        reason = next(iter(str(error).strip().splitlines()), "")
+        raise ConfigError(
+            f"The encoder's file {file} cannot be read ({type(error).__name__}: {reason}). Copy the folder again, or save it "
+            "again with save_pretrained."
+        ) from error
 
 
 @contextmanager

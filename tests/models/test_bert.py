@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import BertConfig, BertModel
 
 from shopkit.errors import ConfigError
@@ -26,6 +27,7 @@ from shopkit.training.scores import model_scores
 from shopkit.training.settings import TrainerSettings
 
 N_TOKENS = 30
+NAMES = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", *map(str, range(4, N_TOKENS)))
 TOKENS = FeatureBlock("review", "wordpiece", "tokens", 0, 1, (), cardinality=N_TOKENS, shape=(12,))
 TEXT = FeatureSpec((TOKENS,))
 JOINED = FeatureSpec((*feature_spec(reads={"features:bags"}).blocks, TOKENS))
@@ -98,10 +100,9 @@ def test_an_encoder_from_a_folder_is_the_one_that_was_saved(folder: Path) -> Non
 
 @pytest.mark.parametrize("encoder", ["folder", "scratch"])
 def test_two_texts_of_a_row_are_of_two_types(encoder: str, folder: Path) -> None:
-    names = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", *map(str, range(4, N_TOKENS)))
-    block = FeatureBlock("title", "wordpiece", "tokens", 0, 1, names, cardinality=N_TOKENS, shape=(12,))
+    block = FeatureBlock("title", "wordpiece", "tokens", 0, 1, NAMES, cardinality=N_TOKENS, shape=(12,))
     pair = FeatureSpec((block, replace(block, column="review")))
-    model = built(pair, encoder=str(folder) if encoder == "folder" else encoder)
+    model = built(pair) if encoder == "scratch" else Bert(BertSettings(encoder=str(folder)), pair, 2).eval()
     given = torch.tensor([[2, 7, 8, 3, 9, 3, 0, 0], [2, 3, 9, 9, 9, 9, 9, 3]])
     types = torch.tensor([[0, 0, 0, 0, 1, 1, 1, 1], [0, 0, 1, 1, 1, 1, 1, 1]])
     inside = torch.arange(8) < torch.tensor([[6], [8]])
@@ -134,8 +135,55 @@ def test_folders_that_do_not_do(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"has no config.json: it is not the folder of a Hugging Face encoder"):
         Bert(BertSettings(encoder=str(tmp_path)), TEXT, 1)
     shutil.copy(folder / "config.json", tmp_path)
-    with pytest.raises(ConfigError, match=r"has no weights: no file \*.safetensors"):
+    shutil.copy(folder / "model.safetensors", tmp_path / "other.safetensors")
+    with pytest.raises(ConfigError, match=r"has no weights: no file model\.safetensors"):
         Bert(BertSettings(encoder=str(tmp_path)), TEXT, 1)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("config.json", b"{not json", r"config\.json cannot be read \(OSError: "),
+        ("config.json", b'{"model_type": "no such model"}', r"config\.json cannot be read \(ValueError: "),
+        ("model.safetensors", b"junk", r"model\.safetensors cannot be read \(SafetensorError: "),
+        ("tokenizer.json", b'{"model": {"ty', r"tokenizer\.json is not JSON: .*\. It is damaged; copy the folder again"),
+        ("tokenizer.json", b"[]", r"tokenizer\.json is not an object of JSON but list"),
+        ("tokenizer.json", b"{}", r"tokenizer\.json is not a tokenizer as Hugging Face saves one \(KeyError: 'model'\)"),
+        ("vocab.txt", b"\xff\xfe", r"vocab\.txt cannot be read: .*It is damaged"),
+    ],
+)
+def test_a_damaged_file_is_named(folder: Path, tmp_path: Path, file: str, content: bytes, message: str) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    (copy / file).write_bytes(content)
+    named = FeatureSpec((replace(TOKENS, names=NAMES),))
+    with pytest.raises(ConfigError, match=rf"{copy}.*{message}"):
+        Bert(BertSettings(encoder=str(copy)), named, 1)
+
+
+def test_weights_of_another_model_are_not_made_up(folder: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    weights = load_file(copy / "model.safetensors")
+    save_file({n: w for n, w in weights.items() if "layer.1" not in n}, copy / "model.safetensors", {"format": "pt"})
+    wanted = r"lacks 16 of the encoder's weights, .*: encoder\.layer\.1\.attention\..* and others\. It is the file"
+    with pytest.raises(ConfigError, match=wanted):
+        Bert(BertSettings(encoder=str(copy)), TEXT, 1)
+    save_file({n: w for n, w in weights.items() if "pooler" not in n}, copy / "model.safetensors", {"format": "pt"})
+    Bert(BertSettings(encoder=str(copy)), TEXT, 1)
+
+
+def test_another_vocabulary_of_the_same_size(folder: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    (copy / "vocab.txt").write_text("\n".join(NAMES) + "\n")
+    Bert(BertSettings(encoder=str(copy)), FeatureSpec((replace(TOKENS, names=NAMES),)), 1)
+    turned = (*NAMES[:4], *NAMES[:3:-1])
+    wanted = (
+        rf"another vocabulary than wordpiece gives for 'review': id 4 is '4' in its folder, and '29' here.*vocabulary: {copy}}}"
+    )
+    with pytest.raises(ConfigError, match=wanted):
+        Bert(BertSettings(encoder=str(copy)), FeatureSpec((replace(TOKENS, names=turned),)), 1)
 
 
 def test_a_tokenizer_that_does_not_match_the_encoder(folder: Path) -> None:
@@ -197,6 +245,18 @@ def test_what_is_frozen(settings: dict, frozen: set[int]) -> None:
     groups = model.parameter_groups(1e-2, 0.1)
     listed = [id(parameter) for group in groups for parameter in group["params"]]
     assert sorted(listed) == sorted(id(parameter) for parameter in model.parameters() if parameter.requires_grad)
+
+
+def test_more_layers_than_there_are_cannot_be_frozen() -> None:
+    with pytest.raises(ConfigError, match=r"model.freeze_layers is 3, and the encoder has 2 layers of its own"):
+        built(freeze_layers=3)
+
+
+def test_tokens_without_a_first_one_have_no_vector_of_it() -> None:
+    characters = replace(TOKENS, extractor="characters", names=("[PAD]", "[UNK]", "[SEP]", *NAMES[3:]))
+    with pytest.raises(ConfigError, match=r"model.pooling is cls, .* \[CLS\], and characters puts none before 'review'"):
+        built(FeatureSpec((characters,)), pooling="cls")
+    built(FeatureSpec((characters,)), pooling="max")
 
 
 def test_a_frozen_encoder_drops_nothing_while_the_rest_is_trained() -> None:
@@ -267,7 +327,10 @@ def test_it_learns_which_token_a_text_has(tmp_path: Path, settings: dict, spec: 
     [
         ({"encoder": ""}, r"model.encoder is empty; write minilm"),
         ({"hidden_dim": 0}, r"model.hidden_dim is 0; it must be at least 1"),
-        ({"hidden_dim": 10, "heads": 4}, r"model.hidden_dim is 10, which model.heads \(4\) must divide"),
+        ({"encoder": "scratch", "hidden_dim": 10}, r"model.hidden_dim is 10, which model.heads \(4\) must divide"),
+        ({"layers": 3}, r"model.layers is 3, but it shapes an encoder from scratch, and model.encoder is minilm, which has its"),
+        ({"encoder": "bert", "hidden_dim": 64}, r"model.hidden_dim is 64, but it .* and model.encoder is bert"),
+        ({"heads": 2}, r"model.heads is 2, but it shapes an encoder from scratch"),
         ({"lora_rank": -1}, r"model.lora_rank is -1; it must be at least 0"),
         ({"dropout": 1.0}, r"model.dropout is 1; it must be from 0 to below 1"),
         ({"layer_decay": 0.0}, r"model.layer_decay is 0; it must be above 0"),
