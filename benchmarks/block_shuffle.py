@@ -12,15 +12,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import tempfile
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from made_shop import source, write
+from timing import of_this_machine
 
 WAYS = ("rows in memory", "blocks of 1,024, windows of 16", "blocks of 128, windows of 16", "in order of time")
 METRICS = ("auroc", "average_precision", "log_loss")
@@ -40,7 +39,7 @@ def main() -> int:
         shown = "  ".join(f"{name} {value['mean']:.4f} ± {value['spread']:.4f}" for name, value in metrics.items())
         print(f"{way:<32}{shown}   {metrics['average_precision']['mean'] - base:+.4f}")
     if asked.json:
-        about = {"machine": platform.machine(), "python": platform.python_version(), "torch": version("torch")}
+        about = of_this_machine("torch")
         results = {"about": about, "seeds": asked.seeds, "epochs": asked.epochs, "factor": asked.factor, "ways": found}
         asked.json.write_text(json.dumps(results, indent=2) + "\n")
     return 0

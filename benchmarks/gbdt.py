@@ -15,12 +15,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +27,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 from sklearn.metrics import roc_auc_score
+from timing import of_this_machine
 
 import shopkit
 
@@ -151,8 +150,7 @@ def measure(path: Path, folder: Path, repeats: int) -> dict[str, Any]:
         **{name: round(median, 1) for name, median in medians.items()},
         "speed_up": round(medians["lightgbm_dataframe_us"] / medians["session_us"], 1),
         "speed_up_predictor": round(medians["lightgbm_dataframe_us"] / medians["predictor_dict_us"], 1),
-        "versions": {name: version(name) for name in ("shopkit", "shopkit-gbdt", "lightgbm", "onnxruntime", "pandas")},
-        "machine": platform.machine(),
+        "machine": of_this_machine("shopkit", "shopkit-gbdt", "lightgbm", "onnxruntime", "pandas"),
     }
 
 

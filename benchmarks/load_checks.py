@@ -11,19 +11,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import statistics
 import tempfile
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import onnx
 import onnxruntime as ort
 from onnx import TensorProto, helper, numpy_helper
+from timing import of_this_machine
 
 from shopkit.runs import file_hash
 from shopkit.runtime.artifact import open_session
@@ -105,8 +103,7 @@ def main() -> None:
             for part, value in results[name]["ms"].items():
                 print(f"  {part:20} {value:10.3f} ms")
     if parsed.json:
-        machine = {"machine": platform.machine(), "cpu_cores": os.cpu_count(), "python": platform.python_version()}
-        facts = {"machine": machine, "onnxruntime": version("onnxruntime"), "repeats": parsed.repeats, "files": results}
+        facts = {"machine": of_this_machine("onnxruntime"), "repeats": parsed.repeats, "files": results}
         parsed.json.write_text(json.dumps(facts, indent=2) + "\n")
 
 

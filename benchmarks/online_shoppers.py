@@ -12,11 +12,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import tempfile
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 
 import lightgbm
@@ -30,6 +28,7 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, QuantileTransformer
+from timing import of_this_machine
 
 import shopkit
 
@@ -140,10 +139,8 @@ def main() -> None:
             results[name] = baseline_figures(arguments.path, scores)
             print(line(name, results[name]), flush=True)
     if arguments.json:
-        packages = ("shopkit", "torch", "onnxruntime", "lightgbm", "scikit-learn")
-        machine = {"machine": platform.machine(), "system": platform.system(), "python": platform.python_version()}
-        versions = {package: version(package) for package in packages}
-        report = {**machine, "versions": versions, "overrides": arguments.override, "folds": results}
+        machine = of_this_machine("shopkit", "torch", "onnxruntime", "lightgbm", "scikit-learn")
+        report = {"machine": machine, "overrides": arguments.override, "folds": results}
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
         arguments.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 

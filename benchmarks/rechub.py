@@ -15,10 +15,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import subprocess
 import tempfile
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +24,7 @@ import numpy as np
 import onnx
 import pandas as pd
 from inference import CARDINALITIES, TARGET, table
-from timing import medians, session
+from timing import medians, of_this_machine, session
 
 import shopkit
 
@@ -136,11 +134,10 @@ def main() -> None:
         for name, found in of_both.items():
             print(f"  {name:14} {found}")
     if asked.json:
-        machine = {"machine": platform.machine(), "cpu_cores": os.cpu_count(), "python": platform.python_version()}
-        versions = {name: version(name) for name in ("shopkit", "onnxruntime", "numpy")}
+        machine = of_this_machine("shopkit", "onnxruntime", "numpy")
         found = {"microseconds": microseconds, "answers": answers, "bytes": sizes}
         found |= {"peer": about["peer"], "files of the peer": about["files"]}
-        asked.json.write_text(json.dumps({**found, "machine": machine | versions}, indent=1, ensure_ascii=False) + "\n")
+        asked.json.write_text(json.dumps({**found, "machine": machine}, indent=1, ensure_ascii=False) + "\n")
 
 
 if __name__ == "__main__":

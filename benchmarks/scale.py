@@ -16,13 +16,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import shutil
 import subprocess
 import sys
 import threading
 import time
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -195,12 +193,9 @@ def _ratios(results: dict[str, Any]) -> dict[str, Any]:
 
 
 def _write(asked: argparse.Namespace, results: dict[str, Any]) -> None:
-    about = {
-        "machine": platform.machine(),
-        "cpus": os.cpu_count(),
-        "python": platform.python_version(),
-        **{name: version(name) for name in ("duckdb", "torch", "pandas", "numpy")},
-    }
+    from timing import of_this_machine  # not where memory is measured
+
+    about = of_this_machine("duckdb", "torch", "pandas", "numpy")
     found: dict[str, Any] = {"about": about, "epochs": asked.epochs, "pandas_limit_gib": asked.pandas_limit}
     found["factors"] = dict(sorted(results.items(), key=lambda each: int(each[0])))
     if {"10", "100"} <= set(results) and all("shopkit" in results[f] for f in ("10", "100")):

@@ -18,15 +18,15 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from timing import of_this_machine
 
 from shopkit.runtime import Predictor
 
@@ -206,8 +206,7 @@ def main() -> None:
                 "bytes": parsed.model.stat().st_size,
             },
             "repeats": parsed.repeats,
-            "machine": {"platform": platform.platform(), "cpus": os.cpu_count(), "python": platform.python_version()},
-            "versions": {name: version(name) for name in ("shopkit", "hydra-core", "pluggy", "onnxruntime", "numpy")},
+            "machine": of_this_machine("shopkit", "hydra-core", "pluggy", "onnxruntime", "numpy"),
         }
         parsed.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 

@@ -15,7 +15,6 @@ import argparse
 import io
 import json
 import logging
-import platform
 import statistics
 import tempfile
 import time
@@ -28,6 +27,7 @@ from pathlib import Path
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from timing import of_this_machine
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -168,9 +168,7 @@ def main() -> None:
             ratios = {way: t / base for way, t in median.items()}
             results.append({"model": name, "batch_size": batch_size, "epoch_seconds": median, "ratio": ratios})
     if arguments.json:
-        machine = {"machine": platform.machine(), "system": platform.system(), "python": platform.python_version()}
-        versions = {"torch": torch.__version__, "pytorch_lightning": pl.__version__}
-        report = {**machine, "versions": versions, "rows": arguments.rows, "results": results}
+        report = {"machine": of_this_machine("torch", "pytorch-lightning"), "rows": arguments.rows, "results": results}
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
         arguments.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 
