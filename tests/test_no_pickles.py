@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import shopkit
-from shopkit.runtime.safety import is_pickle
+from shopkit.runtime.pickles import is_pickle
 from shopkit.stages import way
 from tests.shop import TABLE, visits
 

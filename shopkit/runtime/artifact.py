@@ -27,6 +27,11 @@ OLDEST_FORMAT = 1
 METADATA_KEY = "shopkit"
 """The one metadata property, a JSON object, in which an exported file describes itself."""
 
+FOLDING_LIMIT = "optimization.constant_folding_max_output_size_in_bytes"
+"""ONNX Runtime's setting, since 1.27: a constant that would be larger is not computed as a graph is loaded."""
+FOLDED_BYTES = 256 << 20
+"""Of all constants that are computed as a graph is loaded, beside 64 times its own size: weights are turned and widened then."""
+
 INSTALL_HINT = 'Install it with: pip install "shopkit[cpu]"   (or "shopkit[gpu]" for NVIDIA cards, never both)'
 
 
@@ -141,11 +146,12 @@ def open_session(model: str | Path | bytes, threads: int = 1, providers: Sequenc
     name = "The model" if isinstance(model, bytes) else str(model)
     content = model if isinstance(model, bytes) else _read(Path(model))
     with nullcontext() if isinstance(model, bytes) else check_manifest(Path(model), content):
-        check_model(content, name)
+        n_foldable = check_model(content, name)
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 4  # every error is raised as well
+        options.add_session_config_entry(FOLDING_LIMIT, str((FOLDED_BYTES + 64 * len(content)) // max(1, n_foldable)))
         try:
             return ort.InferenceSession(content, options, providers=list(providers or ["CPUExecutionProvider"]))
         except Exception as error:  # onnxruntime's exception classes are private; every one of them means the same here

@@ -20,7 +20,8 @@ from shopkit.errors import ArtifactError
 from shopkit.runs import file_hash
 from shopkit.runtime import safety
 from shopkit.runtime.artifact import open_session
-from shopkit.runtime.safety import check_model, is_pickle
+from shopkit.runtime.pickles import is_pickle
+from shopkit.runtime.safety import check_model
 
 
 def model(
@@ -274,8 +275,9 @@ def test_a_file_is_hashed_while_it_is_loaded(tmp_path: Path, monkeypatch: pytest
         begun.set()
         return sha256(content)
 
-    def check(content: bytes, name: str) -> None:
+    def check(content: bytes, name: str) -> int:
         assert begun.wait(10)
+        return 1
 
     monkeypatch.setattr(hashlib, "sha256", hashed)
     monkeypatch.setattr("shopkit.runtime.artifact.check_model", check)
