@@ -92,19 +92,9 @@ def execute_folds(
 
         for number, fold in enumerate(folds):
             announce("fold", f"{number + 1} of {len(folds)}", 0.0)
-            done = place / f"fold-{number}"
-            runs.append(
-                Run.open(done)
-                if done.is_dir()
-                else execute(
-                    fold,
-                    done.with_name(done.name + PARTIAL),
-                    registry=registry,
-                    tables=tables,
-                    announce=announce,
-                    prepare=share_examples,
-                )
-            )
+            target = place / f"fold-{number}{PARTIAL}"
+            # One that has finished is found by its identity.
+            runs.append(execute(fold, target, registry=registry, tables=tables, announce=announce, prepare=share_examples))
         facts = summarise(experiment, [run.metrics for run in runs])
         write_json(place / OF_FOLDS, facts)
         render_folds(facts, place / PAGE)

@@ -58,7 +58,8 @@ def opened(
         try:
             yield folder
         except KeyboardInterrupt:
-            announce("stopped", f"{folder} is kept; start the same command with resume=true to go on", 0.0)
+            if not (folder.parent / provenance.IDENTITY).is_file():  # or it is a part of what says so itself
+                announce("stopped", f"{folder} is kept; start the same command with resume=true to go on", 0.0)
             raise
 
 

@@ -73,6 +73,12 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def copy(source: Path, target: Path) -> None:
+    """Copy a file whole or not at all; raises as `replacing` does."""
+    with replacing(target) as temporary:
+        shutil.copyfile(source, temporary)
+
+
 @contextmanager
 def lock(folder: Path) -> Iterator[bool]:
     """Whether this process alone works in the folder while the block runs. A killed process lets go of it by itself."""

@@ -86,20 +86,23 @@ def test_finished_folds_are_not_run_again(done: CrossValidation, tmp_path: Path)
     assert found.path == again.path
 
 
-class Stopped(BaseException):
-    """As if the process ended here."""
-
-
 def test_a_folder_holds_one_cross_validation(tmp_path: Path) -> None:
+    said: list[str] = []
+    is_second: list[bool] = []
+
     def stop(stage: str, line: str, seconds: float) -> None:
-        if line == "2 of 2":
-            raise Stopped
+        if stage == "stopped":
+            said.append(line)
+        is_second.append(line == "2 of 2")
+        if any(is_second) and stage == "split":
+            raise KeyboardInterrupt
 
     def again(*more: str) -> CrossValidation:
         return shopkit.cross_validate(data=visits(150), overrides=[*QUICKEST, *more], n_folds=2, folder=tmp_path / "it")
 
-    with pytest.raises(Stopped):
+    with pytest.raises(KeyboardInterrupt):
         shopkit.cross_validate(data=visits(150), overrides=QUICKEST, n_folds=2, folder=tmp_path / "it", announce=stop)
+    assert said == [f"{tmp_path / 'it.partial'} is kept; start the same command with resume=true to go on"]
     before = (tmp_path / "it.partial" / "identity.json").read_bytes()
     with pytest.raises(RunError, match=r"holds an unfinished cross-validation of another configuration, other data or other"):
         again("seed=7")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import resource
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -92,6 +94,29 @@ def test_a_run_goes_on_when_there_is_room_again(tmp_path: Path, monkeypatch: pyt
             run(tmp_path / "it")
     nothing_half_written(tmp_path)
     assert run(tmp_path / "it", "resume=true").path == tmp_path / "it"
+
+
+@pytest.mark.parametrize(
+    ("name", "stage"), [("features.onnx", "features"), ("vocabularies.json", "features"), ("history.csv", "train")]
+)
+def test_a_disk_that_fills_up_while_a_result_is_put_in_its_place(
+    name: str, stage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = shutil.copyfile
+
+    def half(source: Path, target: Path) -> None:
+        if source.name == name:
+            target.write_bytes(source.read_bytes()[:10])
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        whole(source, target)
+
+    monkeypatch.setattr("shutil.copyfile", half)
+    with pytest.raises(RunError, match=rf"Cannot write .*{name}: No space left on device\. Free some space"):
+        run(tmp_path / "it", model="mlp")
+    nothing_half_written(tmp_path)
+    partial = tmp_path / "it.partial"
+    assert not (partial / name).exists()
+    assert not (partial / "stages" / f"{stage}.json").exists()
 
 
 def can_mount() -> bool:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING, Any
 
+from shopkit.runs import copy
 from shopkit.training.warm_start import VOCABULARIES
 
 if TYPE_CHECKING:
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 def run(way: Way) -> tuple[str, dict[str, Any]]:
     tags = way.registry.get("models", way.experiment.model.name).tags
     features = way.fit_features(tags, way.run.work / "features", earlier=way.earlier)
-    shutil.copyfile(features.folder / "features.onnx", way.run.features_path)
+    copy(features.folder / "features.onnx", way.run.features_path)
     for name in (VOCABULARIES, *features.assets):
-        shutil.copyfile(features.folder / name, way.run.path / name)
+        copy(features.folder / name, way.run.path / name)
     facts = {
         "schema": features.schema.to_json(),
         "spec": features.spec.to_json(),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING, Any
 
+from shopkit.runs import copy
 from shopkit.settings import plain
 from shopkit.training.fit import HISTORY
 from shopkit.training.settings import TrainerSettings
@@ -18,9 +18,9 @@ def run(way: Way) -> tuple[str, dict[str, Any]]:
     model = way.model
     result = model.result
     if (weights := way.run.work / "model" / WEIGHTS).is_file():
-        shutil.copyfile(weights, way.run.path / WEIGHTS)
+        copy(weights, way.run.path / WEIGHTS)
     if result.history:
-        shutil.copyfile(way.run.work / "model" / HISTORY, way.run.path / HISTORY)
+        copy(way.run.work / "model" / HISTORY, way.run.path / HISTORY)
     facts = {
         "model": way.experiment.model.name,
         "history": result.history,
