@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from shopkit.coded import coded
 from shopkit.runtime.images import FIELDS, decoded
 from shopkit.schema import MISSING_TIME, PARTS, Column, Schema
 
@@ -87,49 +88,37 @@ def as_numpy(values: pa.ChunkedArray | pa.Array) -> np.ndarray:
     return array
 
 
-def group_codes(path: Path, schema: Schema) -> np.ndarray | None:
+def group_codes(path: Path, schema: Schema, memory: int = 2 << 30) -> np.ndarray | None:
     """Who a row belongs to, (N,) int64 codes: the group column, or the first of several keys (the customer of customer and
-    cut-off), if it does not name a row by itself."""
+    cut-off), if it does not name a row by itself.
+
+    Args:
+        memory: bytes that the different values may take before they are in files.
+    """
     keys = [*schema.of_role("key"), *schema.of_role("time")]
     column = schema.the("group") or (keys[0] if len(keys) > 1 else None)
     if column is None:
         return None
-    distinct = _distinct(path, column.name)
-    if column.role != "group" and len(distinct) == pq.read_metadata(path).num_rows:
-        return None
-    codes = [_places(batch[column.name], distinct) for batch in read_batches(path, [column.name])]
-    return np.concatenate(codes)
+    n_rows = pq.read_metadata(path).num_rows
+    with coded(path, column.name, memory) as found:
+        if column.role != "group" and found.n_distinct == n_rows:
+            return None
+        return found.codes(n_rows).astype(np.int64)
 
 
-def decision_codes(path: Path, schema: Schema, groups: np.ndarray | None) -> np.ndarray | None:
+def decision_codes(path: Path, schema: Schema, groups: np.ndarray | None, memory: int = 2 << 30) -> np.ndarray | None:
     """The decision of its group that a row belongs to, (N,) int64 codes over all groups; None where no column tells them apart.
 
     Args:
         groups: of `group_codes`.
+        memory: bytes that the different values may take before they are in files.
     """
     column = schema.the("decision")
     if groups is None or column is None:
         return None
-    places = np.unique(read_columns(path, [column.name])[column.name], return_inverse=True)[1]
+    with coded(path, column.name, memory) as found:
+        places = found.codes(len(groups)).astype(np.int64)
     return np.unique(groups * (int(places.max(initial=0)) + 1) + places, return_inverse=True)[1]
-
-
-def _distinct(path: Path, name: str) -> np.ndarray:
-    """The different values of a column, sorted."""
-    found = None
-    for batch in read_batches(path, [name]):
-        values = batch[name]
-        values = pa.array(values).unique().to_numpy(zero_copy_only=False) if values.dtype == object else np.unique(values)
-        found = values if found is None else np.unique(np.concatenate([found, values]))
-    assert found is not None
-    return np.unique(found)
-
-
-def _places(values: np.ndarray, distinct: np.ndarray) -> np.ndarray:
-    """Where each value stands among the sorted distinct ones, int64 (n,)."""
-    if values.dtype != object:
-        return np.searchsorted(distinct, values)
-    return np.asarray(pc.index_in(pa.array(values), value_set=pa.array(distinct)).to_numpy(zero_copy_only=False), np.int64)
 
 
 def distinct_texts(texts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -127,7 +127,8 @@ def help_text(composer: Composer) -> str:
     options["exporter"] = {name for name in options["exports"] if MAIN in composer.registry.get("exporters", name).tags}
     for group, names in options.items():
         names |= {path.stem for folder in composer.folders for path in (folder / group).glob("*.yaml")}
-    order = "engine source view split features model task exporter exports trainer logger evaluation".split()
+    first = ("engine", "source", "view", "split", "features", "model", "task")
+    order = [*first, "exporter", "exports", "trainer", "logger", "evaluation"]
     wide = max(map(len, experiments), default=0)
     return _HELP.format(
         experiments="\n".join(f"  {name:{wide}}  {text}" for name, text in experiments.items()) or "  none",

@@ -125,7 +125,7 @@ def padding_position(made: nn.Module) -> int:
     """The position of padding, after which those of tokens begin (RoBERTa, MPNet); -1 where they begin with 0."""
     for name, module in made.named_modules():
         if name.rsplit(".", 1)[-1] == "position_embeddings" and getattr(module, "padding_idx", None) is not None:
-            return int(module.padding_idx)  # type: ignore[arg-type]
+            return int(module.padding_idx)
     return -1
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from shopkit.split.base import GAP, Rows, Split, assign
+    from shopkit.split.base import GAP, NAMES, Rows, Split, assign
 
-__all__ = ["GAP", "Rows", "Split", "assign"]
+__all__ = ["GAP", "NAMES", "Rows", "Split", "assign"]
 
 
 def __getattr__(name: str) -> Any:

@@ -10,6 +10,9 @@ from shopkit.errors import DataError, nearest
 from shopkit.split.base import TEST, TRAIN, VALIDATION, Rows, Split, draw, whole
 from shopkit.split.settings import GivenSplitSettings
 
+_NONE = -2
+"""No part: the value names none."""
+
 
 class GivenSplit(Split):
     """Parts as a column names them."""
@@ -27,15 +30,17 @@ class GivenSplit(Split):
                 f"split given: the examples have no column '{settings.column}'.{nearest(settings.column, rows.schema.names)} "
                 "Set split.column to the one that names the part."
             )
-        values = rows.read(settings.column)
-        parts = whole(rows.n_rows, "")
+        codes = rows.codes(settings.column)
+        texts = rows.distinct(settings.column).astype(str)
+        by_value = whole(len(texts), _NONE)
         for part, wanted in ((TRAIN, settings.train), (VALIDATION, settings.validation), (TEST, settings.test)):
-            parts[self._matching(values.astype(str), wanted)] = part
-        unknown = np.flatnonzero(parts == "")
+            by_value[self._matching(texts, wanted)] = part
+        parts = np.asarray(by_value[codes])
+        unknown = np.flatnonzero(parts == _NONE)
         if len(unknown):
             row = int(unknown[0])
             raise DataError(
-                f"split given: column '{settings.column}', row {row} holds {str(values[row])!r}, which is none of "
+                f"split given: column '{settings.column}', row {row} holds {str(texts[codes[row]])!r}, which is none of "
                 f"'{settings.train}', '{settings.validation}', '{settings.test}'. Name the values with split.train, "
                 "split.validation and split.test."
             )
@@ -45,9 +50,8 @@ class GivenSplit(Split):
             parts[train[chosen]] = VALIDATION
         return parts
 
-    def _matching(self, values: np.ndarray, wanted: str) -> np.ndarray:
+    def _matching(self, texts: np.ndarray, wanted: str) -> np.ndarray:
         if self.settings.match == "value":
-            return np.asarray(values == wanted)
+            return np.asarray(texts == wanted)
         pattern = re.compile(wanted)
-        distinct, inverse = np.unique(values, return_inverse=True)
-        return np.array([pattern.search(value) is not None for value in distinct], bool)[inverse]
+        return np.array([pattern.search(text) is not None for text in texts], bool)

@@ -15,23 +15,24 @@ class GroupSplit(Split):
     settings: GroupSplitSettings
 
     def parts(self, rows: Rows) -> np.ndarray:
-        names, inverse = np.unique(groups_of(rows, self.settings.column, "group"), return_inverse=True)
-        if len(names) < 3:
-            raise DataError(f"split group: there are only {len(names)} groups; three parts need at least 3.")
-        order = np.random.default_rng(self.settings.seed).permutation(len(names))
-        sizes = np.bincount(inverse, minlength=len(names))[order]
+        groups = groups_of(rows, self.settings.column, "group")
+        sizes = np.bincount(groups)
+        if len(sizes) < 3:
+            raise DataError(f"split group: there are only {len(sizes)} groups; three parts need at least 3.")
+        order = np.random.default_rng(self.settings.seed).permutation(len(sizes))
+        sizes = sizes[order]
         middle = (np.cumsum(sizes) - sizes / 2) / rows.n_rows
         settings = self.settings
-        by_order = whole(len(names), TRAIN)
+        by_order = whole(len(sizes), TRAIN)
         by_order[middle < settings.test_fraction + settings.validation_fraction] = VALIDATION
         by_order[middle < settings.test_fraction] = TEST
         by_group = np.empty_like(by_order)
         by_group[order] = by_order
-        return by_group[inverse]
+        return np.asarray(by_group[groups])
 
 
 def groups_of(rows: Rows, column: str, split: str) -> np.ndarray:
-    """The group of each row (N,): by a column, or by that of role `group` where the name is empty.
+    """The group of each row, as `Rows.codes` (N,): by a column, or by that of role `group` where the name is empty.
 
     Raises:
         ConfigError: no such column.
@@ -42,5 +43,4 @@ def groups_of(rows: Rows, column: str, split: str) -> np.ndarray:
             f"split.column: the examples have no column '{column}'.{nearest(column, rows.schema.names)} "
             f"Columns: {', '.join(rows.schema.names)}."
         )
-    values = rows.read(column) if column else rows.of_role("group", split, "Name it with view.group or split.column.")[1]
-    return values.astype(str) if values.dtype == object else values
+    return rows.codes(column or rows.the("group", split, "Name it with view.group or split.column.").name)

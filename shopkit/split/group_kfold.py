@@ -17,22 +17,23 @@ class GroupKfoldSplit(Split):
 
     def parts(self, rows: Rows) -> np.ndarray:
         settings = self.settings
-        names, inverse = np.unique(groups_of(rows, settings.column, "group_kfold"), return_inverse=True)
-        if len(names) <= settings.n_folds:
+        groups = groups_of(rows, settings.column, "group_kfold")
+        sizes = np.bincount(groups)
+        if len(sizes) <= settings.n_folds:
             raise DataError(
-                f"split group_kfold: {len(names)} groups cannot make {settings.n_folds} folds with something left for validation."
+                f"split group_kfold: {len(sizes)} groups cannot make {settings.n_folds} folds with something left for validation."
             )
-        order = np.random.default_rng(settings.seed).permutation(len(names))
-        sizes = np.bincount(inverse, minlength=len(names))[order]
+        order = np.random.default_rng(settings.seed).permutation(len(sizes))
+        sizes = sizes[order]
         middle = (np.cumsum(sizes) - sizes / 2) / rows.n_rows
         is_test = np.floor(middle * settings.n_folds).astype(np.int64) == settings.fold
         rest = np.flatnonzero(~is_test)
         # Another draw for each fold, so that no group is the validation part of all.
         rest = np.random.default_rng([settings.seed, settings.fold]).permutation(rest)
         share = (np.cumsum(sizes[rest]) - sizes[rest] / 2) / sizes[rest].sum()
-        by_order = whole(len(names), TRAIN)
+        by_order = whole(len(sizes), TRAIN)
         by_order[is_test] = TEST
         by_order[rest[share < settings.validation_fraction]] = VALIDATION
         by_group = np.empty_like(by_order)
         by_group[order] = by_order
-        return by_group[inverse]
+        return np.asarray(by_group[groups])

@@ -23,11 +23,11 @@ class KfoldSplit(Split):
         if rows.n_rows < settings.n_folds:
             raise DataError(f"split kfold: {rows.n_rows} rows cannot make {settings.n_folds} folds.")
         if settings.stratified:
-            _, target = rows.of_role("target", "kfold", "Name it with view.target, or set split.stratified=false.")
-            strata = classes_of(target, "kfold")
+            target = rows.the("target", "kfold", "Name it with view.target, or set split.stratified=false.")
+            strata = classes_of(rows.codes(target.name), "kfold")
             folds = stratified_folds(strata, settings.n_folds, settings.seed)
         else:
-            strata = np.zeros(rows.n_rows, np.int64)
+            strata = np.zeros(rows.n_rows, np.int8)
             folds = plain_folds(rows.n_rows, settings.n_folds, settings.seed)
         parts = whole(rows.n_rows, TEST)
         rest = np.flatnonzero(folds != settings.fold)

@@ -31,18 +31,23 @@ class LeaveLastOutSplit(Split):
         customer = rows.schema.the("group") or next(iter(rows.schema.of_role("key")), None)
         if customer is None:
             raise DataError("split leave_last_out: no column says whose a row is. Name it with view.group.")
-        groups = np.unique(rows.read(customer.name).astype(str), return_inverse=True)[1]
+        groups = rows.codes(customer.name)
         advice = "Name it with view.time, or what orders a group's rows with split.column."
-        order = rows.read(column) if column else rows.of_role("time", "leave_last_out", advice)[1]
+        order = rows.read(column or rows.the("time", "leave_last_out", advice).name)
         if order.dtype == object:
             raise ConfigError(f"split.column: '{column}' is text, and rows are ordered by a number or a time.")
-        places, decision = np.unique(np.stack([groups, order.astype(np.float64)]), axis=1, return_inverse=True)
-        # Decisions are sorted by group, then by place: how many of its group come after each, and how many there are.
-        group_of = places[0].astype(np.int64)
+        # Decisions are rows of one group and place, by group, then by place: how many of its group come after each, and how many
+        # there are.
+        by_place = np.lexsort((order, groups))
+        groups, order = groups[by_place], order[by_place]
+        begins = np.append(True, (groups[1:] != groups[:-1]) | (order[1:] != order[:-1]))[: len(groups)]
+        group_of = groups[begins]
         counts = np.bincount(group_of)
         after = np.cumsum(counts)[group_of] - 1 - np.arange(len(group_of))
         held = counts[group_of] >= 3
         of_decision = whole(len(group_of), TRAIN)
         of_decision[held & (after == 1)] = VALIDATION
         of_decision[held & (after == 0)] = TEST
-        return np.asarray(of_decision[decision.reshape(-1)])
+        parts = whole(rows.n_rows, TRAIN)
+        parts[by_place] = of_decision[np.cumsum(begins) - 1]
+        return parts

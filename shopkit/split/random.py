@@ -14,4 +14,4 @@ class RandomSplit(Split):
     settings: RandomSplitSettings
 
     def parts(self, rows: Rows) -> np.ndarray:
-        return three_parts(np.zeros(rows.n_rows, np.int64), self.settings, self.settings.seed)
+        return three_parts(np.zeros(rows.n_rows, np.int8), self.settings, self.settings.seed)

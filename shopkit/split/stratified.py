@@ -14,5 +14,5 @@ class StratifiedSplit(Split):
     settings: StratifiedSplitSettings
 
     def parts(self, rows: Rows) -> np.ndarray:
-        _, target = rows.of_role("target", "stratified", "Name it with view.target.")
-        return three_parts(classes_of(target, "stratified"), self.settings, self.settings.seed)
+        target = rows.the("target", "stratified", "Name it with view.target.")
+        return three_parts(classes_of(rows.codes(target.name), "stratified"), self.settings, self.settings.seed)

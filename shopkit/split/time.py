@@ -21,7 +21,8 @@ class TimeSplit(Split):
     settings: TimeSplitSettings
 
     def parts(self, rows: Rows) -> np.ndarray:
-        column, times = rows.of_role("time", "time", "Name it with view.time, or use split=random or split=stratified.")
+        column = rows.the("time", "time", "Name it with view.time, or use split=random or split=stratified.")
+        times = rows.read(column.name)
         n_missing = int((times == MISSING_TIME).sum())
         if n_missing:
             raise DataError(

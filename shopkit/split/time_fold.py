@@ -24,7 +24,8 @@ class TimeFoldSplit(Split):
 
     def parts(self, rows: Rows) -> np.ndarray:
         settings = self.settings
-        column, times = rows.of_role("time", "time_fold", "Name it with view.time, or use split=kfold.")
+        column = rows.the("time", "time_fold", "Name it with view.time, or use split=kfold.")
+        times = rows.read(column.name)
         n_missing = int((times == MISSING_TIME).sum())
         if n_missing:
             raise DataError(

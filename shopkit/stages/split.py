@@ -8,10 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from shopkit.raw import BATCH_ROWS, group_codes, part_codes, time_ranges
+from shopkit.raw import BATCH_ROWS, group_codes, time_ranges
 from shopkit.runs import replacing
 from shopkit.schema import PARTS, Schema
-from shopkit.split import Rows, Split, assign
+from shopkit.split import NAMES, Rows, Split, assign
 from shopkit.tasks.base import Task
 
 if TYPE_CHECKING:
@@ -22,20 +22,19 @@ def run(way: Way) -> tuple[str, dict[str, Any]]:
     split: Split = way.registry.build(way.experiment.split)
     schema = Schema.from_json(way.facts("examples")["schema"])
     n_rows = way.facts("examples")["n_rows"]
-    parts = assign(split, schema, n_rows, lambda name: way.read([name])[name])
+    parts = assign(split, Rows.of_file(schema, n_rows, way.run.examples_path, way.memory))
     _write(way, [column.name for role in ("key", "time") for column in schema.of_role(role)], parts)
-    codes = part_codes(way.run.split_path)
-    is_train = codes == PARTS.index("train")
+    is_train = parts == PARTS.index("train")
     task: Task = way.registry.build(way.experiment.task)
-    task.grouped_by(group_codes(way.run.examples_path, schema))
+    task.grouped_by(group_codes(way.run.examples_path, schema, way.memory))
     target, weight = (way.column(role, schema=schema) for role in ("target", "weight"))
     assert target is not None
     task.fit_examples(Rows(schema, int(is_train.sum()), lambda name: way.read_rows([name], is_train)[name]))
     task.fit_target(target[is_train], None if weight is None else weight[is_train])
-    counts = {str(name): int((parts == name).sum()) for name in sorted(set(parts))}
+    counts = {str(NAMES[code]): int((parts == code).sum()) for code in sorted(set(parts.tolist()), key=NAMES.__getitem__)}
     facts = {
         "counts": counts,
-        "times": time_ranges(way.column("time", schema=schema), codes),
+        "times": time_ranges(way.column("time", schema=schema), parts),
         "not_features": [name for name in split.not_features if name in schema],
         "task": task.state,
     }
@@ -49,6 +48,6 @@ def _write(way: Way, keys: list[str], parts: np.ndarray) -> None:
         fields = [*(examples.schema_arrow.field(name) for name in keys), pa.field("part", pa.string())]
         with pq.ParquetWriter(temporary, pa.schema(fields), compression="zstd") as writer:
             for batch in examples.iter_batches(BATCH_ROWS, columns=keys):
-                of_batch = pa.array(parts[start : start + len(batch)], pa.string())
+                of_batch = pa.array(NAMES[parts[start : start + len(batch)]], pa.string())
                 writer.write_batch(pa.record_batch([*(batch.column(name) for name in keys), of_batch], schema=pa.schema(fields)))
                 start += len(batch)

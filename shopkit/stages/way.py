@@ -178,7 +178,7 @@ class Way:
         assert values is not None
         target = self.task.encode(values)
         weight = self.column("weight", schema=schema)
-        groups = group_codes(self.run.examples_path, schema)
+        groups = group_codes(self.run.examples_path, schema, self.memory)
         classes = tuple(self.task.state["classes"]) if self.task.n_outputs > 1 else ()
         return Examples(
             self.run.examples_path,
@@ -188,7 +188,7 @@ class Way:
             weight,
             len(classes),
             groups,
-            decision_codes(self.run.examples_path, schema, groups),
+            decision_codes(self.run.examples_path, schema, groups, self.memory),
             classes,
             self.column("time", schema=schema),
             self.memory,

@@ -11,7 +11,7 @@ from shopkit.errors import DataError
 from shopkit.raw import read_columns
 from shopkit.registry import Registry
 from shopkit.schema import PARTS, Column
-from shopkit.split import assign
+from shopkit.split import Rows, assign
 from shopkit.starter.look import Look
 from shopkit.starter.propose import Proposal
 from shopkit.views.materialise import materialise
@@ -48,23 +48,19 @@ def _try(look: Look, experiment: Any, registry: Registry) -> dict[str, int]:
     with TemporaryDirectory(prefix="shopkit-") as folder:
         path = Path(folder) / "examples.parquet"
         made = materialise(examples, {}, path, look.tables.time_zone)
-
-        def read(name: str) -> Any:
-            return read_columns(path, [name])[name]
-
-        parts = assign(registry.build(experiment.split), made.schema, made.n_rows, read)
+        parts = assign(registry.build(experiment.split), Rows.of_file(made.schema, made.n_rows, path))
         target = made.schema.the("target")
         assert isinstance(target, Column)
-        values = read(target.name)
+        values = read_columns(path, [target.name])[target.name]
         task = registry.build(experiment.task)
-        task.fit_target(values[parts == "train"])
-        for part in PARTS:
-            task.encode(values[parts == part])
+        task.fit_target(values[parts == PARTS.index("train")])
+        for code in range(len(PARTS)):
+            task.encode(values[parts == code])
         if experiment.task.name == "binary":
-            for part in PARTS[1:]:
-                if len(set(values[parts == part].tolist())) < 2:
-                    raise DataError(f"The {part} part has one class only, of {int((parts == part).sum()):,} rows.")
-    return {part: int((parts == part).sum()) for part in PARTS}
+            for code, part in enumerate(PARTS[1:], 1):
+                if len(set(values[parts == code].tolist())) < 2:
+                    raise DataError(f"The {part} part has one class only, of {int((parts == code).sum()):,} rows.")
+    return {part: int((parts == code).sum()) for code, part in enumerate(PARTS)}
 
 
 def _quoted(name: str) -> str:

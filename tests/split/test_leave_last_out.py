@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from shopkit.errors import ConfigError, DataError
 from shopkit.schema import Column, Schema
-from shopkit.split.base import Rows
+from shopkit.split.base import NAMES, Rows
 from shopkit.split.leave_last_out import LeaveLastOutSplit
 from shopkit.split.settings import LeaveLastOutSplitSettings
 
@@ -20,7 +20,7 @@ SCHEMA = Schema((WHO, PLACE, AT))
 def parts(who: list[str], place: list[int], column: str = "place", schema: Schema = SCHEMA) -> list[str]:
     data = {"who": np.array(who, object), "place": np.array(place, np.float32), "at": np.array(place, np.int64)}
     rows = Rows(schema, len(who), data.__getitem__)
-    return LeaveLastOutSplit(LeaveLastOutSplitSettings(column)).parts(rows).tolist()
+    return NAMES[LeaveLastOutSplit(LeaveLastOutSplitSettings(column)).parts(rows)].tolist()
 
 
 @pytest.mark.parametrize("column", ["place", ""])

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import shopkit.split
 from shopkit.errors import ConfigError, DataError
 from shopkit.schema import MISSING_TIME, Column, Schema
-from shopkit.split.base import classes_of, draw
+from shopkit.split.base import NAMES, classes_of, draw
 from shopkit.split.folds import fold_of
 from shopkit.split.given import GivenSplit
 from shopkit.split.group import GroupSplit
@@ -125,7 +125,7 @@ def test_groups_in_random_order_fill_the_parts_by_the_middle_of_each(sizes, seed
     customer = np.random.default_rng(1).permutation(np.repeat([f"c{i:02}" for i in range(len(sizes))], sizes)).astype(object)
     fractions = {"validation_fraction": 0.25, "test_fraction": 0.25}
     rows = shopkit.split.Rows(SCHEMA, len(customer), {"customer": customer}.__getitem__)
-    parts = GroupSplit(GroupSplitSettings(**fractions, seed=seed)).parts(rows)
+    parts = NAMES[GroupSplit(GroupSplitSettings(**fractions, seed=seed)).parts(rows)]
     n_before = 0
     for group in np.random.default_rng(seed).permutation(len(sizes)):
         middle = (n_before + sizes[group] / 2) / sum(sizes)
@@ -146,7 +146,7 @@ def test_group_folds_deal_groups_by_the_middle_of_each(sizes, seed, fold):
     customer = np.repeat([f"c{i:02}" for i in range(len(sizes))], sizes).astype(object)
     rows = shopkit.split.Rows(SCHEMA, len(customer), {"customer": customer}.__getitem__)
     split = GroupKfoldSplit(GroupKfoldSplitSettings(n_folds=3, fold=fold, seed=seed, validation_fraction=0.3))
-    parts = split.parts(rows)
+    parts = NAMES[split.parts(rows)]
     n_before, tested, rest = 0, [], []
     for place, group in enumerate(np.random.default_rng(seed).permutation(len(sizes))):
         inside = int((n_before + sizes[group] / 2) / sum(sizes) * 3) == fold
@@ -194,7 +194,10 @@ def test_each_fold_draws_a_validation_part_of_its_own():
 def test_up_to_a_quarter_as_many_values_as_rows_are_classes(n_different):
     values = np.arange(100) % n_different
     if n_different <= 25:
-        assert classes_of(values + 0.5, "stratified").tolist() == values.tolist()
+        assert classes_of(values, "stratified").tolist() == values.tolist()
+        # Numbered as they first appear, whatever their order.
+        assert classes_of(n_different - 1 - values, "stratified").tolist() == values.tolist()
+        assert classes_of(np.array([2, 0, 2, 1] * 3), "stratified").tolist() == [0, 1, 0, 2] * 3
         return
     with pytest.raises(DataError, match="the target has 26 different values in 100 rows"):
         classes_of(values, "stratified")
@@ -330,9 +333,9 @@ def test_rows_are_drawn_alike_on_every_machine():
 
 
 def test_more_than_two_classes_need_four_rows_each():
-    assert classes_of(np.arange(12.0) % 3, "random").tolist() == [0, 1, 2] * 4
+    assert classes_of(np.arange(12) % 3, "random").tolist() == [0, 1, 2] * 4
     with pytest.raises(DataError, match="the target has 3 different values in 11 rows"):
-        classes_of(np.arange(11.0) % 3, "random")
+        classes_of(np.arange(11) % 3, "random")
 
 
 def test_parts_that_the_data_name_have_no_folds():
