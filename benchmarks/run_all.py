@@ -60,6 +60,7 @@ EVERY = (
     Benchmark("rechub", (ONLINE_SHOPPERS, "--torch-rechub", "peer:torch-rechub"), can_make_rows=True),
     Benchmark("gbdt", (ONLINE_SHOPPERS,), can_make_rows=True),
     Benchmark("online_shoppers", (ONLINE_SHOPPERS,), minutes=4),
+    Benchmark("behaviour_lstm", minutes=15),
     Benchmark("intents_linear", (INTENTS,), minutes=2),
     Benchmark("reviews_zh_linear", (CHINESE,), minutes=4),
     Benchmark("review_recommend", (ENGLISH,), minutes=10),

@@ -18,6 +18,7 @@ RESULTS, README = HERE / "results", HERE / "README.md"
 Rule = tuple[str, str]
 TIMES, SCORE, PLAIN, MILLISECONDS, SECONDS = "{:.2f}×", "{:.4f}", "{:.2f}", "{:.2f} ms", "{:.2f} s"
 SHOWN: dict[str, tuple[Rule, ...]] = {
+    "behaviour_lstm": (("results/*/auroc/*", SCORE), ("verdict", "{}")),
     "bert": (("microseconds/*/times as fast", TIMES),),
     "bert_int8": (("ratios/*", PLAIN), ("files/*/accuracy", SCORE)),
     "bert_intents": (("results/*/accuracy", SCORE),),
