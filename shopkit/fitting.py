@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
+from torch import Tensor
 
 from shopkit.errors import ConfigError
 from shopkit.exporters.base import Raw
@@ -23,6 +24,7 @@ from shopkit.features.training_part import training_part
 from shopkit.features.transform import footprint, in_memory, load, n_bytes, transform
 from shopkit.models.base import Arrays, Estimator, Model
 from shopkit.models.to_onnx import to_onnx
+from shopkit.onnx_format import only
 from shopkit.raw import evenly
 from shopkit.registry import Choice, Registry
 from shopkit.runs import read_json, replacing, write_json
@@ -110,6 +112,17 @@ class Features:
         groups = None if within is None else within[rows]
         times = None if examples.times is None else examples.times[rows]
         return Arrays(features, examples.target[rows], weight, groups, times)
+
+    def read_by(self, graphs: Iterable[onnx.ModelProto]) -> Features:
+        """Without the columns of which these graphs read nothing; as it is, where they read something of each, or nothing."""
+        tensors = {value.name for graph in graphs for value in graph.graph.input}
+        graph = only(self.graph, tensors)
+        inputs = {value.name for value in graph.graph.input}
+        columns = self.schema.of_role("feature")
+        unread = {column.name for column in columns if INPUT_PREFIX + column.name not in inputs}
+        if not 0 < len(unread) < len(columns):
+            return self
+        return replace(self, graph=graph, schema=Schema(tuple(column for column in self.schema if column.name not in unread)))
 
     def discard_arrays(self) -> None:
         """Remove the arrays, which are the largest files of a run."""
@@ -280,12 +293,21 @@ def fit_decision(task: Task, model: FittedModel, validation: Arrays) -> None:
     if not task.fits_decision:
         return
 
-    def summary(rows: slice, scores: np.ndarray) -> np.ndarray:
-        target = torch.from_numpy(np.array(validation.target[rows]))
-        return task.summary(torch.from_numpy(scores), target).numpy()
+    task.fit_decision(_summary(task, model, validation).numpy(), validation.target, validation.weight)
 
-    summaries = [summary(rows, scores) for rows, scores in _blocks(task, model, validation)]
-    task.fit_decision(np.concatenate(summaries), validation.target, validation.weight)
+
+def score_metrics(task: Task, model: FittedModel, validation: Arrays) -> dict[str, float]:
+    """The task's metrics of a model's scores of the validation part, made and summed up in blocks."""
+    target = torch.from_numpy(np.array(validation.target))
+    weight = None if validation.weight is None else torch.from_numpy(np.array(validation.weight))
+    return task.grouped_by(validation.groups).validation_metrics(_summary(task, model, validation), target, weight)
+
+
+def _summary(task: Task, model: FittedModel, part: Arrays) -> Tensor:
+    def of_block(rows: slice, scores: np.ndarray) -> Tensor:
+        return task.summary(torch.from_numpy(scores), torch.from_numpy(np.array(part.target[rows])))
+
+    return torch.cat([of_block(rows, scores) for rows, scores in _blocks(task, model, part)])
 
 
 def outputs_of(task: Task, scores: np.ndarray) -> dict[str, np.ndarray]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import onnx
 
 from shopkit.errors import ExportError
@@ -42,6 +44,35 @@ def hoist_constants(graph: onnx.GraphProto) -> None:
             kept.append(onnx.NodeProto.FromString(node.SerializeToString()))
     del graph.node[:]
     graph.node.extend(kept)
+
+
+def only(model: onnx.ModelProto, outputs: Collection[str]) -> onnx.ModelProto:
+    """The model with just these outputs, and no input or node that they do not need."""
+    kept = onnx.ModelProto()
+    kept.CopyFrom(model)
+    graph, needed = kept.graph, set(outputs)
+    nodes = []
+    for node in reversed(model.graph.node):
+        if needed & set(node.output):
+            nodes.append(node)
+            needed |= _read(node)
+    for values in (graph.node, graph.value_info):
+        del values[:]
+    graph.node.extend(reversed(nodes))
+    for named in (graph.input, graph.initializer, graph.output):
+        wanted = outputs if named is graph.output else needed
+        chosen = [value for value in named if value.name in wanted]
+        del named[:]
+        named.extend(chosen)
+    return kept
+
+
+def _read(node: onnx.NodeProto) -> set[str]:
+    """Names that a node reads, by the graphs inside it as well."""
+    inner = [graph for attribute in node.attribute for graph in ([attribute.g] if attribute.HasField("g") else attribute.graphs)]
+    return set(node.input).union(
+        *(_read(one) for graph in inner for one in graph.node), *({o.name for o in g.output} for g in inner)
+    )
 
 
 def check(model: onnx.ModelProto) -> None:

@@ -150,7 +150,7 @@ def evaluate(
             "n_units": resamples.n_units,
             "method": METHOD,
         },
-        "about": {name: _about(task, name) for name in metrics["test"]},
+        "about": {name: about(task, name) for name in metrics["test"]},
         "metrics": metrics,
         "baselines": compared,
         "protocol": task.protocol(some.columns, some.outputs),
@@ -187,7 +187,8 @@ def kind_of(task: Task) -> str:
     return "regression" if "prediction" in outputs else "other"
 
 
-def _about(task: Task, name: str) -> dict[str, str]:
+def about(task: Task, name: str) -> dict[str, str]:
+    """How a metric is printed and read, plain data."""
     metric = task.described.get(name, Metric(name, "higher", ""))
     return {"title": metric.title, "better": metric.better, "meaning": metric.meaning}
 
@@ -248,7 +249,7 @@ def _compare(
                 metric: _difference(
                     centres["model"][metric] - centres[name][metric],
                     _minus(samples["model"], samples[name], metric),
-                    _about(task, metric)["better"],
+                    about(task, metric)["better"],
                     settings.confidence,
                 )
                 for metric in points

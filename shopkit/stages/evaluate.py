@@ -13,13 +13,13 @@ import pyarrow.parquet as pq
 
 from shopkit.evaluation.cases import explained_cases
 from shopkit.evaluation.earlier import EARLIER, unlike
-from shopkit.evaluation.evaluate import evaluate
+from shopkit.evaluation.evaluate import about, evaluate
 from shopkit.evaluation.fingerprints import Fingerprints
 from shopkit.evaluation.latency import measure_latency
 from shopkit.evaluation.part import Part
 from shopkit.evaluation.settings import named_baseline
 from shopkit.features.plan import NoFeatureError
-from shopkit.fitting import fit_decision, part_outputs
+from shopkit.fitting import fit_decision, part_outputs, score_metrics
 from shopkit.raw import evenly, read_batches, readable
 from shopkit.runs import replacing, write_json
 from shopkit.runtime import Predictor
@@ -55,6 +55,11 @@ def run(way: Way) -> tuple[str, dict[str, Any]]:
         metrics["protocol"] = f"split {way.experiment.split.name}; {metrics['protocol']}"
     if (fitted_on := way.baseline_rows) is not way.rows:
         metrics["sampled"]["baselines"] = int(fitted_on.rows("train").sum())
+    if way.task.measures_scores:
+        validation = score_metrics(way.task, way.model, way.features.arrays(way.rows, "validation"))
+        for name in [name for name in validation if name not in metrics["about"]]:
+            metrics["metrics"]["validation"][name] = {"value": validation[name], "low": None, "high": None}
+            metrics["about"][name] = about(way.task, name)
     write_json(way.run.metrics_path, metrics)
     test, transform, keep = samples["test"], way.features.transformer(), way.experiment.features.keep
     if settings.cases and (

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import onnx
 
 from shopkit.drift import METADATA, MOST_ROWS, training_statistics
 from shopkit.exporters.base import Encoder, Exported, Exporter, Fitted, Raw
@@ -32,7 +33,11 @@ HELD_OUT_ROWS = 100_000
 
 
 def run(way: Way) -> tuple[str, dict[str, Any]]:
-    features, model, task = way.features, way.model, way.task
+    model, task, graph = way.model, way.task, way.model.to_onnx()
+    parts = _parts(model.model, way.features.spec)
+    # What the model reads nothing of, the file does not ask for.
+    features = way.features.read_by([graph, *(alone for _, alone in parts.values())])
+    unread = [c.name for c in way.features.schema.of_role("feature") if c.name not in features.schema]
     validation = features.arrays(way.rows, "validation")
     fit_decision(task, model, validation)
     spread = evenly(way.of_part("train"), MOST_ROWS)
@@ -46,7 +51,7 @@ def run(way: Way) -> tuple[str, dict[str, Any]]:
     fitted = Fitted(
         schema=Schema((*way.keys, *inputs)),
         features=features.graph,
-        model=model.to_onnx(),
+        model=graph,
         task=task,
         reference=by_blocks(model.scores),
         held_out=way.read_rows([column.name for column in inputs], _first(way.of_part("validation"))),
@@ -59,7 +64,7 @@ def run(way: Way) -> tuple[str, dict[str, Any]]:
             "versions": dict(way.versions),
             METADATA: training_statistics(Schema(inputs), lambda name: way.read_rows([name], spread)[name]),
         },
-        encoders=_encoders(model.model, features.spec, by_blocks),
+        encoders={name: _encoder(part, alone, by_blocks) for name, (part, alone) in parts.items()},
         quality=lambda outputs: _quality(way.task, outputs, validation),
         longest=_longest(features.spec, way.experiment.features),
     )
@@ -75,7 +80,7 @@ def run(way: Way) -> tuple[str, dict[str, Any]]:
         "task": task.state,
         "exports": more,
         "files": _names(way, exported),
-        "told": dict(exported.told),
+        "told": {**({"Columns that the model does not read": ", ".join(unread)} if unread else {}), **exported.told},
         **exported.facts,
     }
     return (
@@ -96,19 +101,19 @@ def _longest(features: FeatureSpec, plan: FeaturePlan) -> int:
     return max(limits) if limits and all(limits) else 0
 
 
-def _encoders(
-    model: Model | Estimator,
-    features: FeatureSpec,
-    by_blocks: Callable[[Callable[[FeatureArrays], np.ndarray]], Callable[[Raw], np.ndarray]],
-) -> dict[str, Encoder]:
-    """The parts of a model that answer alone."""
+def _parts(model: Model | Estimator, features: FeatureSpec) -> dict[str, tuple[Model, onnx.ModelProto]]:
+    """The parts of a model that answer alone, each with its graph."""
     if isinstance(model, Estimator):
         return {}
+    return {name: (part, to_onnx(part, features)) for name, part in model.encoders().items()}
 
-    def encoder(part: Model) -> Encoder:
-        return Encoder(to_onnx(part, features), part.n_outputs, by_blocks(lambda arrays: model_scores(part, arrays)))
 
-    return {name: encoder(part) for name, part in model.encoders().items()}
+def _encoder(
+    part: Model,
+    graph: onnx.ModelProto,
+    by_blocks: Callable[[Callable[[FeatureArrays], np.ndarray]], Callable[[Raw], np.ndarray]],
+) -> Encoder:
+    return Encoder(graph, part.n_outputs, by_blocks(lambda arrays: model_scores(part, arrays)))
 
 
 def _export_also(way: Way, choice: Choice, fitted: Fitted) -> dict[str, Any]:

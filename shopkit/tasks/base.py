@@ -83,6 +83,8 @@ class Task(ABC):
     monitor: Monitor
     fits_decision: bool = True
     """Whether `fit_decision` learns anything; if not, it is not called, and scores of the validation part are not made for it."""
+    measures_scores: bool = False
+    """Whether `validation_metrics` has some that outputs do not tell, for `metrics.json` to hold as well."""
     described: Mapping[str, Metric] = {}
     """Name → how to print and read it, for the metrics that `metrics` gives."""
 

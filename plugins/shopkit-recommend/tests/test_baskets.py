@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import shopkit
-from shop import QUICK
+from shop import QUICK, recommend, sequences
 
 BASKETS = {
     "table": "data",
@@ -62,3 +62,13 @@ def test_each_basket_of_a_customer_is_a_decision(tmp_path: Path) -> None:
     assert "None" not in run.card_path.read_text()
     assert ">None<" not in run.report_path.read_text()
     assert run.metrics["protocol"].endswith("means over baskets")
+
+
+@pytest.mark.parametrize("model", [["model=item_knn"], ["model=sasrec", "model.dim=8", "trainer.max_epochs=1"]])
+def test_sampled_metrics_are_of_the_validation_part(tmp_path: Path, model: list[str]) -> None:
+    run = recommend(tmp_path, sequences(60), *model, "task.sampled=5")
+    found, about = run.metrics["metrics"], run.metrics["about"]
+    sampled = found["validation"]["sampled_5_recall_10"]
+    assert sampled["value"] >= found["validation"]["recall_10"]["value"]
+    assert about["sampled_5_recall_10"]["title"] == "Recall@10 (among 5 drawn at random)"
+    assert not any(name.startswith("sampled") for name in found["test"])

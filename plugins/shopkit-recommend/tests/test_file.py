@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort
+import pandas as pd
 import pytest
-from shop import recommend, sequences
+import shopkit
+from shop import QUICK, recommend, sequences
 from shopkit.errors import ConfigError, DataError
 from shopkit.runtime import Predictor
 from shopkit.runtime.blocks import BUDGET, Footprint
@@ -167,8 +169,6 @@ def test_blocks_of_rows_change_nothing(path: Path) -> None:
 
 
 def test_a_frame_gets_lists(predictor: Predictor) -> None:
-    import pandas as pd
-
     answer = predictor(pd.DataFrame({"history": [["103"], ["104"]]}), k=2)
     assert [len(items) for items in answer["items"]] == [2, 2]
 
@@ -195,3 +195,22 @@ def test_items_of_another_order_are_refused(tmp_path: Path) -> None:
 def test_a_catalogue_of_one_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"The catalogue has one item, '7', in all 5 training rows"):
         recommend(tmp_path, [[7, 7, 7, 7]] * 5, "model=popular")
+
+
+@pytest.mark.parametrize("model", ["item_knn", "sasrec"])
+def test_a_profile_is_asked_for_where_the_model_reads_it(tmp_path: Path, model: str) -> None:
+    rows = sequences(60)
+    table = pd.DataFrame({"items": rows, "age": np.random.default_rng(0).integers(20, 60, len(rows)).astype(float)})
+    changes = ["view.profile=[age]", f"model={model}", "evaluation.baselines=[]", *QUICK]
+    changes += ["trainer.max_epochs=1", "model.dim=8"] if model == "sasrec" else []
+    run = shopkit.run("next_item_sequences", changes, data={"data": table}, folder=tmp_path / "run")
+    recommend = Predictor(run.model_path)
+    told = run.facts("export")["told"]  # type: ignore[index]
+    assert len(recommend({"history": ["103"], "age": 30.0}, k=2)["items"]) == 2
+    if model == "sasrec":
+        assert (recommend.inputs.names, told) == (("history", "age"), {})
+        return
+    assert recommend.inputs.names == ("history",)
+    assert len(recommend({"history": ["103"]}, k=2)["items"]) == 2
+    assert told == {"Columns that the model does not read": "age"}
+    assert "Columns that the model does not read: age" in run.card_path.read_text()

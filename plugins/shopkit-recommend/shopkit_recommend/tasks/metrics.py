@@ -11,7 +11,7 @@ NOTHING = -2
 """Code of a place in a list where nothing is recommended: no item, and no target either (-1 is an item outside the catalogue)."""
 
 
-def described(cutoffs: Sequence[int], baskets: bool) -> dict[str, Metric]:
+def described(cutoffs: Sequence[int], baskets: bool, sampled: int = 0) -> dict[str, Metric]:
     """How each metric is printed and read."""
     found: dict[str, Metric] = {}
     for k in cutoffs:
@@ -38,7 +38,13 @@ def described(cutoffs: Sequence[int], baskets: bool) -> dict[str, Metric]:
     found["popularity_bias"] = Metric(
         f"Popularity bias@{k}", "lower", "training interactions of a recommended item, over those of an item that came next"
     )
-    return found
+    among = f" (among {sampled} drawn at random)"
+    of_ranks = {name: metric for name, metric in found.items() if name.startswith(("recall", "ndcg", "mrr", "map"))}
+    beside = {
+        f"sampled_{sampled}_{name}": Metric(metric.title + among, metric.better, metric.meaning.replace("all items", "those"))
+        for name, metric in of_ranks.items()
+    }
+    return {**found, **(beside if sampled else {})}
 
 
 class Ranks:

@@ -48,7 +48,8 @@ class NextItem(Task):
     def __init__(self, settings: NextItemSettings) -> None:
         super().__init__(settings)
         self.monitor = Monitor(f"{settings.monitor}_{settings.cutoffs[0]}", "max")
-        self.described = described(settings.cutoffs, settings.baskets)
+        self.described = described(settings.cutoffs, settings.baskets, settings.sampled)
+        self.measures_scores = settings.sampled > 0
         self.groups: np.ndarray | None = None
         self.of_histories: np.ndarray = np.empty(0, object)
         self.name_of: dict[str, str] = {}

@@ -26,8 +26,8 @@ class NextItemSettings:
     decisions. Otherwise each row is a decision of its own."""
     sampled: int = 0
     """Items drawn at random to rank the right one among, for figures to set beside those of papers that do so. They are
-    validation metrics of their own, `sampled_…`, and say little (Krichene & Rendle 2020). 0 is none: metrics rank the whole
-    catalogue."""
+    validation metrics of their own, `sampled_…`, in `metrics.json`, and say little (Krichene & Rendle 2020). 0 is none: metrics
+    rank the whole catalogue."""
 
     def __post_init__(self) -> None:
         if not self.history:
