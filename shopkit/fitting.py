@@ -145,7 +145,7 @@ class Features:
 
 def fit_features(
     plan: FeaturePlan,
-    tags: frozenset[str],
+    model: Choice,
     examples: Examples,
     registry: Registry,
     folder: Path,
@@ -156,11 +156,12 @@ def fit_features(
     """Fit the plan on the training part, and write graph and arrays of every part into the folder.
 
     Args:
-        tags: the model's tags, which say what features it likes.
+        model: its tags say what features it likes, and its settings' `word_pieces`, where they have it, whose of these it reads.
         leave_out_unread: leave out columns of which only what this model does not read is to be made.
         earlier: a run whose vocabularies are added to.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    tags = registry.get("models", model.name).tags
     train = examples.rows("train")
     with training_part(
         examples.path,
@@ -173,7 +174,8 @@ def fit_features(
         examples.classes,
         memory=examples.memory,
     ) as context:
-        resolved = resolve(plan, examples.schema, context, tags, registry, leave_out_unread)
+        word_pieces = getattr(model.settings, "word_pieces", "")
+        resolved = resolve(plan, examples.schema, context, tags, registry, leave_out_unread, word_pieces)
         fitted = fit(resolved, replace(context, vocabularies=earlier.vocabularies if earlier else {}))
     if (block := fitted.spec.unread(tags)) is not None:
         raise ConfigError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -29,6 +30,14 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     reviews = [" ".join(rng.choice(GOOD if is_kept else BAD, 2)) for is_kept in kept]
     table = pd.DataFrame({"review": reviews, "age": rng.normal(40, 9, 240), "kept": np.where(kept, "yes", "no")})
     return shopkit.run(None, OVERRIDES, data=table, folder=tmp_path_factory.mktemp("texts") / "run")
+
+
+def test_an_encoder_from_scratch_learns_its_own_word_pieces(tmp_path: Path) -> None:
+    table = pd.DataFrame({"review": [f"number {at} fits well and I love it" for at in range(60)], "kept": ["yes", "no"] * 30})
+    own = [override for override in OVERRIDES if not override.startswith("features")]
+    learnt = shopkit.run(None, [*own, "trainer.max_steps=1"], data=table, folder=tmp_path / "run")
+    (column,) = learnt.facts("features")["columns"]
+    assert (column["extractor"], column["vocabulary"]) == ("wordpiece", "scratch")
 
 
 def answers(run: Run, *texts: object) -> np.ndarray:

@@ -24,6 +24,8 @@ TEXT_CHARACTERS, TEXT_BLANKS = 20, 2
 """A column of at least so many characters and blanks a row is read as a text."""
 SPACELESS_CHARACTERS = 10
 """The same where words are not parted by blanks."""
+ENGLISH, SCRATCH = "minilm", "scratch"
+"""Words of `wordpiece.vocabulary`: the encoder that reads English only, and what is learnt from the training part."""
 SPACELESS_SCRIPTS = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Khmer}\p{Lao}\p{Myanmar}]"
 
 
@@ -98,6 +100,7 @@ def resolve(
     preference: Collection[str],
     registry: Registry,
     leave_out_unread: bool = False,
+    word_pieces: str = "",
 ) -> ResolvedPlan:
     """Extractors for every feature column. Of several for one column a model is given those it can read.
 
@@ -110,9 +113,11 @@ def resolve(
             Only a model with `features:sequences` is given sequence columns.
         registry: where extractors come from.
         leave_out_unread: leave out a column none of whose extractors the model can read, as baselines must.
+        word_pieces: whose the model reads, in the words of `wordpiece.vocabulary`; empty if it learns to read any tokens.
 
     Raises:
-        ConfigError: an unknown column, extractor or setting, or an extractor that cannot read the column's kind.
+        ConfigError: an unknown column, extractor or setting, an extractor that cannot read the column's kind, or a text that the
+            model's encoder cannot read.
         NoFeatureError: no feature column is left.
     """
     schema = _without_ignored(plan, schema)
@@ -135,7 +140,12 @@ def resolve(
         if spec == "auto" and column.kind == "image":
             where, (spec, why) = "features", _of_image("features:images" in preference)
         elif spec == "auto" and column.kind == "string" and not column.sequence and found.is_text:
-            where, (spec, why) = "features", of_text(found, "features:tokens" in preference)
+            where, (spec, why) = "features", of_text(found, "features:tokens" in preference, word_pieces)
+            if found.spaceless and word_pieces == ENGLISH:
+                raise ConfigError(
+                    f"Column '{column.name}' is {why}, and model.encoder={ENGLISH} reads English. Take model.encoder=scratch, "
+                    "which learns to read from the training part, or the folder of an encoder of this language."
+                )
             if not {"features:bags", "features:tokens"} & set(preference):
                 schema = schema.with_role(column.name, "ignored", f"{why}, which this model does not read")
                 continue
@@ -185,11 +195,13 @@ def automatic(column: Column, found: ColumnFacts, plan: FeaturePlan, likes: str)
     return ["quantile", {"name": "piecewise_linear", "n_bins": 16, "indicator": "never"}], f"{n:,} distinct values"
 
 
-def of_text(found: ColumnFacts, as_tokens: bool) -> tuple[Any, str]:
-    """The spec of a text, for models that read tokens or bags."""
+def of_text(found: ColumnFacts, as_tokens: bool, word_pieces: str = "") -> tuple[Any, str]:
+    """The spec of a text, for models that read tokens, maybe of one vocabulary only, or bags."""
     why = f"a text of {found.n_characters:.0f} characters on average{', of a script without blanks' if found.spaceless else ''}"
+    if as_tokens and found.spaceless and word_pieces in ("", SCRATCH):
+        return "characters", why
     if as_tokens:
-        return "characters" if found.spaceless else "wordpiece", why
+        return {"name": "wordpiece", "vocabulary": word_pieces} if word_pieces else "wordpiece", why
     terms = {"analyzer": "char", "ngram_range": [1, 3]} if found.spaceless else {"analyzer": "word", "ngram_range": [1, 2]}
     return {"name": "tfidf", "sublinear_tf": True, **terms}, why
 

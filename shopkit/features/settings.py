@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 from shopkit.errors import ConfigError
 from shopkit.schema import Kind
@@ -229,6 +229,8 @@ class TimePartsSettings:
 class TextSettings:
     """How a text is split into tokens; as in scikit-learn's vectorizers, which have no `letter`."""
 
+    extractor: ClassVar[str] = "text"
+    """Whose settings they are, for messages."""
     analyzer: Literal["word", "char", "char_wb", "letter"] = "word"
     """`word` (two letters, digits or underscores at least), `char` (what languages without spaces want), `char_wb` (characters
     within words, with a blank before and after each), or `letter` (letters, digits and underscores, as if nothing stood between
@@ -240,7 +242,7 @@ class TextSettings:
     one and is shorter. 0 reads all."""
 
     def __post_init__(self) -> None:
-        _at_least("features", "max_characters", self.max_characters, 0)
+        _at_least(self.extractor, "max_characters", self.max_characters, 0)
 
 
 @dataclass
@@ -254,7 +256,8 @@ class NgramSettings(TextSettings):
         super().__post_init__()
         if len(self.ngram_range) != 2 or not 1 <= self.ngram_range[0] <= self.ngram_range[1]:
             raise ConfigError(
-                f"features.ngram_range is {list(self.ngram_range)!r}; give the shortest and the longest n-gram, e.g. [1, 2]."
+                f"{self.extractor}.ngram_range is {list(self.ngram_range)!r}; give the shortest and the longest n-gram, "
+                "e.g. [1, 2]."
             )
 
 
@@ -262,6 +265,7 @@ class NgramSettings(TextSettings):
 class TfidfSettings(NgramSettings):
     """Terms of a text, weighed by how often it has them and how rare they are (tf-idf)."""
 
+    extractor = "tfidf"
     min_df: int = 2
     """Training texts that must have a term for it to be kept."""
     max_df: float = 1.0
@@ -289,6 +293,7 @@ class TfidfSettings(NgramSettings):
 class HashedNgramsSettings(NgramSettings):
     """Terms of a text by their hash: no vocabulary to learn, and collisions where buckets are few."""
 
+    extractor = "hashed_ngrams"
     n_bits: int = 18
     """There are 2 to this power buckets."""
     alternate_sign: bool = True
@@ -306,6 +311,7 @@ class HashedNgramsSettings(NgramSettings):
 class Word2vecSettings(TextSettings):
     """The mean of a text's word vectors, learnt from the training part by skip-gram with negative sampling."""
 
+    extractor = "word2vec"
     dim: int = 64
     """Width of a vector."""
     window: int = 5

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import ClassVar
 
 import ndonnx as ndx
 import numpy as np
+import pyarrow as pa
 import spox.opset.ai.onnx.v21 as op
 
 from shopkit.features import traced
@@ -28,17 +28,24 @@ class Word2vec(Extractor):
 
     def fit(self, column: str, context: FitContext) -> State:
         """`words` (V,) by falling count, and `vectors` float64 (V, dim)."""
-        counts: Counter[str] = Counter()
+        numbers: dict[str, int] = {}
+        counts: np.ndarray = np.zeros(0, np.int64)
         texts: list[np.ndarray] = []
         for found, rows, _, n_texts in token_batches(column, context, self.settings):
-            counts.update(found.tolist())
-            texts += np.split(found, np.searchsorted(rows, np.arange(1, n_texts)))
-        frequent = sorted((-n, word) for word, n in counts.items() if n >= self.settings.min_count)[: self.settings.max_size]
+            # As numbers, of which there is one a word; as strings all words of all texts would take many times as much.
+            encoded = pa.array(found, pa.string()).dictionary_encode()
+            of_batch = [numbers.setdefault(word, len(numbers)) for word in encoded.dictionary.to_pylist()]
+            ids = np.array(of_batch, np.int32)[encoded.indices.to_numpy()]
+            counts = np.pad(counts, (0, len(numbers) - len(counts))) + np.bincount(ids, minlength=len(numbers))
+            texts += np.split(ids, np.searchsorted(rows, np.arange(1, n_texts)))
+        counted_words = zip(numbers, counts.tolist(), strict=True)
+        frequent = sorted((-n, word) for word, n in counted_words if n >= self.settings.min_count)[: self.settings.max_size]
         words = [word for _, word in frequent]
         if not words:  # a table needs a row
             return {"words": np.array([""], object), "vectors": np.zeros((1, self.settings.dim))}
-        places = {word: at for at, word in enumerate(words)}
-        known = [np.array([places[word] for word in text if word in places], np.int32) for text in texts]
+        places: np.ndarray = np.full(len(numbers), -1, np.int32)
+        places[[numbers[word] for word in words]] = np.arange(len(words))
+        known = [of_text[of_text >= 0] for of_text in (places[text] for text in texts)]
         # In an order of their own: shuffled rows give the same vectors.
         known.sort(key=lambda text: text.tobytes())
         lengths = np.array([len(text) for text in known])

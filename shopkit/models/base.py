@@ -44,7 +44,11 @@ class Axis:
 
 
 class Model(nn.Module, ABC):
-    """Built as `Class(settings, features, n_outputs)`."""
+    """Built as `Class(settings, features, n_outputs)`.
+
+    One that reads tokens of one vocabulary only says whose in its settings' attribute `word_pieces`, in the words of
+    `wordpiece.vocabulary`: `features: auto` then gives it these.
+    """
 
     def __init__(self, settings: Any, features: FeatureSpec, n_outputs: int) -> None:
         super().__init__()

@@ -129,9 +129,9 @@ class LSTM(Model):
         super().__init__(settings, features, n_outputs)
         if not features.has_sequences and features.tokens is None:
             raise ConfigError(
-                "model=lstm reads sequences, and no feature column holds a list in each row or a text read token by token. Use "
-                "view=customer_history, give the table a column of lists or a text column the extractor characters, or choose "
-                "model=mlp."
+                "model=lstm reads sequences, and no feature column gives any: none has lists with something in them in the "
+                "training part, or a text that is read token by token. Use view=customer_history, give the table a column of "
+                "lists or a text column the extractor characters, or choose model=mlp."
             )
         if features.has_sequences:
             n_step = features.widths.get("sequence_dense", 0)

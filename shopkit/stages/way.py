@@ -256,7 +256,7 @@ class Way:
 
     def fit_features(
         self,
-        tags: frozenset[str],
+        model: Choice,
         folder: Path,
         leave_out_unread: bool = False,
         earlier: Earlier | None = None,
@@ -264,4 +264,4 @@ class Way:
     ) -> Features:
         plan, seed = self.experiment.features, self.experiment.seed
         plan = replace(plan, columns={**self.task.extractors, **plan.columns})
-        return fit_features(plan, tags, rows or self.rows, self.registry, folder, seed, leave_out_unread, earlier)
+        return fit_features(plan, model, rows or self.rows, self.registry, folder, seed, leave_out_unread, earlier)

@@ -72,10 +72,34 @@ def test_what_a_text_becomes():
     tfidf = {"name": "tfidf", "sublinear_tf": True}
     why = "a text of 25 characters on average"
     assert of_text(words, True) == ("wordpiece", why)
+    assert of_text(words, True, "scratch") == ({"name": "wordpiece", "vocabulary": "scratch"}, why)
     assert of_text(words, False) == ({**tfidf, "analyzer": "word", "ngram_range": [1, 2]}, why)
     why = "a text of 26 characters on average, of a script without blanks"
-    assert of_text(spaceless, True) == ("characters", why)
+    assert of_text(spaceless, True) == of_text(spaceless, True, "scratch") == ("characters", why)
+    assert of_text(spaceless, True, "bert") == ({"name": "wordpiece", "vocabulary": "bert"}, why)
     assert of_text(spaceless, False) == ({**tfidf, "analyzer": "char", "ngram_range": [1, 3]}, why)
+
+
+def test_a_text_is_read_with_the_word_pieces_of_the_model(tmp_path: Path):
+    english = [f"a soft dress, number {at}, in red" for at in range(9)]
+    table = pa.table({"english": english, "chinese": [f"{at}这本书的质量很好我非常喜欢" for at in range(9)]})
+    pq.write_table(table, tmp_path / "examples.parquet")
+    both = Schema((Column("english", "string"), Column("chinese", "string")))
+    with training_part(tmp_path / "examples.parquet", np.ones(9, bool)) as context:
+        for word_pieces, expected in (
+            ("", [("wordpiece", "minilm"), ("characters", None)]),
+            ("scratch", [("wordpiece", "scratch"), ("characters", None)]),
+            ("/a/folder", [("wordpiece", "/a/folder"), ("wordpiece", "/a/folder")]),
+        ):
+            plan = resolve(FeaturePlan(), both, context, ["features:tokens"], REGISTRY, word_pieces=word_pieces)
+            assert [(a.name, a.settings.get("vocabulary")) for a in plan.assignments] == expected
+        message = (
+            "Column 'chinese' is a text of .*, of a script without blanks, and model.encoder=minilm reads English. Take model"
+        )
+        with pytest.raises(ConfigError, match=message):
+            resolve(FeaturePlan(), both, context, ["features:tokens"], REGISTRY, word_pieces="minilm")
+        chosen = FeaturePlan(columns={"chinese": "characters"})
+        assert resolve(chosen, both, context, ["features:tokens"], REGISTRY, word_pieces="minilm").assignments
 
 
 def test_facts_of_the_training_part(tmp_path: Path):

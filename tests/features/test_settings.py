@@ -28,17 +28,17 @@ LEAST: list[tuple[Callable[..., Any], str, str, int]] = [
     (settings.TargetRateSettings, "target_rate", "smoothing", 0),
     (settings.TargetRateSettings, "target_rate", "n_folds", 2),
     (settings.TargetRateSettings, "target_rate", "max_size", 1),
-    (settings.TextSettings, "features", "max_characters", 0),
-    (settings.TfidfSettings, "features", "max_characters", 0),
+    (settings.TextSettings, "text", "max_characters", 0),
+    (settings.TfidfSettings, "tfidf", "max_characters", 0),
     (settings.TfidfSettings, "tfidf", "min_df", 1),
     (settings.TfidfSettings, "tfidf", "max_features", 0),
-    (settings.HashedNgramsSettings, "features", "max_characters", 0),
+    (settings.HashedNgramsSettings, "hashed_ngrams", "max_characters", 0),
     *[
         (settings.Word2vecSettings, "word2vec", name, 1)
         for name in ("dim", "window", "min_count", "max_size", "negatives", "epochs")
     ],
     (settings.Word2vecSettings, "word2vec", "sample", 0),
-    (settings.Word2vecSettings, "features", "max_characters", 0),
+    (settings.Word2vecSettings, "word2vec", "max_characters", 0),
     (settings.WordpieceSettings, "wordpiece", "vocabulary_size", 10),
     (settings.WordpieceSettings, "wordpiece", "min_count", 1),
     (settings.WordpieceSettings, "wordpiece", "max_length", 8),
@@ -86,8 +86,8 @@ def without_name(where: str, what: str) -> str:
         ),
         *[
             (
-                lambda given=given: settings.NgramSettings(ngram_range=given),
-                f"features.ngram_range is {given}; give the shortest and the longest n-gram, e.g. [1, 2].",
+                lambda given=given: settings.HashedNgramsSettings(ngram_range=given),
+                f"hashed_ngrams.ngram_range is {given}; give the shortest and the longest n-gram, e.g. [1, 2].",
             )
             for given in ([], [1], [1, 2, 3], [0, 1], [3, 2])
         ],

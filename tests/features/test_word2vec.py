@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from functools import cache
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shopkit.errors import ConfigError
+from shopkit.features import word2vec
 from shopkit.features.settings import Word2vecSettings
 from shopkit.features.skip_gram import vectors
 from tests.features.fitting import Fitted, fit_column, texts
@@ -83,3 +85,18 @@ def test_one_word_alone_has_no_company():
 def test_settings_are_checked(given, message):
     with pytest.raises(ConfigError, match=message):
         Word2vecSettings(**given)
+
+
+def test_words_of_a_batch_are_let_go_once_they_are_counted(monkeypatch: pytest.MonkeyPatch):
+    read: list[weakref.ref[np.ndarray]] = []
+
+    def batches(*_):
+        for _ in range(3):
+            read.append(weakref.ref(found := np.array(["dress", "skirt", "dress", "shirt"] * 2, object)))
+            yield found, np.array([0, 0, 1, 1, 2, 2, 3, 3]), np.zeros(8, np.int64), 4
+            del found
+            assert sum(batch() is not None for batch in read) <= 1
+
+    monkeypatch.setattr(word2vec, "token_batches", batches)
+    state = fit_column(TRAIN, SPEC).states["x"]
+    assert state["words"].tolist() == ["dress", "shirt", "skirt"]

@@ -135,7 +135,7 @@ def test_every_parameter_is_in_one_optimiser_group():
 
 
 def test_without_sequences_it_says_what_to_do():
-    with pytest.raises(ConfigError, match=r"model=lstm reads sequences, and no feature column holds a list in each row"):
+    with pytest.raises(ConfigError, match=r"no feature column gives any: none has lists with something in them in the training"):
         LSTM(LSTMSettings(), feature_spec(), 1)
 
 

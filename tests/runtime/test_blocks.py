@@ -104,6 +104,15 @@ def echo(folder: Path, facts: dict[str, object]) -> Path:
     return path
 
 
+def test_a_column_that_is_read_already_is_not_what_was_meant(tmp_path: Path) -> None:
+    schema = Schema((Column("cats", "string"), Column("amts", "string")))
+    path = echo(tmp_path, {"schema": schema.to_json(), "inputs": {"cats": "text", "amts": "text"}})
+    with pytest.raises(DataError, match=r"no column 'amts', which model\.onnx needs\. Give it"):
+        Predictor(path)({"cats": "a"})
+    with pytest.raises(DataError, match=r"no column 'amts', which model\.onnx needs\. Did you mean 'amt'\?"):
+        Predictor(path)({"cats": "a", "amt": "b"})
+
+
 class NoMemory:
     """A session that finds none for more than so many rows."""
 
