@@ -77,5 +77,5 @@ def test_a_text_of_a_megabyte_is_read_up_to_the_limit(analyzer):
 
 
 def test_settings_are_checked():
-    with pytest.raises(ConfigError, match=r"features\.max_characters is -1; it must be at least 0"):
+    with pytest.raises(ConfigError, match=r"text\.max_characters is -1; it must be at least 0"):
         TextSettings(max_characters=-1)
