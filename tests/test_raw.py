@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shopkit.raw import decision_codes, evenly, group_codes, part_codes, read_batches, read_columns
+from shopkit.raw import decision_codes, distinct_texts, evenly, group_codes, part_codes, read_batches, read_columns
 from shopkit.schema import Column, Schema
 
 N = 1000
@@ -93,3 +93,12 @@ def test_parts_as_codes(tmp_path: Path) -> None:
     pq.write_table(pa.table({"part": ["test", "gap", "train", "validation"]}), path)
     assert part_codes(path).tolist() == [2, -1, 0, 1]
     assert part_codes(path).dtype == np.int8
+
+
+@given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=4), max_size=30))
+def test_different_texts_are_those_of_numpy(texts: list[str]) -> None:
+    values = np.array([*texts, None], object)[:-1]
+    names, places = distinct_texts(values)
+    expected = np.unique(values.astype(str), return_inverse=True)
+    assert names.tolist() == expected[0].tolist()
+    assert places.tolist() == expected[1].tolist()
