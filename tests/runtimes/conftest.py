@@ -23,8 +23,10 @@ from tests.runtimes.families import FAMILIES, Row, train
 
 HERE = Path(__file__).parent
 MODULES = HERE / "node_modules"
-ALL = "SHOPKIT_RUNTIMES"
-"""With this environment variable at `all`, a runtime that is not here is a failure rather than a skip."""
+REQUIRED = "SHOPKIT_RUNTIMES"
+"""Environment variable with the runtimes that must be here, with commas between, or `all`: one that is not fails its tests, which
+are skipped else."""
+NAMES = ("node", "chromium", "openvino", "cpp")
 
 Answer = Mapping[str, np.ndarray]
 
@@ -40,9 +42,12 @@ class Case:
     expected: Sequence[Answer]
 
 
-def absent(reason: str) -> NoReturn:
-    if os.environ.get(ALL) == "all":
-        pytest.fail(f"{reason} ({ALL}=all)")
+def absent(name: str, reason: str) -> NoReturn:
+    asked = os.environ.get(REQUIRED, "")
+    required = set(NAMES) if asked == "all" else {word for word in asked.split(",") if word}
+    assert required <= set(NAMES), f"{REQUIRED}={asked}: there are {', '.join(NAMES)}"
+    if name in required:
+        pytest.fail(f"{reason} ({REQUIRED}={asked})")
     pytest.skip(reason)
 
 
@@ -107,9 +112,9 @@ def node() -> list[str]:
     """The command that runs a module, with the pinned packages beside it."""
     program = shutil.which("node")
     if program is None:
-        absent("Node is not installed")
+        absent("node", "Node is not installed")
     if not MODULES.is_dir():
-        absent(f"{MODULES} is not there; make test-runtimes installs it")
+        absent("node", f"{MODULES} is not there; make test-runtimes installs it")
     # Node has WebSocket since 22; before, behind a flag.
     version = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
     return [program, *(["--experimental-websocket"] if int(version[1:].split(".")[0]) < 22 else [])]
@@ -119,7 +124,7 @@ def node() -> list[str]:
 def chromium() -> str:
     names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
     program = next(filter(None, map(shutil.which, names)), None)
-    return program or absent(f"none of {', '.join(names)} is installed")
+    return program or absent("chromium", f"none of {', '.join(names)} is installed")
 
 
 @pytest.fixture

@@ -63,17 +63,17 @@ def test_javascript(code: str, expected: list[str], tmp_path: Path, node: list[s
 def test_cpp(code: str, expected: list[str], tmp_path: Path) -> None:
     compiler = shutil.which("g++") or shutil.which("clang++")
     if compiler is None:
-        absent("there is no C++ compiler")
+        absent("cpp", "there is no C++ compiler")
     include = [f"-I{os.environ[INCLUDE]}"] if INCLUDE in os.environ else []
     probe = [compiler, *include, "-E", "-include", "onnxruntime_cxx_api.h", "-x", "c++", os.devnull]
     if subprocess.run(probe, capture_output=True, check=False).returncode:
-        absent(f"ONNX Runtime's C++ headers are not installed; {INCLUDE} may name their folder")
+        absent("cpp", f"ONNX Runtime's C++ headers are not installed; {INCLUDE} may name their folder")
     spec = importlib.util.find_spec("onnxruntime")
     assert spec is not None
     assert spec.origin is not None
     library = next(Path(spec.origin).parent.glob("capi/libonnxruntime.so*"), None)
     if library is None:
-        absent("onnxruntime's Python package holds no shared library here")
+        absent("cpp", "onnxruntime's Python package holds no shared library here")
     (tmp_path / "libonnxruntime.so.1").symlink_to(library)
     (tmp_path / "call.cpp").write_text(code, encoding="utf-8")
     build = [compiler, "-std=c++17", *include, "call.cpp", "libonnxruntime.so.1", "-o", "call"]

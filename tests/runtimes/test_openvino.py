@@ -21,7 +21,7 @@ def test_openvino_gives_the_same_answers(family: str, case: Callable[[str], Case
     try:
         require_openvino()
     except ArtifactError as error:
-        absent(str(error))
+        absent("openvino", str(error))
     asked = case(family)
     predictor = OpenVINOPredictor(asked.run.path / "exports" / "openvino")
     compare(answered(predictor, asked.batches), asked.expected, 1e-4)

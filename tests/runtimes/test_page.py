@@ -27,7 +27,7 @@ Typed = Callable[[str, Sequence[tuple[Any, str]]], list[dict[str, Any]]]
 @pytest.fixture
 def typed(tmp_path: Path) -> Typed:
     """What a function of the page makes of texts: {value} or {error} for each."""
-    node = shutil.which("node") or absent("Node is not installed")
+    node = shutil.which("node") or absent("node", "Node is not installed")
 
     def typed(function: str, cases: Sequence[tuple[Any, str]]) -> list[dict[str, Any]]:
         path = tmp_path / "cases.json"
