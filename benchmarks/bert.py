@@ -60,12 +60,12 @@ def exported(folder: Path) -> Path:
     return run
 
 
-def compared(contestants: dict[str, Callable[[], Any]], seconds: float, line: str) -> dict[str, float]:
-    found = medians(contestants, seconds)
+def compared(contestants: dict[str, Callable[[], Any]], seconds: float, line: str) -> dict[str, Any]:
+    found = medians(contestants, seconds, spread := {})
     eager, file = found.values()
     found["times as fast"] = eager / file
     print(f"{line:44} {eager / 1e3:9.2f} ms {file / 1e3:9.2f} ms {eager / file:6.2f}×", flush=True)
-    return found
+    return {**found, "spread": spread}
 
 
 def main() -> None:
@@ -80,7 +80,7 @@ def main() -> None:
         run = exported(Path(folder))
         whole = (run / "model.onnx").read_bytes()
         tokenizer = Tokenizer.from_file(str(run / "tokenizer.json"))
-    figures: dict[str, dict[str, float]] = {}
+    figures: dict[str, dict[str, Any]] = {}
     for threads in (1, 2):
         torch.set_num_threads(threads)
         of_model, of_file = session(graph, threads), session(whole, threads)

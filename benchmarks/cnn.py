@@ -78,10 +78,12 @@ def main() -> int:
 
                 np.testing.assert_allclose(exported()[0], eager().numpy(), atol=1e-4)
                 np.testing.assert_allclose(whole()[0], torch.softmax(eager(), 1).numpy(), atol=1e-4)
-                found = medians({"eager torch": eager, "exported": exported, "whole file": whole}, arguments.seconds)
+                found = medians(
+                    {"eager torch": eager, "exported": exported, "whole file": whole}, arguments.seconds, spread := {}
+                )
                 found["times as fast"] = found["eager torch"] / found["exported"]
                 line = f"{name}, {n_rows} rows, {threads} threads"
-                figures[line] = found
+                figures[line] = {**found, "spread": spread}
                 shown = f"{found['eager torch']:9.1f} µs {found['exported']:9.1f} µs {found['times as fast']:6.2f}×"
                 print(f"{line:32} {shown}   whole file {found['whole file']:9.1f} µs", flush=True)
     if arguments.json:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import tempfile
 import time
 import warnings
@@ -33,7 +34,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
-from timing import of_this_machine
+from timing import missed, of_this_machine
 
 import shopkit
 from shopkit.bench.cut import halves
@@ -168,7 +169,7 @@ def missing_number(predictor: shopkit.Predictor, of_skl2onnx: ort.InferenceSessi
     }
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("path", nargs="?", type=Path)
     parser.add_argument("--seconds", type=float, default=6.0, help="of measuring, for each group")
@@ -257,7 +258,11 @@ def main() -> None:
         machine = of_this_machine("onnxruntime", "scikit-learn", "skl2onnx", "numpy", "pandas", "torch")
         result = {"microseconds": spread, "ratios": ratios, "missing_number": answers, "machine": machine}
         arguments.json.write_text(json.dumps(result, indent=2) + "\n")
+    short = missed(ratios)
+    for name in short:
+        print(f"missed: {name}")
+    return len(short)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -57,7 +57,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=4.0, help="of measuring, for each line")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    figures: dict[str, dict[str, float]] = {}
+    figures: dict[str, dict[str, Any]] = {}
     for name, settings in MODELS.items():
         torch.manual_seed(0)
         model = LSTM(settings, SPEC, 1).eval()
@@ -77,10 +77,10 @@ def main() -> None:
                     return of_file.run(None, arrays)
 
                 np.testing.assert_allclose(file()[0], eager().numpy(), atol=1e-5)
-                found = medians({"eager torch": eager, "exported": file}, arguments.seconds)
+                found = medians({"eager torch": eager, "exported": file}, arguments.seconds, spread := {})
                 found["times as fast"] = found["eager torch"] / found["exported"]
                 line = f"{name}, {n_rows} rows, {threads} threads"
-                figures[line] = found
+                figures[line] = {**found, "spread": spread}
                 shown = f"{found['eager torch']:9.1f} µs {found['exported']:9.1f} µs {found['times as fast']:6.2f}×"
                 print(f"{line:52} {shown}", flush=True)
     if arguments.json:

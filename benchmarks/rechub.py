@@ -91,7 +91,7 @@ def main() -> None:
     scales = {name: (np.float32(mean), np.float32(scale)) for name, (mean, scale) in about["scales"].items()}
     np.testing.assert_allclose(theirs.run(None, prepared(raw))[0], theirs.run(None, coded)[0], atol=1e-4)
 
-    microseconds = {}
+    microseconds, spread = {}, {}
     for n_rows in SIZES:
         feeds = {name: {key: values[:n_rows].copy() for key, values in rows.items()} for name, rows in (("c", coded), ("r", raw))}
         contestants = {
@@ -99,7 +99,7 @@ def main() -> None:
             "torch-rechub, raw columns": lambda feed=feeds["r"]: theirs.run(None, prepared(feed)),
             "shopkit, raw columns": lambda feed=feeds["r"]: ours.run(["probability"], feed),
         }
-        microseconds[f"{n_rows} rows"] = medians(contestants, asked.seconds)
+        microseconds[f"{n_rows} rows"] = medians(contestants, asked.seconds, spread.setdefault(f"{n_rows} rows", {}))
 
     one, own = ({name: values[:1] for name, values in rows.items()} for rows in (coded, raw))
     number, text = "PageValues", "Month"
@@ -136,7 +136,7 @@ def main() -> None:
     if asked.json:
         machine = of_this_machine("shopkit", "onnxruntime", "numpy")
         found = {"microseconds": microseconds, "answers": answers, "bytes": sizes}
-        found |= {"peer": about["peer"], "files of the peer": about["files"]}
+        found |= {"spread": spread, "peer": about["peer"], "files of the peer": about["files"]}
         asked.json.write_text(json.dumps({**found, "machine": machine}, indent=1, ensure_ascii=False) + "\n")
 
 

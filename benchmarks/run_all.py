@@ -11,6 +11,7 @@ libraries are made, or found; those that need one are left out without it. --qui
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -18,6 +19,8 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from timing import missed
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
@@ -137,8 +140,10 @@ def main(given: Sequence[str] | None = None) -> int:
         script = HERE / f"{one.script or one.name}.py"
         command = [sys.executable, str(script), *arguments, "--json", str(RESULTS / f"{one.name}.json")]
         done = subprocess.run(command, env={"OMP_NUM_THREADS": "1", **os.environ}, check=False)
-        if done.returncode:
-            failed.append(one.name)
+        result = RESULTS / f"{one.name}.json"
+        short = missed(json.loads(result.read_text(encoding="utf-8"))) if result.is_file() else []
+        if done.returncode or short:
+            failed.append(f"{one.name} ({'; '.join(short)})" if short else one.name)
     subprocess.run([sys.executable, str(HERE / "table.py")], check=True)
     if failed:
         print(f"Failed, or missed an aim: {', '.join(failed)}")

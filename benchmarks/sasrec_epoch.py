@@ -123,6 +123,7 @@ def main() -> None:
             theirs = peer(asked.rectools / "bin" / "python", table, case)
             ratio = theirs["epoch_seconds"] / mine["epoch_seconds"]
             results[name] = {"shopkit": mine, "rectools": theirs, "epoch_ratio": ratio, "aim": case["aim"]}
+            results[name]["reached"] = ratio >= case["aim"]
             if "evaluation_seconds" in theirs:
                 results[name]["evaluation_ratio"] = theirs["evaluation_seconds"] / mine["evaluation_seconds"]
             print(f"{name}: {mine} against {theirs}: epochs {ratio:.1f} times faster (aim {case['aim']})", flush=True)

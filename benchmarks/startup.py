@@ -203,6 +203,7 @@ def main() -> None:
                 "seconds": answers,
                 "ratio": answers[PREDICTOR] / answers[BARE],
                 "aim": AIM,
+                "reached": answers[PREDICTOR] <= AIM * answers[BARE],
                 "bytes": parsed.model.stat().st_size,
             },
             "repeats": parsed.repeats,

@@ -1,4 +1,5 @@
-"""`benchmarks/README.md`, made of `benchmarks/results/*.json`: what was asked, what came out, on which machine.
+"""`benchmarks/README.md`, made of `benchmarks/results/*.json`: what was asked, what came out, on which machine. And the table of
+speed in the README above it.
 
 python benchmarks/table.py
 """
@@ -11,6 +12,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from statistics import median
 from typing import Any
+
+import speed
 
 HERE = Path(__file__).parent
 RESULTS, README = HERE / "results", HERE / "README.md"
@@ -170,7 +173,8 @@ def _cell(text: str) -> str:
 
 def main() -> None:
     README.write_text(render(), encoding="utf-8")
-    print(README)
+    speed.write()
+    print(README, speed.README, sep="\n")
 
 
 if __name__ == "__main__":

@@ -107,7 +107,9 @@ def main() -> int:
         for n_rows in (1, N_COMPARED):
             rows = others[:n_rows]
             calls = {"graph": partial(ours, rows), "scikit-learn": partial(theirs.transform, rows)}
-            times = {name: micro / 1e3 for name, micro in medians(calls, arguments.seconds, warm_up=1).items()}
+            found = medians(calls, arguments.seconds, spread := {}, warm_up=1)
+            times = {name: micro / 1e3 for name, micro in found.items()}
+            figures[case][f"spread in microseconds, {n_rows} rows"] = spread
             figures[case][f"milliseconds, {n_rows} rows"] = times
             ratio = times["scikit-learn"] / times["graph"]
             shown = "  ".join(f"{name} {value:9.3f} ms" for name, value in times.items())

@@ -13,7 +13,7 @@ import pytest
 
 Script = Callable[[str], ModuleType]
 FOLDER = Path(__file__).parents[1] / "benchmarks"
-HELPERS = {"run_all", "table", "timing", "made_sequences", "made_shop", "pandas_view", "figures"}
+HELPERS = {"run_all", "table", "timing", "speed", "made_sequences", "made_shop", "pandas_view", "figures"}
 
 
 @pytest.fixture
@@ -30,6 +30,39 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Script:
 def test_the_page_is_that_of_the_results(script: Script) -> None:
     page = script("table").render()
     assert (FOLDER / "README.md").read_text(encoding="utf-8") == page, "run: python benchmarks/table.py"
+
+
+def test_the_readmes_table_of_speed_is_that_of_the_results(script: Script) -> None:
+    speed = script("speed")
+    _, table, _ = speed.parts((FOLDER.parent / "README.md").read_text(encoding="utf-8"))
+    assert table == speed.render(), "run: python benchmarks/table.py"
+
+
+def test_only_the_table_of_speed_is_written(script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    speed = script("speed")
+    monkeypatch.setattr(speed, "README", tmp_path / "README.md")
+    speed.README.write_text(f"# A\n\n{speed.HEAD}| old | 1 |\n\n## B\n\n| x |\n", encoding="utf-8")
+    speed.write()
+    assert speed.README.read_text(encoding="utf-8") == f"# A\n\n{speed.HEAD}{speed.render()}\n## B\n\n| x |\n"
+
+
+def test_a_missed_aim_is_told(script: Script) -> None:
+    timing = script("timing")
+    ratios = {
+        "a / b, one row (at least 60, aim 100)": 59.0,
+        "c (at most 2)": 2.01,
+        "d (at least 4)": 4.0,
+        "e (1.5 tried for)": 1.0,
+    }
+    result = {"ratios": ratios, "first": {"reached": False, "aim": 1.3}, "second": {"reached": True}, "list": [1], "name": "x"}
+    assert timing.missed(result) == ["a / b, one row (at least 60, aim 100): 59.00", "c (at most 2): 2.01", "first, reached"]
+
+
+def test_medians_keep_their_spread(script: Script) -> None:
+    timing = script("timing")
+    found = timing.medians({"a": lambda: None, "b": lambda: sum(range(2000))}, 0.05, spread := {}, warm_up=1)
+    for name, median in found.items():
+        assert 0 <= spread[name]["low"] <= median <= spread[name]["high"]
 
 
 def test_every_result_is_told_with_its_machine(script: Script) -> None:
