@@ -11,6 +11,7 @@ import numpy as np
 import onnxruntime as ort
 
 from shopkit.evaluation.settings import EvaluationSettings
+from shopkit.runtime.artifact import open_session
 
 Feed = dict[str, np.ndarray]
 """Inputs of the graph, by name."""
@@ -34,11 +35,11 @@ def measure_latency(path: Path, feeds: Callable[[int], list[Feed]], settings: Ev
     Returns:
         `{"file_bytes", "provider", "threads", "runtime", "batches": [{"rows", "n_calls", "median_ms", "low_ms", "high_ms",
         "rows_per_second"}]}`, where low and high are the 5th and 95th percentile of the calls.
+
+    Raises:
+        ArtifactError: the file cannot be loaded.
     """
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    session = open_session(path)
     batches = []
     for size in settings.latency_batch_sizes:
         seconds = _time_calls(session, feeds(size), settings.latency_seconds) * 1000
