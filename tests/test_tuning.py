@@ -14,12 +14,13 @@ import shopkit
 from shopkit.cli import main
 from shopkit.config import Composer
 from shopkit.config.folders import core_folder
-from shopkit.config.hparams import SearchSettings, Space, as_override, read_search
+from shopkit.config.hparams import SearchSettings, Space, read_search
 from shopkit.errors import ConfigError, RunError
 from shopkit.registry import load_registry
 from shopkit.report.headline import written
 from shopkit.report.search import Trial, importance, render_search
 from shopkit.runs import lock
+from shopkit.testing.searches import check_search
 from shopkit.tuning import Search, execute_search
 from tests.shop import TABLE, visits
 
@@ -181,14 +182,13 @@ def test_an_estimator_is_judged_by_the_same_metric(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", sorted((core_folder() / "hparams_search").glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_shipped_search_opens_with_its_command_and_composes(path: Path) -> None:
-    command, summary = path.read_text(encoding="utf-8").splitlines()[:2]
-    assert command.startswith("# shopkit search +experiment=")
-    assert f"hparams_search={path.stem} " in command
-    assert summary.startswith("# ")
-    settings, typed = read_search(command.removeprefix("# shopkit search ").split(), composer().folders)
-    assert f"model={path.stem}" in typed
-    for end in (0, 1):
-        composer().compose([*typed, *(as_override(key, space.ends[end]) for key, space in settings.space.items())])
+    check_search(path, composer())
+
+
+def test_every_model_has_a_search() -> None:
+    registry = load_registry("")
+    shipped = {path.stem for path in (core_folder() / "hparams_search").glob("*.yaml")}
+    assert shipped == {found.component.name for found in registry.components("models")}
 
 
 def test_from_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
