@@ -132,7 +132,7 @@ def _value_rules(name: str, rules: ColumnRules, dtype: str, value: str) -> Itera
     elif rules.type == "string" and not is_text:
         raise ConfigError(f"contract.columns.{name}.type is string, but the column is {dtype}.")
     for word, bound, operator in (("below", rules.min, ">="), ("above", rules.max, "<=")):
-        if bound is None:
+        if bound is None or bound in (float("-inf"), float("inf")):
             continue
         is_date = isinstance(bound, str)
         if is_date != (dtype.startswith(_TIMES) or rules.type == "time"):
@@ -167,20 +167,34 @@ def _missing(value: str, dtype: str) -> str:
 def _time_rules(contract: ContractSettings, dtypes: Mapping[str, str], roles: Mapping[str, Role]) -> Iterable[_Rule]:
     latest = NOW if contract.latest is None else contract.latest
     time = next((name for name, role in roles.items() if role == "time"), None)
-    if latest and time is not None and dtypes[time].startswith(_TIMES):
+    if contract.latest and time is None:
+        raise ConfigError("contract.latest is given, and the examples have no time. Name it with view.time, or leave it out.")
+    if latest and time is not None:
         moment = dt.datetime.now(dt.UTC).replace(tzinfo=None) if latest == NOW else dt.datetime.fromisoformat(latest)
         # A clock's day: times without a zone may be those of any.
         moment += dt.timedelta(days=1 if latest == NOW else 0)
         yield _Rule(
             f"{time} in the future" if latest == NOW else f"{time} after {latest}",
-            f"coalesce({quote(time)}::TIMESTAMP > TIMESTAMP {literal(str(moment))}, false)",
+            f"coalesce({_moment(time, dtypes[time])} > TIMESTAMP {literal(str(moment))}, false)",
         )
     for names in contract.order:
         for earlier, later in itertools.pairwise(names):
             for name in (earlier, later):
-                if not dtypes[name].startswith(_TIMES):
+                if not dtypes[name].startswith(_TIMES) and name != time:
                     raise ConfigError(f"contract.order names '{name}', which is {dtypes[name]}, not a time.")
-            yield _Rule(f"{earlier} after {later}", f"coalesce({quote(earlier)} > {quote(later)}, false)")
+            first, second = (_moment(name, dtypes[name]) for name in (earlier, later))
+            yield _Rule(f"{earlier} after {later}", f"coalesce({first} > {second}, false)")
+
+
+def _moment(name: str, dtype: str) -> str:
+    """A time as TIMESTAMP: the examples' own may also be text, or seconds since 1970, as it may for the model."""
+    column = quote(name)
+    if dtype.startswith(_TIMES):
+        return f"{column}::TIMESTAMP"
+    seconds = f"TRY_CAST({column} AS DOUBLE)"
+    within = f"least(greatest({seconds}, -9e12), 9e12)"  # what TIMESTAMP can say
+    since = f"CASE WHEN NOT isnan({seconds}) THEN make_timestamp(({within} * 1000000)::BIGINT) END"
+    return since if dtype.startswith(_NUMBERS) or "INT" in dtype else f"TRY_CAST({column} AS TIMESTAMP)"
 
 
 def _uniqueness(

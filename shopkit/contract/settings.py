@@ -58,7 +58,8 @@ class ContractSettings:
     """What the examples must hold. Rows that break a rule go to `quarantine.parquet`; too many of them stop the run."""
 
     columns: dict[str, ColumnRules] = field(default_factory=dict)
-    """Column → its rules, over those that the view states."""
+    """Column → its rules, over those that the view states. `null` is as not given: `min: -.inf`, `max: .inf` and
+    `pattern: "(?s).*"` take back what a view states; `allowed` is replaced by another list."""
     target: ColumnRules | None = None
     """Rules of the target, whatever it is called."""
     keys: Literal["unique", "any"] | None = None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import shopkit
+from shopkit.contract.check import enforce
 from shopkit.contract.settings import ColumnRules, ContractSettings
 from shopkit.errors import ConfigError, DataError
-from shopkit.settings import build
+from shopkit.settings import build, plain
 from shopkit.views.materialise import Materialised, materialise
 from shopkit.views.settings import TableSettings
 from shopkit.views.table import TableView
@@ -164,6 +167,7 @@ def test_too_many_broken_rows_stop_the_run_and_are_kept(tmp_path: Path) -> None:
         ({"columns": {"at": {"type": "number"}}}, r"type is number, but the column is TIMESTAMP"),
         ({"columns": {"code": {"pattern": "(?=A)"}}}, r"a rule cannot be applied: .*invalid perl operator"),
         ({"order": [["first", "price"]]}, r"contract\.order names 'price', which is DOUBLE, not a time"),
+        ({"order": [["first", "code"]]}, r"contract\.order names 'code', which is VARCHAR, not a time"),
         ({"order": [["at"]]}, r"\['at'\] names fewer than two columns"),
         ({"columns": {"price": {"min": 3, "max": 1}}}, r"min is 3, which is above max, 1"),
         ({"columns": {"price": {"min": 3, "max": "2024-01-01"}}}, r"both must be numbers, or both dates"),
@@ -179,6 +183,43 @@ def test_too_many_broken_rows_stop_the_run_and_are_kept(tmp_path: Path) -> None:
 def test_what_is_refused(contract: dict[str, object], message: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=message):
         made(table(20), tmp_path, **contract)
+
+
+@pytest.mark.parametrize("kind", ["text", "seconds"])
+@pytest.mark.parametrize(("contract", "broken"), [({}, "at in the future"), ({"latest": "2024-12-31"}, "at after 2024-12-31")])
+def test_the_time_may_be_text_or_seconds(kind: str, contract: dict[str, str], broken: str, tmp_path: Path) -> None:
+    frame = table()
+    frame.loc[17, "at"] = pd.Timestamp("2199-01-01")
+    seconds = frame["at"].astype("datetime64[s]").astype("int64")
+    frame["at"] = frame["at"].astype(str) if kind == "text" else seconds
+    assert dict(made(frame, tmp_path, limit=0.05, **contract).left_out) == {f"in quarantine.parquet: {broken}": 1}
+    assert put_aside(tmp_path)["id"].tolist() == [17]
+    frame["first"] = pd.Timestamp("2000-01-01")
+    with pytest.raises(DataError, match=r"at after first \("):
+        made(frame, tmp_path, latest="", order=[["at", "first"]])
+
+
+def test_a_limit_of_time_without_a_time_is_refused() -> None:
+    engine = duckdb.connect()
+    engine.execute("CREATE VIEW examples AS SELECT 1 AS price, 0 AS file_row_number")
+    with pytest.raises(ConfigError, match=r"contract\.latest is given, and the examples have no time"):
+        enforce(engine, ContractSettings(latest="2024-01-01"), {}, Path("none.parquet"))
+    assert enforce(engine, ContractSettings(), {}, Path("none.parquet")) == {}
+
+
+def test_what_a_view_states_is_taken_back(tmp_path: Path) -> None:
+    stated = {
+        "price": ColumnRules(min=1e9, max=2e9),
+        "code": ColumnRules(pattern="none"),
+        "at": ColumnRules(min="2199-01-01"),
+    }
+    back = {
+        "price": ColumnRules(min=-math.inf, max=math.inf),
+        "code": ColumnRules(pattern="(?s).*"),
+        "at": ColumnRules(min=-math.inf),
+    }
+    over = ContractSettings(columns=stated).extended(ContractSettings(columns=back))
+    assert made(table(), tmp_path, columns=plain(over)["columns"]).n_rows == 200
 
 
 def test_an_experiment_adds_to_what_the_view_states() -> None:

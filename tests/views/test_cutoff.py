@@ -39,10 +39,28 @@ def features(view: View, frames: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame,
     return rows.set_index(place, drop=False)[[*names, examples.cutoff]], names, examples.cutoff
 
 
-@pytest.mark.parametrize("view", VIEWS, ids=["purchase_within", "basket_value", "customer_history"])
+FUTURES = given(
+    seed=st.integers(0, 10_000), share=st.floats(0.1, 0.9), what=st.sampled_from(["other amounts", "other customers", "gone"])
+)
+EACH_VIEW = pytest.mark.parametrize("view", VIEWS, ids=["purchase_within", "basket_value", "customer_history"])
+
+
+@EACH_VIEW
 @settings(max_examples=2, deadline=None)
-@given(seed=st.integers(0, 10_000), share=st.floats(0.1, 0.9), what=st.sampled_from(["other amounts", "other customers", "gone"]))
+@FUTURES
 def test_the_future_changes_no_feature(view: View, seed: int, share: float, what: str) -> None:
+    _holds(view, seed, share, what)
+
+
+@pytest.mark.slow
+@EACH_VIEW
+@settings(max_examples=15, deadline=None)
+@FUTURES
+def test_the_future_changes_no_feature_of_many_shops(view: View, seed: int, share: float, what: str) -> None:
+    _holds(view, seed, share, what)
+
+
+def _holds(view: View, seed: int, share: float, what: str) -> None:
     frames = shop(n_customers=25, n_days=70, seed=seed)
     before, names, cutoff = features(view, frames)
     moment = int(np.quantile(before[cutoff].unique(), share, method="lower"))
@@ -62,6 +80,8 @@ def test_the_future_changes_no_feature(view: View, seed: int, share: float, what
         raise
     known = [rows[rows[cutoff] <= moment] for rows in (before, after)]
     common = known[0].index.intersection(known[1].index)
+    assert len(common) > 0
+    assert set(names) & set(also)
     for name in set(names) & set(also):
         first, second = (
             rows.loc[common, name].map(lambda value: str(list(value)) if isinstance(value, np.ndarray) else value)
