@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -31,17 +32,17 @@ class Coded:
 
     def distinct(self) -> np.ndarray:
         """The different values, sorted (n_distinct,): texts by their characters' code points, NaN last."""
-        values = self._engine.execute("SELECT value FROM places ORDER BY place").to_arrow_table()["value"]
+        values = self._engine.sql("SELECT value FROM places ORDER BY place").to_arrow_table()["value"]
         return np.asarray(values.to_numpy())
 
     def codes(self, n_rows: int) -> np.ndarray:
         """The place of each row's value among them, int32 (n_rows,), in the order of the file."""
         codes = np.full(n_rows, -1, np.int32)
         # Threads hand rows over in any order.
-        found = self._engine.execute(
-            "SELECT file_row_number AS row, place FROM read_parquet(?, file_row_number=true) "
-            f"JOIN places ON {self._column} IS NOT DISTINCT FROM value",
-            [self._file],
+        found = self._engine.sql(
+            "SELECT examples.file_row_number AS row, places.place FROM read_parquet(?, file_row_number=true) AS examples "
+            f"JOIN places ON examples.{self._column} IS NOT DISTINCT FROM places.value",
+            params=[self._file],
         )
         for batch in found.to_arrow_reader(BATCH_ROWS):
             codes[batch["row"].to_numpy()] = batch["place"].to_numpy()
@@ -51,9 +52,9 @@ class Coded:
 
 @contextmanager
 def coded(path: Path, name: str, memory: int = 2 << 30) -> Iterator[Coded]:
-    """A column of a Parquet file, its different values in an engine that takes so many bytes and then goes on in files beside it."""
+    """A column of a Parquet file, its different values in an engine that takes so many bytes, and then goes on in files."""
     work = path.parent / "work"
     with TemporaryDirectory(prefix="shopkit-", dir=work if work.is_dir() else None) as folder:
-        limits = {"memory_limit": f"{memory} B", "temp_directory": folder, "enable_external_file_cache": False}
+        limits: dict[str, Any] = {"memory_limit": f"{memory} B", "temp_directory": folder, "enable_external_file_cache": False}
         with duckdb.connect(config=limits) as engine:
             yield Coded(engine, path, name)

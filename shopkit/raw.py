@@ -11,7 +11,6 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from shopkit.coded import coded
-from shopkit.coded import coded
 from shopkit.runtime.images import FIELDS, decoded
 from shopkit.schema import MISSING_TIME, PARTS, Column, Schema
 

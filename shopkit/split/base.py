@@ -94,13 +94,13 @@ def assign(split: Split, rows: Rows) -> np.ndarray:
         DataError: a part without rows, or examples that lack what the split goes by.
     """
     parts = split.parts(rows)
-    sizes = {str(name): int((parts == code).sum()) for code, name in enumerate(NAMES[:GAP])}
-    sizes[str(NAMES[GAP])] = int((parts == GAP).sum())
+    sizes = {str(name): int((parts == code).sum()) for name, code in zip(NAMES, (TRAIN, VALIDATION, TEST, GAP), strict=True)}
     for part in PARTS:
         if sizes[part] == 0:
             listed = ", ".join(f"{name} {count:,}" for name, count in sizes.items() if name in PARTS or count)
             raise DataError(
-                f"The split leaves the {part} part without rows ({listed}, of {rows.n_rows:,}). Give more rows or other fractions."
+                f"The split leaves the {part} part without rows ({listed}, of {rows.n_rows:,}). "
+                "Give more rows or other fractions."
             )
     return parts
 
