@@ -21,7 +21,7 @@ GROUPS: dict[str, str] = {
 
 
 MAIN = "main"
-"""Tag of an exporter that leaves a run's own file, `model.onnx`. Any can be one of `exports`, only these the `exporter`."""
+"""Tag of an exporter that leaves a run's own file, `model.onnx`: only these are chosen by `exporter=`, any by `exports=[…]`."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import onnx
 import torch
 from torch import Tensor
 
-from shopkit.errors import ConfigError
+from shopkit.errors import ConfigError, RunError
 from shopkit.exporters.base import Raw
 from shopkit.features.base import FeatureSpec
 from shopkit.features.cut import Cut, cut_sequences, cut_texts
@@ -33,6 +33,7 @@ from shopkit.runtime.blocks import in_blocks
 from shopkit.runtime.sequences import graph_feed
 from shopkit.schema import INPUT_PREFIX, LENGTHS_INPUT, PARTS, Schema
 from shopkit.tasks.base import Task
+from shopkit.training import checkpoint
 from shopkit.training import fit as training
 from shopkit.training.processes import n_copies
 from shopkit.training.scores import block_rows, model_scores
@@ -288,6 +289,23 @@ def fit_model(
     save_weights(folder / WEIGHTS, choice.name, model, features.vocabularies)
     size = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     return FittedModel(model, lambda tensors: model_scores(model, tensors), lambda: to_onnx(model, features.spec), result, size)
+
+
+def rebuilt_model(choice: Choice, registry: Registry, features: FeatureSpec, task: Task, weights: Path) -> FittedModel:
+    """A model as it was trained, from its settings and what `save_weights` kept.
+
+    Raises:
+        RunError: the weights are those of another model, or cannot be read.
+    """
+    model: Model = registry.build(choice, features, task.n_outputs)
+    try:
+        model.load_state_dict(checkpoint.load(weights)["weights"])
+    except (RuntimeError, KeyError) as error:  # torch names every parameter that does not fit
+        reason = str(error).strip().splitlines()[0]
+        raise RunError(f"{weights} does not hold the weights of the model {choice.name} as it is built here: {reason}") from error
+    model.eval()
+    result, size = training.FitResult(), sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    return FittedModel(model, lambda tensors: model_scores(model, tensors), lambda: to_onnx(model, features), result, size)
 
 
 def fit_decision(task: Task, model: FittedModel, validation: Arrays) -> None:

@@ -47,10 +47,7 @@ def opened(
                 yield folder
                 return
             folder = folder.rename(folder.with_name(folder.name + PARTIAL))
-    make_folder(folder)
-    with lock(folder) as mine:
-        if not mine:
-            raise RunError(f"Another process is working in {folder}. Wait for it, or stop it first.")
+    with locked(folder):
         provenance.refuse_another(folder, identity, resume)
         discard_temporaries(folder)
         # Before anything else is in the folder: what it holds is only ever taken for work of this identity.
@@ -61,6 +58,20 @@ def opened(
             if not (folder.parent / provenance.IDENTITY).is_file():  # or it is a part of what says so itself
                 announce("stopped", f"{folder} is kept; start the same command with resume=true to go on", 0.0)
             raise
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """A folder that can be written, in which no other process works while the block runs.
+
+    Raises:
+        RunError: it cannot, or another does.
+    """
+    make_folder(folder)
+    with lock(folder) as mine:
+        if not mine:
+            raise RunError(f"Another process is working in {folder}. Wait for it, or stop it first.")
+        yield
 
 
 def finished(folder: Path) -> Path:

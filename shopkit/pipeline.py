@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +19,13 @@ import ibis
 from shopkit import provenance
 from shopkit.errors import ConfigError, DataError
 from shopkit.evaluation.settings import named_baseline
-from shopkit.opening import Announce, opened, silent
+from shopkit.opening import Announce, locked, opened, silent
 from shopkit.registry import Registered, Registry, load_registry
 from shopkit.runs import PARTIAL, Run
 from shopkit.sources.base import Source, Tables
 from shopkit.sources.privacy import with_hashed_keys
 from shopkit.stages import Way
+from shopkit.stages.finished import Finished
 from shopkit.training.heartbeat import heartbeat, wait_for
 from shopkit.training.processes import node_rank
 
@@ -108,9 +110,48 @@ def execute(
         way(experiment, folder, registry, tables or open_tables(experiment, registry, data), announce) as going,
     ):
         if isinstance(going, Run):
-            return going
+            return with_exports(going, experiment, registry, announce) if experiment.exports else going
         prepare(going.run)
         return going.go()
+
+
+def add_exports(
+    path: str | Path, exports: Sequence[Mapping[str, Any]], *, registry: Registry | None = None, announce: Announce | None = None
+) -> Run:
+    """Export more of a complete run, from the weights that it keeps; nothing is trained, and no source is read.
+
+    Args:
+        path: the run's folder.
+        exports: `name` and settings of exporters, as `exports=[…]` has them.
+        announce: is told of each export, and of each that is refused (`warning`).
+
+    Raises:
+        RunError: not a complete run, changed since it was sealed, or its model keeps no weights.
+        ConfigError: no such exporter or setting, or a configuration that is not one of this installation.
+    """
+    from shopkit.config import Composer
+
+    registry = registry or load_registry()
+    run = Run.open(path)
+    choices = tuple(registry.choice("exporters", spec) for spec in exports)
+    experiment = replace(Composer.of(registry).recompose(run.config_path), exports=choices)
+    return with_exports(run, experiment, registry, announce or silent)
+
+
+def with_exports(run: Run, experiment: Experiment, registry: Registry, announce: Announce) -> Run:
+    """A complete run with the exports of an experiment of the same identity, made if it lacks them."""
+    manifest = run.manifest
+    nothing = Tables({}, ibis.duckdb.connect(), "", str(manifest.get("fingerprint", "")))
+    versions, identity = manifest.get("versions", {}), str(manifest.get("identity", ""))
+    going = Finished(experiment, registry, run, nothing, versions, identity, announce)
+    if going.has_exports:
+        return run
+    with locked(run.path):
+        try:
+            going.add_exports()
+        finally:
+            (run.path / ".lock").unlink(missing_ok=True)
+    return run
 
 
 def take_part(experiment: Experiment, folder: Path, registry: Registry, announce: Announce) -> Run:
@@ -193,7 +234,7 @@ def identify(experiment: Experiment, registry: Registry, tables: Tables) -> tupl
 def _taking_part(registry: Registry, experiment: Experiment) -> list[Registered]:
     """The components that a run computes with, as far as its configuration names them."""
     choices = [experiment.source, experiment.view, experiment.split, experiment.model, experiment.task, experiment.exporter]
-    found = [registry.find(choice.family, choice.name) for choice in (*choices, *experiment.exports)]
+    found = [registry.find(choice.family, choice.name) for choice in choices]
     for family, names in (
         ("models", {named_baseline(spec)[1] for spec in experiment.evaluation.baselines}),
         ("features", {name for _, name, _ in experiment.features.chosen()}),

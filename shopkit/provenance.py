@@ -7,7 +7,7 @@ import json
 import os
 import platform
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -46,12 +46,13 @@ SEALED = (
     "metrics.json",
     "cases.json",
 )
+_EXPORTS = "exports/"
 IDENTITY = "identity.json"
 SWEEP = "_sweep"
 """What the folder of a sweep ends in."""
 _NAME = re.compile(r"[\w.-]+")
-_NOT_IDENTITY = ("resume", "logger", "name", "plugins")
-"""Config keys that do not change what a run computes."""
+_NOT_IDENTITY = ("resume", "logger", "name", "plugins", "exports")
+"""Config keys that do not change what a run computes. What is exported beside the file is made from it, and can be added."""
 
 
 def versions(distributions: Iterable[str], libraries: Iterable[str] = ()) -> dict[str, str]:
@@ -125,10 +126,31 @@ def _identity_of(path: Path) -> str | None:
 def seal(run: Run, facts: Mapping[str, Any]) -> None:
     """Write the manifest: the hash of every sealed file, all that exporters wrote among them, and what the run was made from."""
     assets, export = (run.facts("features") or {}).get("assets", []), run.facts("export") or {}
-    exported = [name for one in (export, *(export.get("exports") or {}).values()) for name in one.get("files", [])]
-    names = dict.fromkeys((*SEALED, *assets, *exported))
+    names = dict.fromkeys((*SEALED, *assets, *export.get("files", []), *_exported(run)))
     files = {name: file_hash(run.path / name) for name in names if (run.path / name).is_file()}
     write_json(run.manifest_path, {"format_version": FORMAT_VERSION, "files": files, **facts})
+
+
+def seal_exports(run: Run, without: Collection[str] = ()) -> None:
+    """Bring the manifest of a complete run up to what was exported beside its own file.
+
+    Args:
+        without: files that are about to change, relative to the run folder: they are not sealed.
+    """
+    manifest, names = run.manifest, [name for name in _exported(run) if name not in without]
+    files = {name: value for name, value in manifest["files"].items() if not name.startswith(_EXPORTS)}
+    write_json(run.manifest_path, {**manifest, "files": files | {name: file_hash(run.path / name) for name in names}})
+
+
+def has_sealed_exports(run: Run) -> bool:
+    """Whether the manifest names what was exported beside the run's own file, and nothing else there."""
+    return {name for name in run.manifest["files"] if name.startswith(_EXPORTS)} == set(_exported(run))
+
+
+def _exported(run: Run) -> list[str]:
+    """Files that were exported beside the run's own, relative to its folder."""
+    found = (run.facts("exports") or {}).get("exports", {}).values()
+    return [name for one in found for name in one.get("files", []) if (run.path / name).is_file()]
 
 
 def final_path(partial: Path) -> Path:

@@ -176,6 +176,11 @@ class Run:
         return self.path / "model.onnx"
 
     @property
+    def exports_path(self) -> Path:
+        """A folder of what `exports=[…]` asked for beside the file; only there if something was made."""
+        return self.path / "exports"
+
+    @property
     def predictions_path(self) -> Path:
         """Key columns, target and the file's outputs on the test part."""
         return self.path / "predictions.parquet"
@@ -225,6 +230,10 @@ class Run:
         """Mark a stage as finished: its results are whole."""
         (self.path / "stages").mkdir(exist_ok=True)
         write_json(self.path / "stages" / f"{stage}.json", facts)
+
+    def forget_stage(self, stage: str) -> None:
+        """Take a finished stage for one that has not run."""
+        (self.path / "stages" / f"{stage}.json").unlink(missing_ok=True)
 
     def adopt(self, other: Run, stages: Sequence[str]) -> None:
         """Take over finished stages of a run of the same rows, as hard links where the file system has them."""

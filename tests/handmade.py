@@ -61,7 +61,14 @@ def make_fitted(number: str = "price", text: str = "color", exported_weight: np.
     }
     columns = (Column("customer", "string", "key", integer=True), Column(number, "number"), Column(text, "string"))
     return Fitted(
-        Schema(columns), features, model_graph(exported_weight), fitted_task(), reference, held_out, {"experiment": "test"}
+        Schema(columns),
+        features,
+        model_graph(exported_weight),
+        fitted_task(),
+        reference,
+        held_out,
+        {"experiment": "test"},
+        training=lambda most: {name: values[::-1][:most] for name, values in held_out.items()},
     )
 
 

@@ -61,7 +61,8 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
 
 def test_identity_goes_by_what_a_run_computes() -> None:
     config = {"name": "a", "seed": 0, "resume": False, "logger": {}, "model": {"name": "mlp"}}
-    same = provenance.identity({**config, "name": "b", "resume": True, "logger": {"wandb": True}}, "data", {"torch": "2"})
+    other_words = {"name": "b", "resume": True, "logger": {"wandb": True}, "exports": [{"name": "web"}]}
+    same = provenance.identity({**config, **other_words}, "data", {"torch": "2"})
     assert provenance.identity(config, "data", {"torch": "2"}) == same
     for other in (
         provenance.identity({**config, "seed": 1}, "data", {"torch": "2"}),
@@ -116,3 +117,10 @@ def test_a_run_of_a_newer_format_is_refused_with_what_to_do(tmp_path: Path) -> N
     write_json(tmp_path / "manifest.json", {"format_version": 99, "files": {}})
     with pytest.raises(RunError, match=r"is a run of format 99, this shopkit reads up to format 1\. Install a newer shopkit"):
         Run.open(tmp_path)
+
+
+def test_what_a_killed_process_was_writing_is_removed(tmp_path: Path) -> None:
+    (tmp_path / "exports" / ".web.1.tmp" / "runtime").mkdir(parents=True)
+    (tmp_path / ".facts.json.1.tmp").touch()
+    discard_temporaries(tmp_path)
+    assert [path.name for path in tmp_path.rglob("*")] == ["exports"]

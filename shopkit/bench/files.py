@@ -100,7 +100,9 @@ def of_export(path: Path, rows: Rows) -> Contestant:
         return Contestant(path.name, "an export beside it, columns to decision", "arrays", of_file.run)
     if path.name == "openvino":
         return Contestant(path.name, "features by ONNX Runtime, the model by OpenVINO", "arrays", _openvino(path, rows))
-    raise CannotError("it holds the same model.onnx, for another server or page")
+    if path.is_dir() and next(path.rglob("model.onnx"), None) is not None:
+        raise CannotError("it holds the same model.onnx, for another server or page")
+    raise CannotError("it is no model that a row could be given to")
 
 
 def _openvino(path: Path, rows: Rows) -> Callable[[int, int], Call]:

@@ -13,6 +13,7 @@ VERBS: dict[str, str] = {
     "describe": "Show the settings of a component: types, defaults, meanings",
     "predict": "Score a CSV or Parquet file of any size with an exported file",
     "bench": "Measure a file: speed, cold start, memory, size, beside what one would do without it",
+    "export": "Export a finished run in other forms (int8, triton, web, …), without training",
     "report": "Write the report of a run again",
     "compare": "Set runs side by side: metrics with intervals, and what differs",
     "reproduce": "Run a run again from its folder, and say what differs",

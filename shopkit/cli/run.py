@@ -127,8 +127,8 @@ def help_text(composer: Composer) -> str:
     options["exporter"] = {name for name in options["exports"] if MAIN in composer.registry.get("exporters", name).tags}
     for group, names in options.items():
         names |= {path.stem for folder in composer.folders for path in (folder / group).glob("*.yaml")}
-    first = ("engine", "source", "view", "split", "features", "model", "task")
-    order = [*first, "exporter", "exports", "trainer", "logger", "evaluation"]
+    order = ["engine", "source", "view", "split", "features", "model", "task", "exporter", "exports"]
+    order += ["trainer", "logger", "evaluation"]
     wide = max(map(len, experiments), default=0)
     return _HELP.format(
         experiments="\n".join(f"  {name:{wide}}  {text}" for name, text in experiments.items()) or "  none",
@@ -241,7 +241,12 @@ def announcer() -> Callable[[str, str, float], None]:
     from rich.markup import escape
 
     console = Console(highlight=False)
-    return lambda stage, line, seconds: console.print(f"[bold]{stage:9}[/] {escape(line)}  [dim]{seconds:.1f} s[/]")
+
+    def show(stage: str, line: str, seconds: float) -> None:
+        style = "bold yellow" if stage == "warning" else "bold"
+        console.print(f"[{style}]{stage:9}[/] {escape(line)}  [dim]{seconds:.1f} s[/]")
+
+    return show
 
 
 def _show(run: Run) -> None:

@@ -252,7 +252,7 @@ class Composer:
         if MAIN not in self.registry.get("exporters", name).tags:
             main = [found.component.name for found in self.registry.components("exporters") if MAIN in found.component.tags]
             text = (
-                f"The exporter {name} does not write the model.onnx that a run is measured and served by (no tag {MAIN}). "
+                f"The exporter {name} does not write the model.onnx that a run is measured by (its tags lack '{MAIN}'). "
                 f"Put it into exports=[{name}], with settings exports=[{{name: {name}, …}}]; exporter= takes {', '.join(main)}."
             )
             raise ConfigError(_placed(places.of_option("exporter", name), text))

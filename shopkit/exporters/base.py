@@ -12,11 +12,28 @@ import ndonnx as ndx
 import numpy as np
 import onnx
 
+from shopkit.errors import ExportError
+from shopkit.exporters.settings import OnnxSettings
 from shopkit.schema import Schema
 from shopkit.tasks.base import Task
 
 Raw = Mapping[str, np.ndarray]
 """Canonical raw columns: name → (N,) float32/float64, object array of str, or int64."""
+
+
+Outputs = Mapping[str, np.ndarray]
+"""Named outputs, (N,) or (N, …) each."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """A metric of two answers for the same rows."""
+
+    before: float
+    after: float
+    low: float
+    high: float
+    """Between which `after - before` lies in 90 % of paired resamples of the rows."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +65,13 @@ class Fitted:
     """Raw rows of the validation part, for the parity gate."""
     metadata: Mapping[str, Any]
     """Plain data to store: experiment, versions, fingerprint, currency, …"""
-    quality: Callable[[Mapping[str, np.ndarray]], dict[str, float]] | None = None
-    """Named outputs for the first held-out rows, however many → the task's metrics; None if the target is not known."""
+    training: Callable[[int], Raw] | None = None
+    """So many raw rows of the training part at most, evenly spaced, to fix ranges by; None if there are none at hand."""
+    gate: OnnxSettings = field(default_factory=OnnxSettings)
+    """How near the run's own file must be to the model; exporters that write the same file go by it as well."""
+    changes: Callable[[Outputs, Outputs], Mapping[str, Change]] | None = None
+    """Named outputs for the first held-out rows, however many, before and after → how each of the task's metrics changes; None
+    if the target is not known."""
     encoders: Mapping[str, Encoder] = field(default_factory=dict)
     """Parts of the model that an exporter may write beside the file."""
     longest: int = 0
@@ -79,6 +101,18 @@ class Exported:
 def decided(task: Task, scores: np.ndarray) -> dict[str, np.ndarray]:
     """The named outputs for scores (N, n_outputs), by the task's own piece of graph."""
     return {name: array.unwrap_numpy() for name, array in task.decide(ndx.asarray(scores.astype(np.float32))).items()}
+
+
+def require_rows(raw: Raw) -> None:
+    """
+    Raises:
+        ExportError: there is no row, so that nothing would be compared.
+    """
+    if not len(next(iter(raw.values()), ())):
+        raise ExportError(
+            "The validation part has no rows, so no file can be compared with the model. Give it some, e.g. with "
+            "split.validation_fraction."
+        )
 
 
 class Exporter(ABC):

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from shopkit.errors import ExportError
-from shopkit.exporters.base import Exported, Exporter, Fitted, Raw, decided
+from shopkit.exporters.base import Exported, Exporter, Fitted, Raw, decided, require_rows
 from shopkit.exporters.graph import compose
 from shopkit.exporters.operators import special_operators
 from shopkit.exporters.settings import OnnxSettings
@@ -43,8 +43,10 @@ class OnnxExporter(Exporter):
         """The parity gate: largest absolute difference by situation.
 
         Raises:
-            ExportError: an answer differs beyond the tolerance; names the situation, output, row and both values.
+            ExportError: there are no rows to compare on, or an answer differs beyond the tolerance; names the situation, output,
+                row and both values.
         """
+        require_rows(fitted.held_out)
         checks = {}
         for situation, raw in _situations(fitted, self.rows_to_check(fitted)):
             scores = fitted.reference(raw)

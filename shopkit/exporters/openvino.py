@@ -13,11 +13,11 @@ from shopkit.errors import ExportError
 from shopkit.exporters.base import Exported, Exporter, Fitted
 from shopkit.exporters.graph import OPTION_PREFIX, compose, option_argument
 from shopkit.exporters.onnx import OnnxExporter
-from shopkit.exporters.settings import OnnxSettings, OpenVINOSettings
+from shopkit.exporters.settings import OpenVINOSettings
 from shopkit.onnx_format import pin_versions
-from shopkit.runs import replacing_folder
+from shopkit.runs import file_hash, replacing_folder
 from shopkit.runtime.artifact import METADATA_KEY
-from shopkit.runtime.openvino import DECISION, DESCRIPTION, FEATURES, MODEL, SCORES, OpenVINOPredictor, require_openvino
+from shopkit.runtime.openvino import DECISION, DESCRIPTION, FEATURES, MODEL, PARTS, SCORES, OpenVINOPredictor, require_openvino
 from shopkit.schema import INPUT_PREFIX, LENGTHS_INPUT
 
 
@@ -50,6 +50,7 @@ class OpenVINOExporter(Exporter):
                 ) from error
             openvino.save_model(model, temporary / MODEL, compress_to_fp16=False)
             (temporary / DECISION).write_bytes(self._decision(fitted))
+            facts["files"] = {name: file_hash(temporary / name) for name in PARTS}
             text = json.dumps(facts, sort_keys=True, ensure_ascii=False, indent=1)
             (temporary / DESCRIPTION).write_text(text, encoding="utf-8")
             checks = self.check(fitted, OpenVINOPredictor(temporary))
@@ -74,9 +75,7 @@ class OpenVINOExporter(Exporter):
         Raises:
             ExportError: an answer differs beyond the tolerance.
         """
-        settings = self.settings
-        gate = OnnxExporter(OnnxSettings(settings.absolute_tolerance, settings.relative_tolerance, settings.check_rows))
         try:
-            return gate.check(fitted, predictor)
+            return OnnxExporter(self.settings).check(fitted, predictor)
         except ExportError as error:
             raise ExportError(f"exporter openvino: {error}") from error

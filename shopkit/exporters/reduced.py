@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import tempfile
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 import onnx
 
-from shopkit.errors import ArtifactError, ExportError
+from shopkit.errors import ArtifactError, ExportError, ShopkitError
 from shopkit.exporters.attention import simplify_attention
-from shopkit.exporters.base import Exported, Exporter, Fitted, decided
+from shopkit.exporters.base import Change, Exported, Exporter, Fitted, Outputs, decided, require_rows
 from shopkit.exporters.footprint import footprint
 from shopkit.exporters.graph import compose
 from shopkit.exporters.settings import Fp16Settings, Int8Settings
@@ -30,13 +30,13 @@ from shopkit.runtime.artifact import open_session
 from shopkit.runtime.blocks import blocks
 from shopkit.runtime.sequences import graph_feed
 from shopkit.schema import INPUT_PREFIX, LENGTHS_INPUT
+from shopkit.tasks.base import Metric
 
-WORST_ROUNDING = 1e-4
-"""Of a quality measured twice on equal answers."""
-OF_PROBABILITIES = ("log_loss", "brier", "calibration_error")
-"""Errors that are often so near to 0 that any change is large beside them: they are judged as shares are."""
-FAR = 0.1
-"""Mean difference, in standard deviations of the model's own answers, that is no rounding any more."""
+JUDGED = ("log_loss", "brier", "calibration_error")
+"""Errors of probabilities, judged beside the task's first metric. They are often so near to 0 that any change is large beside
+them, so they are judged as shares are; other errors, which have a unit, relative to themselves."""
+BLOCK_ROWS = 64
+"""Rows that the quantiser looks at together."""
 
 
 class Reduced(Exporter):
@@ -44,33 +44,67 @@ class Reduced(Exporter):
 
     settings: Int8Settings | Fp16Settings
     file: str
+    kind: int
+    """Type of the tensors that it makes, in ONNX's numbers."""
 
     @abstractmethod
     def reduce(self, fitted: Fitted) -> onnx.ModelProto:
         """The model's graph, smaller or faster."""
 
     def export(self, fitted: Fitted, folder: Path) -> Exported:
-        model = compose(replace(fitted, model=self.reduce(fitted)))
+        """
+        Raises:
+            ExportError: nothing in the model can be reduced, ONNX Runtime's tools or its loading fail, or the file answers worse
+                than allowed. Nothing is left behind.
+        """
+        model = compose(replace(fitted, model=self._reduced(fitted)))
         path = folder / self.file
         with replacing(path) as temporary:
             temporary.write_bytes(model.SerializeToString(deterministic=True))
             try:
                 predictor = Predictor(temporary)
             except ArtifactError as error:
-                raise ExportError(
-                    f"{self.file}: ONNX Runtime does not load what its own tools made of this model, so the file was not kept "
-                    f"({error}). Choose another way to reduce it, e.g. mode: dynamic."
-                ) from error
+                raise self._refused("ONNX Runtime does not load what its own tools made of this model", error) from error
             checks, facts = self.check(fitted, predictor)
         return Exported(path, checks, facts)
+
+    def _reduced(self, fitted: Fitted) -> onnx.ModelProto:
+        try:
+            model = self.reduce(fitted)
+        except ShopkitError:
+            raise
+        except Exception as error:  # the tools raise whatever they run into
+            raise self._refused("ONNX Runtime's tools cannot reduce this model", error) from error
+        if not any(tensor.data_type == self.kind for tensor in model.graph.initializer):
+            raise ExportError(
+                f"{self.file}: nothing in this model can be reduced ({self.reads}), so the file would be that of the full "
+                "precision. Leave it out of exports."
+            )
+        return model
+
+    def _refused(self, what: str, error: Exception) -> ExportError:
+        reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
+        return ExportError(f"{self.file}: {what} ({type(error).__name__}: {reason}). The file was not kept. {self.advice}")
+
+    @property
+    @abstractmethod
+    def reads(self) -> str:
+        """What it looks for in a model, in words."""
+
+    @property
+    def advice(self) -> str:
+        """What to do where it fails."""
+        return "Leave it out of exports."
 
     def check(self, fitted: Fitted, predictor: Predictor) -> tuple[dict[str, float], dict[str, Any]]:
         """Largest differences, and the quality before and after.
 
         Raises:
-            ExportError: an answer that is not finite, or a loss of quality above `max_loss`.
+            ExportError: there are no rows to compare on, an answer that is not finite, answers further from the model's than
+                `max_difference`, or a loss of quality above `max_loss`.
         """
         rows = {name: values[: self.settings.check_rows] for name, values in fitted.held_out.items()}
+        require_rows(rows)
         before = decided(fitted.task, fitted.reference(rows))
         after = predictor.answer(rows)
         checks: dict[str, float] = {}
@@ -81,43 +115,58 @@ class Reduced(Exporter):
                     raise ExportError(f"{self.file}: output '{output.name}' is not finite once reduced. The file was not kept.")
                 difference = np.abs(answer.astype(np.float64) - truth)
                 checks[output.name] = float(difference.max(initial=0.0))
-                if len(truth) > 1 and float(difference.mean()) > FAR * float(truth.std()):
+                if len(truth) > 1 and float(difference.mean()) > self.settings.max_difference * float(truth.std()):
                     raise ExportError(
                         f"{self.file}: output '{output.name}' differs by {float(difference.mean()):.3g} on average once reduced, "
-                        f"while the model's answers spread by {float(truth.std()):.3g}. The file was not kept."
+                        f"more than max_difference={self.settings.max_difference:g} of the spread of the model's answers, "
+                        f"{float(truth.std()):.3g}. The file was not kept."
                     )
             else:
-                checks[f"changed {output.name}"] = float((answer != truth).mean()) if len(truth) else 0.0
+                checks[f"changed {output.name}"] = float((answer != truth).mean())
         return checks, self._quality(fitted, before, after)
 
-    def _quality(self, fitted: Fitted, before: Mapping[str, np.ndarray], after: Mapping[str, np.ndarray]) -> dict[str, Any]:
-        if fitted.quality is None:
+    def _quality(self, fitted: Fitted, before: Outputs, after: Outputs) -> dict[str, Any]:
+        if fitted.changes is None:
             return {}
-        first, second = fitted.quality(before), fitted.quality(after)
-        for name, metric in fitted.task.described.items():
-            if name not in first or not np.isfinite(first[name]):
-                continue
-            loss = first[name] - second[name] if metric.better == "higher" else second[name] - first[name]
-            # Other errors have a unit of their own; they are judged relative to themselves.
-            is_share = metric.better == "higher" or name in OF_PROBABILITIES
-            allowed = self.settings.max_loss * (1.0 if is_share else max(abs(first[name]), 1e-12))
-            if not loss <= allowed + WORST_ROUNDING:
-                raise ExportError(
-                    f"{self.file}: {metric.title} on {len(next(iter(before.values()))):,} validation rows goes from "
-                    f"{first[name]:.4f} to {second[name]:.4f} once reduced, more than max_loss={self.settings.max_loss:g}. "
-                    "The file was not kept. Keep the full precision, or allow more."
-                )
+        changes = {name: change for name, change in fitted.changes(before, after).items() if np.isfinite(change.before)}
+        known = [name for name in fitted.task.described if name in changes]
+        for name in (name for name in known if name in (known[0], *JUDGED)):
+            self._judge(fitted.task.described[name], name, changes[name], len(next(iter(before.values()))))
+        first, second = ({name: getattr(change, which) for name, change in changes.items()} for which in ("before", "after"))
         return {"quality": {"before": first, "after": second}}
+
+    def _judge(self, metric: Metric, name: str, change: Change, n_rows: int) -> None:
+        """Of the losses that the rows leave open, the smallest is held against the limit: a few labels tip by chance."""
+        least = -change.high if metric.better == "higher" else change.low
+        is_share = metric.better == "higher" or name in JUDGED
+        allowed = self.settings.max_loss * (1.0 if is_share else abs(change.before))
+        if not (np.isfinite(change.after) and least <= allowed):
+            raise ExportError(
+                f"{self.file}: {metric.title} on {n_rows:,} validation rows goes from {change.before:.4f} to {change.after:.4f} "
+                f"once reduced, a loss of {least:.4f} at least (in 19 of 20 resamples), more than "
+                f"max_loss={self.settings.max_loss:g} allows. The file was not kept. Keep the full precision, or allow more."
+            )
 
 
 class Int8Exporter(Reduced):
     """Writes `model.int8.onnx`: weights of matrix products as int8, by output channel (Jacob et al. 2018).
 
-    `dynamic` measures the range of activations as it goes; `static` fixes it on validation rows, which suits convolutions.
+    `dynamic` measures the range of activations as it goes; `static` fixes it on training rows, which suits convolutions.
     """
 
     settings: Int8Settings
     file = "model.int8.onnx"
+    kind = onnx.TensorProto.INT8
+
+    @property
+    def reads(self) -> str:
+        more = " or convolution" if self.settings.mode == "static" else ""
+        table = ", nor an embedding table" if self.settings.embeddings else ""
+        return f"it has no matrix product{more} with a weight{table}"
+
+    @property
+    def advice(self) -> str:
+        return super().advice if self.settings.mode == "dynamic" else "Choose mode: dynamic, or leave it out of exports."
 
     def reduce(self, fitted: Fitted) -> onnx.ModelProto:
         from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_dynamic, quantize_static
@@ -160,10 +209,16 @@ class Int8Exporter(Reduced):
             return onnx.load(target)
 
     def _calibration(self, fitted: Fitted) -> Iterator[dict[str, np.ndarray]]:
-        """The model's inputs for the first held-out rows, block by block."""
+        """The model's inputs for training rows, block by block.
+
+        Raises:
+            ExportError: there are no training rows.
+        """
+        raw = {} if fitted.training is None else fitted.training(self.settings.calibration_rows)
+        if not len(next(iter(raw.values()), ())):
+            raise ExportError(f"{self.file}: mode static needs training rows to fix ranges by, and there are none.")
         session = open_session(fitted.features.SerializeToString())
         columns = fitted.schema.of_role("feature")
-        raw = {column.name: fitted.held_out[column.name][: self.settings.calibration_rows] for column in columns}
         inputs = {column.name: INPUT_PREFIX + column.name for column in columns}
         names = [value.name for value in fitted.model.graph.input]
         for rows in blocks(raw, columns, footprint(fitted)):
@@ -176,12 +231,15 @@ class Fp16Exporter(Reduced):
 
     settings: Fp16Settings
     file = "model.fp16.onnx"
+    kind = onnx.TensorProto.FLOAT16
+    reads = "it has no weights in 32-bit floats"
 
     def reduce(self, fitted: Fitted) -> onnx.ModelProto:
         from onnxruntime.transformers.float16 import convert_float_to_float16
         from onnxruntime.transformers.onnx_model import OnnxModel
 
         plain = onnx.ModelProto.FromString(fitted.model.SerializeToString())
+        hoist_constants(plain.graph)
         reduced = OnnxModel(convert_float_to_float16(plain, keep_io_types=True))
         reduced.topological_sort()  # the casts it adds stand at the end
         model: onnx.ModelProto = reduced.model

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from shopkit.errors import ExportError
 from shopkit.exporters.base import Exported, Exporter, Fitted
 from shopkit.exporters.onnx import OnnxExporter
-from shopkit.exporters.settings import OnnxSettings, TritonSettings
+from shopkit.exporters.settings import TritonSettings
 from shopkit.runs import replacing_folder
 from shopkit.runtime import Predictor
 
@@ -31,7 +32,7 @@ class TritonExporter(Exporter):
         with replacing_folder(folder / "triton") as temporary:
             model = temporary / name
             (model / "1").mkdir(parents=True)
-            exported = OnnxExporter(OnnxSettings()).export(fitted, model / "1")
+            exported = OnnxExporter(fitted.gate).export(fitted, model / "1")
             config = configuration(name, Predictor(exported.path), self.settings.max_batch_size)
             (model / "config.pbtxt").write_text(config, encoding="utf-8")
         return Exported(folder / "triton", exported.checks)
@@ -42,7 +43,16 @@ def configuration(name: str, predictor: Predictor, max_batch_size: int) -> str:
 
     The rows are the first dimension of every tensor and Triton leaves it to itself (`max_batch_size: 0`), unless dynamic batching
     is asked for: with `max_batch_size` above 0 every tensor is [rows, 1] there and `reshape` takes the 1 away again.
+
+    Raises:
+        ExportError: batches of a file whose options hold for all rows of a call.
     """
+    if max_batch_size and predictor.description.options:
+        options = ", ".join(option["name"] for option in predictor.description.options)
+        raise ExportError(
+            f"exporter triton: max_batch_size={max_batch_size} lets the server join rows of several callers, but this file takes "
+            f"options that hold for all rows of a call ({options}). Leave max_batch_size at 0."
+        )
     lines = [f"name: {json.dumps(name)}", 'platform: "onnxruntime_onnx"', f"max_batch_size: {max_batch_size}"]
     for what, values in (("input", predictor.session.get_inputs()), ("output", predictor.session.get_outputs())):
         for value in values:

@@ -18,13 +18,14 @@ import numpy as np
 from shopkit.errors import ExportError
 from shopkit.exporters.base import Exported, Exporter, Fitted
 from shopkit.exporters.onnx import OnnxExporter
-from shopkit.exporters.settings import OnnxSettings, WebSettings
+from shopkit.exporters.settings import WebSettings
 from shopkit.raw import distinct_texts
 from shopkit.runs import replacing_folder
 from shopkit.runtime import Predictor
 from shopkit.schema import Column
 
 VERSION = "1.30.0"
+GIVEN = "exports=[{name: web, runtime: <folder>}]"
 RUNTIME = {
     "ort.wasm.min.js": "faece07e84faa9001f5104bbe4e5c70861d06cb2376a0dea1fa0ad33a67adc81",
     "ort-wasm-simd-threaded.mjs": "e13f7f94fc51b4ca72b12faeb1ee95f4ace6dfbc8939bc718aabdc0a27c4299b",
@@ -43,7 +44,7 @@ class WebExporter(Exporter):
     def export(self, fitted: Fitted, folder: Path) -> Exported:
         runtime = Path(self.settings.runtime) if self.settings.runtime else fetched_runtime()
         with replacing_folder(folder / "web") as temporary:
-            exported = OnnxExporter(OnnxSettings()).export(fitted, temporary)
+            exported = OnnxExporter(fitted.gate).export(fitted, temporary)
             description = page_description(fitted, Predictor(exported.path), self.settings.title)
             text = json.dumps(description, ensure_ascii=False, sort_keys=True, indent=1)
             (temporary / "description.json").write_text(text + "\n", encoding="utf-8")
@@ -97,13 +98,13 @@ def copy_runtime(source: Path, target: Path) -> None:
         if not path.is_file():
             raise ExportError(
                 f"exporter web: {source} has no {name}. Give the `dist` folder of the npm package onnxruntime-web@{VERSION} with "
-                "exporter.runtime=<folder>."
+                f"{GIVEN}."
             )
         data = path.read_bytes()
         if (found := hashlib.sha256(data).hexdigest()) != expected:
             raise ExportError(
                 f"exporter web: {path} is not that of onnxruntime-web {VERSION} (SHA-256 {found[:12]}…, expected "
-                f"{expected[:12]}…). The page is made for that version; give its `dist` folder with exporter.runtime=<folder>."
+                f"{expected[:12]}…). The page is made for that version; give its `dist` folder with {GIVEN}."
             )
         (target / name).write_bytes(data)
 
@@ -118,7 +119,7 @@ def fetched_runtime() -> Path:
     folder = cache / "shopkit" / f"onnxruntime-web-{VERSION}"
     if all((folder / name).is_file() for name in RUNTIME):
         return folder
-    advice = f"Unpack the npm package onnxruntime-web@{VERSION} yourself, and give its `dist` with exporter.runtime=<folder>."
+    advice = f"Unpack the npm package onnxruntime-web@{VERSION} yourself, and give its `dist` with {GIVEN}."
     npm = shutil.which("npm")
     if npm is None:
         raise ExportError(f"exporter web needs onnxruntime-web {VERSION}, and there is no npm to fetch it with. {advice}")

@@ -47,5 +47,6 @@ def model_card(facts: Facts, summaries: Mapping[str, Summary]) -> str:
         outputs=description.outputs if description else (),
         snippets=[Markup(snippet.code) for snippet in snippets(description, summaries)[1:2]] if description else [],
         export=facts.stage("export"),
-        exports=exports.lines(facts.stage("export"), facts.metrics),
+        exports=exports.lines(facts.exports, facts.metrics),
+        refused=exports.refused(facts.exports),
     )

@@ -25,11 +25,11 @@ class Line:
     """Metrics of the validation part before and after, or what the exporter tells; empty where exports are equal to the model."""
 
 
-def lines(export: Plain, metrics: Plain) -> list[Line]:
-    """A line for each export.
+def lines(exports: Plain, metrics: Plain) -> list[Line]:
+    """A line for each export that was kept.
 
     Args:
-        export: what the export stage reported.
+        exports: name → what the stage reported.
         metrics: of the run, whose order is that of importance.
     """
     return [
@@ -40,8 +40,14 @@ def lines(export: Plain, metrics: Plain) -> list[Line]:
             _difference(one.get("checks") or {}),
             _quality(one, metrics) or "; ".join(f"{name}: {text}" for name, text in (one.get("told") or {}).items()),
         )
-        for name, one in (export.get("exports") or {}).items()
+        for name, one in exports.items()
+        if "refused" not in one
     ]
+
+
+def refused(exports: Plain) -> list[tuple[str, str]]:
+    """Name and reason of each export that was asked for and not kept."""
+    return [(name, str(one["refused"])) for name, one in exports.items() if "refused" in one]
 
 
 def _difference(checks: Plain) -> str:

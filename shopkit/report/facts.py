@@ -19,7 +19,7 @@ from shopkit.settings import size_in_bytes
 
 Plain = Mapping[str, Any]
 
-MEASURED_STAGES = ("examples", "split", "features", "train", "export", "evaluate")
+MEASURED_STAGES = ("examples", "split", "features", "train", "export", "exports", "evaluate")
 """The stages before the report, in order."""
 
 
@@ -65,6 +65,11 @@ class Facts:
 
     def stage(self, name: str) -> Plain:
         return self.stages.get(name) or {}
+
+    @property
+    def exports(self) -> Plain:
+        """Export → what was left beside the file, or why it was `refused`; an older run has them in the stage `export`."""
+        return self.stage("exports").get("exports") or self.stage("export").get("exports") or {}
 
     def group(self, name: str) -> Plain:
         """One group of the configuration (`model`, `split`, …)."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,8 +13,11 @@ import numpy as np
 from shopkit.errors import ArtifactError
 from shopkit.runtime.artifact import Description, open_session
 from shopkit.runtime.predictor import Predictor
+from shopkit.runtime.safety import check_manifest
 
 FEATURES, MODEL, DECISION, DESCRIPTION = "features.onnx", "model.xml", "decision.onnx", "description.json"
+PARTS = (FEATURES, MODEL, "model.bin", DECISION)
+"""Files whose sha256 stands in the description."""
 SCORES = "model.scores"
 """Name of the decision's input for what the model gives."""
 
@@ -49,6 +54,7 @@ class OpenVINOPredictor(Predictor):
         folder = Path(folder)
         if not (folder / DESCRIPTION).is_file():
             raise ArtifactError(f"{folder} is not an OpenVINO export: it has no {DESCRIPTION}. Make one with exports=[openvino].")
+        _check_parts(folder)
         openvino = require_openvino()
         description = Description.from_json((folder / DESCRIPTION).read_text(encoding="utf-8", errors="replace"), folder)
         features, decision = open_session(folder / FEATURES, threads or 1), open_session(folder / DECISION)
@@ -119,3 +125,24 @@ class Chain:
         scores = self.model({name: array.view(array.dtype.str) for name, array in arrays.items()})["scores"]
         answers: list[np.ndarray] = self.decision.run(names, {SCORES: np.asarray(scores, np.float32)} | options)
         return answers
+
+
+def _check_parts(folder: Path) -> None:
+    """Compare the parts of an export with what its description says of them, and that with the manifest of its run.
+
+    Raises:
+        ArtifactError: one was changed since.
+    """
+    text = (folder / DESCRIPTION).read_bytes()
+    with check_manifest(folder / DESCRIPTION, text):
+        try:
+            files = json.loads(text).get("files")
+        except (ValueError, AttributeError):  # damaged, which those say who read the rest of it
+            return
+        for name, expected in files.items() if isinstance(files, dict) else ():
+            path = folder / name
+            if name in PARTS and path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() != expected:
+                raise ArtifactError(
+                    f"{path} is not the one that was exported (its sha256 is not that in {DESCRIPTION}). Copy the whole folder "
+                    "again, or export it again."
+                )

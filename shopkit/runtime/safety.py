@@ -35,6 +35,8 @@ from shopkit.runtime.protobuf import (
 
 MANIFEST = "manifest.json"
 """Beside a model in a run folder: the sha256 of every file of the run."""
+EXPORTS = "exports"
+"""Folder of a run folder with what was exported beside the model."""
 MAX_BYTES = 2 << 30
 """No larger file is loaded. It is also the most that protobuf, and so ONNX, can hold in one file."""
 MAX_VALUES = 1 << 28
@@ -63,14 +65,13 @@ _EXTERNAL = 1
 @contextmanager
 def check_manifest(path: Path, content: bytes) -> Iterator[None]:
     """Compare a file of a run folder with what the run's manifest says of it, while the block loads it: a hash takes a fifth of
-    the time that loading takes. Files elsewhere have no manifest.
+    the time that loading takes. Files elsewhere have no manifest; an export that was copied out of its run is one of them.
 
     Raises:
         ArtifactError: the file was changed after the run was sealed, whatever the block found wrong with it; or the manifest
             cannot be read.
     """
-    manifest = path.with_name(MANIFEST)
-    expected = _sealed_hash(manifest, path) if manifest.is_file() else None
+    expected = _sealed_hash(path)
     if expected is None:
         yield
         return
@@ -92,15 +93,22 @@ def check_manifest(path: Path, content: bytes) -> Iterator[None]:
             )
 
 
-def _sealed_hash(manifest: Path, path: Path) -> str | None:
-    """What a manifest says the sha256 of a file is; None if it says nothing of it."""
-    try:
-        facts = json.loads(manifest.read_bytes())
-    except ValueError as error:
-        raise ArtifactError(f"{manifest} cannot be read ({error}), so {path.name} cannot be checked against it.") from error
-    files = facts.get("files") if isinstance(facts, dict) else None
-    expected: str | None = files.get(path.name) if isinstance(files, dict) else None
-    return expected
+def _sealed_hash(path: Path) -> str | None:
+    """What the manifest of its run says the sha256 of a file is; None where there is none, or it says nothing of the file."""
+    path = path.absolute()
+    runs = [path.parent, *(parent.parent for parent in path.parents if parent.name == EXPORTS)]
+    for run in (run for run in runs if (run / MANIFEST).is_file()):
+        try:
+            facts = json.loads((run / MANIFEST).read_bytes())
+        except ValueError as error:
+            raise ArtifactError(
+                f"{run / MANIFEST} cannot be read ({error}), so {path.name} cannot be checked against it."
+            ) from error
+        files = facts.get("files") if isinstance(facts, dict) else None
+        expected: str | None = files.get(path.relative_to(run).as_posix()) if isinstance(files, dict) else None
+        if expected is not None:
+            return expected
+    return None
 
 
 def check_model(model: bytes, name: str) -> int:

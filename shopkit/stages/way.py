@@ -18,6 +18,7 @@ import numpy as np
 
 from shopkit import provenance
 from shopkit.errors import RunError
+from shopkit.exporters.base import Fitted
 from shopkit.fitting import Examples, Features, FittedModel, fit_features, fit_model, load_features
 from shopkit.opening import Announce, finished
 from shopkit.raw import Raw, decision_codes, group_codes, part_codes, read_columns
@@ -27,7 +28,7 @@ from shopkit.schema import PARTS, Column, Role, Schema
 from shopkit.secrecy import blotted
 from shopkit.settings import size_in_bytes
 from shopkit.sources.base import Tables
-from shopkit.stages import evaluate, examples, export, features, report, split, train
+from shopkit.stages import evaluate, examples, export, exports, features, report, split, train
 from shopkit.tasks.base import Task
 from shopkit.training.loggers import build_loggers
 from shopkit.training.warm_start import Earlier
@@ -36,7 +37,8 @@ if TYPE_CHECKING:
     from shopkit.config.experiment import Experiment
 
 Work = Callable[["Way"], tuple[str, dict[str, Any]]]
-"""What a stage does: it leaves its result in the run folder, and gives a line for people and facts for those that come after."""
+"""What a stage does: it leaves its result in the run folder, and gives a line for people, empty where it had nothing to do, and
+facts for those that come after."""
 
 WORK: dict[str, Work] = {
     "examples": examples.run,
@@ -44,6 +46,7 @@ WORK: dict[str, Work] = {
     "features": features.run,
     "train": train.run,
     "export": export.run,
+    "exports": exports.run,
     "evaluate": evaluate.run,
     "report": report.run,
 }
@@ -108,7 +111,9 @@ class Way:
 
     def _stage(self, name: str) -> None:
         if self.run.facts(name) is not None:
-            return
+            if name != "exports" or not exports.lacking(self):
+                return
+            self.run.forget_stage("report")
         start = time.perf_counter()
         try:
             line, facts = WORK[name](self)
@@ -125,7 +130,8 @@ class Way:
             ) from error
         seconds = time.perf_counter() - start
         self.run.finish_stage(name, {**facts, "stage_seconds": round(seconds, 3)})
-        self.announce(name, line, seconds)
+        if line:
+            self.announce(name, line, seconds)
 
     def facts(self, stage: str) -> dict[str, Any]:
         facts = self.run.facts(stage)
@@ -207,6 +213,11 @@ class Way:
     @cached_property
     def model(self) -> FittedModel:
         return self.fit_model(self.experiment.model, self.features, self.task, self.run.work / "model", main=True)
+
+    @cached_property
+    def fitted(self) -> Fitted:
+        """What exporters take, once the decision is fitted."""
+        return export.fitted(self)
 
     @cached_property
     def baseline_rows(self) -> Examples:

@@ -16,9 +16,9 @@ import pytest
 
 import shopkit
 from shopkit.bench import bench, rebuilt
-from shopkit.bench.clock import summary
+from shopkit.bench.clock import CannotError, summary
 from shopkit.bench.cut import halves
-from shopkit.bench.files import BARE, FEATURES, FLOOR
+from shopkit.bench.files import BARE, FEATURES, FLOOR, of_export
 from shopkit.bench.measure import features_cost, p50
 from shopkit.bench.process import measure
 from shopkit.bench.rebuilt import Rebuilt
@@ -88,6 +88,14 @@ def test_who_cannot_is_left_out_with_a_reason(result: dict[str, Any]) -> None:
     assert reasons["torch.compile"] == "there is no time for it"
     assert "for another server or page" in reasons["triton"]
     assert "has no CUDA" in reasons["accelerators"]
+
+
+@pytest.mark.parametrize("name", ["items.npz", "items.faiss", "index.json", "folder"])
+def test_what_is_no_model_is_left_out_as_that(tmp_path: Path, name: str) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / name).touch()
+    with pytest.raises(CannotError, match="it is no model that a row could be given to"):
+        of_export(tmp_path / name, made(Predictor(exported_file(tmp_path))))
 
 
 def test_the_file_is_told_with_its_surroundings(result: dict[str, Any], run: Run) -> None:

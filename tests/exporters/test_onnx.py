@@ -73,9 +73,9 @@ def test_a_column_may_have_any_name(tmp_path: Path, name: str) -> None:
 
 
 def test_settings_are_checked() -> None:
-    with pytest.raises(ConfigError, match=r"exporter\.absolute_tolerance must lie between 0 and 0\.1, got 2"):
+    with pytest.raises(ConfigError, match=r"absolute_tolerance must lie between 0 and 0\.1, got 2"):
         OnnxSettings(absolute_tolerance=2)
-    with pytest.raises(ConfigError, match=r"exporter\.check_rows must be at least 1, got 0"):
+    with pytest.raises(ConfigError, match=r"check_rows must be at least 1, got 0"):
         OnnxSettings(check_rows=0)
 
 

@@ -14,7 +14,7 @@ import spox
 import spox.opset.ai.onnx.ml.v4 as ml
 import spox.opset.ai.onnx.v21 as op
 
-from shopkit.errors import ArtifactError, ExportError
+from shopkit.errors import ArtifactError, ConfigError, ExportError
 from shopkit.exporters.base import decided
 from shopkit.exporters.openvino import OpenVINOExporter
 from shopkit.exporters.settings import OpenVINOSettings
@@ -125,3 +125,11 @@ def test_without_openvino_the_message_says_how_to_install_it(tmp_path: Path, mon
     monkeypatch.setitem(sys.modules, "openvino", None)
     with pytest.raises(ArtifactError, match=r'pip install "shopkit\[openvino\]"'):
         OpenVINOExporter(OpenVINOSettings()).export(make_fitted(), tmp_path)
+
+
+@pytest.mark.parametrize(
+    "setting", [{"absolute_tolerance": 5.0}, {"absolute_tolerance": float("nan")}, {"relative_tolerance": -1.0}]
+)
+def test_tolerances_are_checked(setting: dict[str, float]) -> None:
+    with pytest.raises(ConfigError, match=rf"^{next(iter(setting))} must lie between 0 and 0\.1, got"):
+        OpenVINOSettings(**setting)

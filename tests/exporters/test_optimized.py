@@ -58,5 +58,5 @@ def test_a_difference_beyond_its_own_tolerance_is_refused_and_nothing_is_kept(tm
 
 
 def test_an_unknown_level_is_refused() -> None:
-    with pytest.raises(ConfigError, match=re.escape("exporter.level is 'all'; it must be basic or extended.")):
+    with pytest.raises(ConfigError, match=re.escape("level is 'all'; it must be basic or extended.")):
         OptimizedSettings(level="all")

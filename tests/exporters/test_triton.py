@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
+import numpy as np
 import pytest
 
 from shopkit.errors import ConfigError, ExportError
-from shopkit.exporters.settings import TritonSettings
-from shopkit.exporters.triton import TritonExporter
+from shopkit.exporters.settings import OnnxSettings, TritonSettings
+from shopkit.exporters.triton import TritonExporter, configuration
 from shopkit.runtime import Predictor
 from tests.handmade import WEIGHT, make_fitted
 
@@ -46,5 +50,27 @@ def test_a_file_that_differs_leaves_no_folder(tmp_path: Path) -> None:
 
 
 def test_a_negative_batch_size_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"exporter\.max_batch_size must be at least 0, got -1"):
+    with pytest.raises(ConfigError, match=r"^max_batch_size must be at least 0, got -1"):
         TritonSettings(max_batch_size=-1)
+
+
+@pytest.mark.parametrize("name", ["../../escaped", "/abs/path", "a/b", "a\\b", "..", ".hidden", "a b", "café", "a\n"])
+def test_a_name_that_is_no_folders_name_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match=r"^model_name is .*; it names a folder: letters, digits"):
+        TritonSettings(model_name=name)
+
+
+def test_the_file_is_held_to_the_runs_own_tolerance(tmp_path: Path) -> None:
+    near = make_fitted(exported_weight=WEIGHT + np.float32(0.01))
+    with pytest.raises(ExportError, match="differs from the model"):
+        TritonExporter(TritonSettings()).export(near, tmp_path)
+    lenient = replace(near, gate=OnnxSettings(absolute_tolerance=0.1, relative_tolerance=0.1))
+    assert TritonExporter(TritonSettings()).export(lenient, tmp_path).path.is_dir()
+
+
+def test_rows_of_a_file_with_options_are_not_joined() -> None:
+    predictor = SimpleNamespace(description=SimpleNamespace(options=({"name": "k"}, {"name": "candidates"})))
+    with pytest.raises(
+        ExportError, match=r"options that hold for all rows of a call \(k, candidates\)\. Leave max_batch_size at 0"
+    ):
+        configuration("items", cast(Predictor, predictor), 8)

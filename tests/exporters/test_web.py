@@ -5,6 +5,7 @@ import json
 import shutil
 import stat
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,10 @@ import pytest
 
 from shopkit.errors import ExportError
 from shopkit.exporters import web
-from shopkit.exporters.settings import WebSettings
+from shopkit.exporters.settings import OnnxSettings, WebSettings
 from shopkit.exporters.web import WebExporter
 from shopkit.runtime import Predictor
-from tests.handmade import make_fitted
+from tests.handmade import WEIGHT, make_fitted
 
 
 @pytest.fixture
@@ -116,3 +117,10 @@ def test_npm_without_a_network_is_told_in_its_own_words(tmp_path: Path, monkeypa
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}")
     with pytest.raises(ExportError, match=r"npm could not fetch onnxruntime-web 1\.30\.0: getaddrinfo ENOTFOUND"):
         export(tmp_path, "")
+
+
+def test_the_file_is_held_to_the_runs_own_tolerance(tmp_path: Path, runtime: Path) -> None:
+    near = replace(
+        make_fitted(exported_weight=WEIGHT + np.float32(0.01)), gate=OnnxSettings(absolute_tolerance=0.1, relative_tolerance=0.1)
+    )
+    assert WebExporter(WebSettings(runtime=str(runtime))).export(near, tmp_path).path.is_dir()

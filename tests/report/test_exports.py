@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from shopkit.report.exports import lines
+from shopkit.report.exports import lines, refused
 
 METRICS = {
     "about": {"accuracy": {"title": "Accuracy"}, "log_loss": {"title": "Log loss"}},
@@ -19,12 +19,18 @@ def test_an_export_is_told_with_size_difference_and_the_first_metrics() -> None:
         "checks": {"probability": 0.034, "label": 0.0},
         "quality": quality,
     }
-    (line,) = lines({"exports": {"int8": facts}}, METRICS)
+    (line,) = lines({"int8": facts}, METRICS)
     assert (line.name, line.path, line.bytes, line.difference) == ("int8", "exports/model.int8.onnx", 1000, "3e-02")
     assert line.quality == "Accuracy 0.9100 → 0.9000, Log loss 0.2000 → 0.2100"
 
 
 def test_what_is_not_known_is_empty() -> None:
-    (line,) = lines({"exports": {"web": {"checks": {}}}}, {})
+    (line,) = lines({"web": {"checks": {}}}, {})
     assert (line.path, line.bytes, line.difference, line.quality) == ("", 0, "0", "")
     assert lines({}, METRICS) == []
+
+
+def test_what_was_refused_is_told_apart() -> None:
+    exports = {"int8": {"refused": "it answers worse", "settings": {}}, "web": {"path": "exports/web", "checks": {}}}
+    assert [line.name for line in lines(exports, {})] == ["web"]
+    assert refused(exports) == [("int8", "it answers worse")]

@@ -76,8 +76,7 @@ class ItemIndexExporter(OnnxExporter):
         k = min(self.settings.k, len(vectors))
         told = {
             "Approximate index of the items": f"finds {facts[f'recall_{k}']:.3f} of the exact first {k} for {facts['queries']:,} "
-            f"customers in {facts['microseconds_index']:,.0f} µs each, where an exact search takes "
-            f"{facts['microseconds_exact']:,.0f} µs"
+            f"customers, in {facts['microseconds_index']:,.0f} µs each, an exact one in {facts['microseconds_exact']:,.0f} µs",
         }
         return replace(exported, checks=checks, beside=tuple(path for path in paths if path.is_file()), told=told)
 
