@@ -43,7 +43,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no resource module")
 @pytest.mark.parametrize(("name", "most"), [("group", 150), ("stratified", 110), ("leave_last_out", 200)])
 def test_bytes_an_example(name: str, most: int, folder: Path) -> None:
-    """A name has 64 letters: 113 bytes as a Python text and 256 among numpy's."""
+    """A name has 64 letters: 113 bytes as Python's text, 256 as numpy's. Sorting all took 880 a row, and of short classes 166."""
     command = [sys.executable, "-c", SCRIPT, name, *map(str, SIZES)]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
     assert 0 <= int(done.stdout) / (SIZES[1] - SIZES[0]) < most
