@@ -45,48 +45,53 @@ Attributes = Mapping[str, Sequence[int]]
 """Name → its whole numbers; none of an attribute of another kind."""
 
 
+_WRONG = (TypeError, ValueError, LookupError, ArithmeticError, AttributeError)
+"""What comes of inputs and attributes that no graph has which ONNX Runtime would load."""
+
+
 def outcome(op: str, inputs: Inputs, attributes: Attributes) -> Constant:
     """What a node makes of constants.
 
     Args:
         op: an operator of ai.onnx.
     """
-    if op in _SHAPES:
-        shape = _SHAPES[op](inputs, attributes)
-        if op not in _VALUES or shape is None or math.prod(shape) > FEW:
-            return Constant(shape)
-    if op not in _VALUES:
-        return Constant(None)
-    given = [one.values if one is not None else None for one in inputs]
-    if any(values is None and one is not None for one, values in zip(inputs, given, strict=True)) and op != "Shape":
-        return Constant(_broadcast(inputs)) if op in _ELEMENTWISE else UNKNOWN
+    shape: tuple[int, ...] | None = None
     try:
+        if op in _SHAPES or op in _ELEMENTWISE:
+            shape = _SHAPES[op](inputs, attributes) if op in _SHAPES else _broadcast(inputs)
+            if shape is None or math.prod(shape) > FEW:
+                return Constant(shape)
+        if op not in _VALUES:
+            return Constant(shape)
         with np.errstate(all="ignore"):
             return Constant.of(np.asarray(_VALUES[op](inputs, attributes)))
-    except (TypeError, ValueError, IndexError, OverflowError, ZeroDivisionError, AttributeError):
-        return UNKNOWN  # not a graph that ONNX Runtime would load
+    except _WRONG:
+        return Constant(shape)
 
 
 def makes(op: str, inputs: Inputs, attributes: Attributes) -> int:
     """Values of the array that a node of `SIZED` makes, as far as its constants say so: its other inputs count as one value."""
     inputs = [None if one is None or one.shape is None else one for one in inputs]
-    if op == "Resize":
-        scales, sizes = _numbers(inputs, 2), _numbers(inputs, 3)
-        return _product([abs(x) for x in scales]) * max(1, _size(inputs, 0)) if scales else _product(sizes)
-    if op == "Pad":
-        pads = _numbers(inputs, 1)
-        half = len(pads) // 2
-        return _product([1 + abs(first) + abs(last) for first, last in zip(pads[:half], pads[half:], strict=False)])
-    if op in ("RandomNormal", "RandomUniform"):
-        return _product(attributes.get("shape", ()))
-    shape = _SHAPES[op](inputs, attributes)
-    return 1 if shape is None else math.prod(abs(dim) for dim in shape)
+    try:
+        if op == "Resize":
+            scales, sizes = _numbers(inputs, 2), _numbers(inputs, 3)
+            return _product([abs(x) for x in scales]) * max(1, _size(inputs, 0)) if scales else _product(sizes)
+        if op == "Pad":
+            pads = _numbers(inputs, 1)
+            half = len(pads) // 2
+            return _product([1 + abs(first) + abs(last) for first, last in zip(pads[:half], pads[half:], strict=False)])
+        if op in ("RandomNormal", "RandomUniform"):
+            return _product(attributes.get("shape", ()))
+        shape = _SHAPES[op](inputs, attributes)
+        return 1 if shape is None else math.prod(abs(dim) for dim in shape)
+    except _WRONG:
+        return 1
 
 
 def rounds_of(inputs: Inputs) -> int:
     """How often a Loop goes round, 1 where its constants do not say."""
     limit = _numbers(inputs, 0)
-    return max(1, int(limit[0])) if len(limit) == 1 else 1
+    return max(1, limit[0]) if len(limit) == 1 and isinstance(limit[0], int) else 1
 
 
 # -- shapes -------------------------------------------------------------------------------------------------------------
@@ -138,7 +143,7 @@ def _tiled(inputs: Inputs, attributes: Attributes) -> tuple[int, ...] | None:
     repeats, given = _of_numbers(1)(inputs, attributes), _shape(inputs, 0)
     if repeats is None or given is None:
         return None
-    return tuple(n * dim for n, dim in zip(repeats, given or (1,) * len(repeats), strict=False))
+    return tuple(n * dim for n, dim in zip(repeats, given if inputs[0] else (1,) * len(repeats), strict=True))
 
 
 def _ranged(inputs: Inputs, attributes: Attributes) -> tuple[int, ...] | None:
@@ -211,8 +216,8 @@ _ELEMENTWISE = frozenset(
 
 def _value(inputs: Inputs, at: int) -> np.ndarray:
     one = inputs[at]
-    assert one is not None
-    assert one.values is not None
+    if one is None or one.values is None:
+        raise ValueError("not known")
     return one.values
 
 
@@ -259,7 +264,7 @@ def _shape_of(inputs: Inputs, attributes: Attributes) -> np.ndarray:
 _VALUES: dict[str, Callable[[Inputs, Attributes], Any]] = {
     "Shape": _shape_of,
     "Identity": lambda inputs, _: _value(inputs, 0),
-    "Cast": lambda inputs, attributes: _value(inputs, 0).astype(_DTYPES.get(attributes["to"][0], np.int64)),
+    "Cast": lambda inputs, attributes: _value(inputs, 0).astype(_DTYPES[attributes["to"][0]]),
     "Concat": lambda inputs, attributes: np.concatenate(_all(inputs), axis=attributes["axis"][0]),
     "Unsqueeze": lambda inputs, attributes: np.expand_dims(_value(inputs, 0), _axes(inputs, attributes)),
     "Squeeze": lambda inputs, attributes: np.squeeze(_value(inputs, 0), _axes(inputs, attributes) or None),

@@ -282,7 +282,7 @@ class _Walk:
             if number == 1:
                 found.name = text_of(value)
             elif number == 2:
-                found.number = float(np.frombuffer(message_of(value), "<f4")[0])
+                found.number = float(np.frombuffer(message_of(value)[:4].tobytes().ljust(4), "<f4")[0])
             elif number in (3, 8):
                 if len(found.integers) < FEW:
                     found.integers += integers_of(value)
@@ -335,8 +335,8 @@ class _Walk:
                 is_external = value == _EXTERNAL
         if external or is_external:
             raise self._external(label, external)
-        if any(dim < 0 for dim in dims) or math.prod(dims) > 2 * self.size:
-            raise self._refused(f"declares tensor '{label}' as {dims}, more values than the whole file has bytes")
+        if len(dims) > FEW or any(dim < 0 for dim in dims) or math.prod(dims) > 2 * self.size:
+            raise self._refused(f"declares tensor '{label}' as {dims[:FEW]}, more values than the whole file has bytes")
         if has_pickle or (raw is not None and kind in (_UINT8, _INT8) and is_pickle(raw)):
             raise self._pickle(f"tensor '{label}'")
         shape, dtype = tuple(dims), _NUMBERS.get(kind)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
+import hypothesis.strategies as st
 import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
+from hypothesis import given
 from onnx import TensorProto, helper, numpy_helper
 
 from shopkit.errors import ArtifactError
 from shopkit.runtime import artifact
 from shopkit.runtime.artifact import open_session
-from shopkit.runtime.constants import FEW, Constant, makes, outcome
+from shopkit.runtime.constants import FEW, SIZED, Constant, makes, outcome, rounds_of
 from shopkit.runtime.safety import check_model
 from tests.runtime.test_safety import model, refused, shape
 
@@ -114,6 +117,48 @@ def test_what_is_not_known() -> None:
     assert outcome("Add", [many, nothing], {}).shape is None
     assert makes("Tile", [None, None], {}) == makes("Expand", [nothing, nothing], {}) == makes("Resize", [None], {}) == 1
     assert makes("Resize", [None, None, Constant.of(np.array([np.inf], F))], {}) == 1 << 62
+
+
+NUMBERS = st.one_of(st.sampled_from([0, 1, -1, 2, 63, 64, 1 << 20, 1 << 40, -(1 << 63), (1 << 63) - 1]), st.integers(-5, 5))
+ARRAYS = st.builds(
+    lambda values, shape, dtype: Constant.of(np.resize(np.array(values, np.float64).astype(dtype), shape)),
+    st.lists(st.one_of(NUMBERS, st.sampled_from([np.nan, np.inf, 0.5])), min_size=1, max_size=4),
+    st.lists(st.sampled_from([0, 1, 2, 5, 64]), max_size=3).filter(lambda shape: np.prod(shape, initial=1) <= 64),
+    st.sampled_from([np.int64, np.float32, np.int32]),
+)
+GIVEN = st.one_of(st.none(), st.builds(Constant), st.just(Constant((1 << 20, 3))), ARRAYS)
+OPERATORS = sorted({op for op, *_ in CASES} | SIZED | {"Relu", "Mod", "And", "Greater"})
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@given(
+    st.sampled_from(OPERATORS),
+    st.lists(GIVEN, max_size=6),
+    st.dictionaries(st.sampled_from(["axis", "axes", "to", "keepdims", "shape", "transA"]), st.lists(NUMBERS, max_size=3)),
+)
+def test_nothing_is_raised_or_made_whatever_is_given(
+    op: str, inputs: list[Constant | None], attributes: dict[str, list[int]]
+) -> None:
+    tracemalloc.start()
+    found = outcome(op, inputs, attributes)
+    assert found.values is None or found.values.size <= FEW
+    assert isinstance(rounds_of(inputs), int)
+    if op in SIZED:
+        assert isinstance(makes(op, inputs, attributes), int)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 1 << 22
+
+
+def test_large_arrays_of_few_numbers_are_not_made() -> None:
+    across = [Constant.of(np.zeros([64 if at == axis else 1 for axis in range(8)], np.int64)) for at in range(8)]
+    assert outcome("Max", across, {}) == Constant((64,) * 8)
+    assert outcome("Tile", [Constant.of(np.arange(2)), Constant.of(np.array([1, 10**9]))], {}) == Constant()
+
+
+def test_a_tensor_of_very_many_dimensions() -> None:
+    tensor = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[1] * 65)
+    refused(model(node("Add", ["x", "w"], ["y"]), initializers=[tensor]), "declares tensor 'w'")
 
 
 # -- whole graphs ---------------------------------------------------------------------------------------------------
