@@ -16,7 +16,7 @@ from shopkit.exporters.reduced import Fp16Exporter, Int8Exporter
 from shopkit.exporters.settings import Fp16Settings, Int8Settings, OnnxSettings
 from shopkit.runtime import Predictor, canonicalise
 from shopkit.runtime.artifact import open_session
-from shopkit.runtime.images import in_batches
+from shopkit.runtime.blocks import Footprint, in_blocks
 from shopkit.schema import INPUT_PREFIX, Column, Schema
 from tests.handmade import WEIGHT, make_fitted
 
@@ -223,7 +223,7 @@ def of_photographs() -> Fitted:
         schema=Schema((column,)),
         features=features,
         model=spox.build({"dense": argument}, {"scores": scores}),
-        reference=lambda raw: np.asarray(in_batches(raw, [column], some)["dense"] @ weight, np.float32),
+        reference=lambda raw: np.asarray(in_blocks(raw, [column], Footprint(), some)["dense"] @ weight, np.float32),
         held_out=rows,
         training=lambda most: {"photo": rows["photo"][:most]},
     )

@@ -136,9 +136,9 @@ def test_the_graph_has_no_loop_and_nothing_as_wide_as_the_vocabulary():
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"ngram_range": [2, 1]}, r"features\.ngram_range is \[2, 1\]; give the shortest and the longest n-gram"),
-        ({"ngram_range": [1]}, r"features\.ngram_range is \[1\]"),
-        ({"ngram_range": [0, 2]}, r"features\.ngram_range is \[0, 2\]"),
+        ({"ngram_range": [2, 1]}, r"text\.ngram_range is \[2, 1\]; give the shortest and the longest n-gram"),
+        ({"ngram_range": [1]}, r"text\.ngram_range is \[1\]"),
+        ({"ngram_range": [0, 2]}, r"text\.ngram_range is \[0, 2\]"),
     ],
 )
 def test_ngram_settings_are_checked(given, message):

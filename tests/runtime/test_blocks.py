@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+from functools import reduce
 from pathlib import Path
 
 import ndonnx as ndx
@@ -93,11 +95,11 @@ def test_a_footprint_that_is_none_is_refused(tmp_path: Path, footprint: object, 
         Predictor(echo(tmp_path, {"footprint": footprint}))
 
 
-def echo(folder: Path, facts: dict[str, object]) -> Path:
-    """A file that gives a text back."""
-    text = ndx.argument(shape=("N",), dtype=ndx.utf8)
-    model = ndx.build({"text": text}, {"again": text + ""})
-    about = {"format_version": 1, "schema": Schema((TEXT,)).to_json(), "inputs": {"text": "text"}}
+def echo(folder: Path, facts: dict[str, object], columns: tuple[Column, ...] = (TEXT,)) -> Path:
+    """A file that gives texts back, end to end."""
+    texts = {column.name: ndx.argument(shape=("N",), dtype=ndx.utf8) for column in columns}
+    model = ndx.build(texts, {"again": reduce(operator.add, texts.values()) + ""})
+    about = {"format_version": 1, "schema": Schema(columns).to_json(), "inputs": {name: name for name in texts}}
     finish(model, {**about, "outputs": [{"name": "again", "dtype": "string"}], **facts})
     path = folder / "model.onnx"
     onnx.save(model, path)
@@ -105,8 +107,7 @@ def echo(folder: Path, facts: dict[str, object]) -> Path:
 
 
 def test_a_column_that_is_read_already_is_not_what_was_meant(tmp_path: Path) -> None:
-    schema = Schema((Column("cats", "string"), Column("amts", "string")))
-    path = echo(tmp_path, {"schema": schema.to_json(), "inputs": {"cats": "text", "amts": "text"}})
+    path = echo(tmp_path, {}, (Column("cats", "string"), Column("amts", "string")))
     with pytest.raises(DataError, match=r"no column 'amts', which model\.onnx needs\. Give it"):
         Predictor(path)({"cats": "a"})
     with pytest.raises(DataError, match=r"no column 'amts', which model\.onnx needs\. Did you mean 'amt'\?"):

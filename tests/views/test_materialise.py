@@ -235,5 +235,5 @@ def test_a_type_for_a_column_that_is_not_there(tmp_path):
 
 
 def test_text_declared_as_a_number(tmp_path):
-    with pytest.raises(DataError, match=r"Column 'x', row 0: 'a' \(str\) is not a number"):
+    with pytest.raises(DataError, match=r"Column 'x' is of type VARCHAR, and features\.types\.x says number\."):
         made(FRAME.assign(x=["a", "b"]), tmp_path, {"x": "number"}, y="target")
