@@ -25,7 +25,8 @@ from timing import of_this_machine
 
 from shopkit.runs import file_hash
 from shopkit.runtime.artifact import open_session
-from shopkit.runtime.safety import check_manifest, check_model
+from shopkit.runtime.manifest import check_manifest
+from shopkit.runtime.safety import check_model
 
 GOLDEN = Path(__file__).parents[1] / "tests" / "golden" / "v1" / "plain.onnx"
 

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from shopkit.errors import ArtifactError
 from shopkit.runtime.blocks import Footprint
 from shopkit.runtime.described import block_rows_of, check_graph, inputs_of, options_of, outputs_of, schema_of
-from shopkit.runtime.safety import MAX_BYTES, check_manifest, check_model
+from shopkit.runtime.manifest import check_manifest
+from shopkit.runtime.safety import MAX_BYTES, check_model
 from shopkit.schema import Schema
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ import numpy as np
 
 from shopkit.errors import ArtifactError
 from shopkit.runtime.artifact import Description, open_session
+from shopkit.runtime.manifest import check_manifest
 from shopkit.runtime.predictor import Predictor
-from shopkit.runtime.safety import check_manifest
 
 FEATURES, MODEL, DECISION, DESCRIPTION = "features.onnx", "model.xml", "decision.onnx", "description.json"
 PARTS = (FEATURES, MODEL, "model.bin", DECISION)

@@ -7,13 +7,10 @@ being copied, and nothing in the file is followed, run or unpacked. Field number
 
 from __future__ import annotations
 
-import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,10 +30,6 @@ from shopkit.runtime.protobuf import (
     text_of,
 )
 
-MANIFEST = "manifest.json"
-"""Beside a model in a run folder: the sha256 of every file of the run."""
-EXPORTS = "exports"
-"""Folder of a run folder with what was exported beside the model."""
 MAX_BYTES = 2 << 30
 """No larger file is loaded. It is also the most that protobuf, and so ONNX, can hold in one file."""
 MAX_VALUES = 1 << 28
@@ -60,55 +53,6 @@ _UINT8, _INT8 = 2, 3
 _NUMBERS: dict[int, np.dtype[Any]] = {1: np.dtype("<f4"), 6: np.dtype("<i4"), 7: np.dtype("<i8"), 11: np.dtype("<f8")}
 """Element types whose values are looked at."""
 _EXTERNAL = 1
-
-
-@contextmanager
-def check_manifest(path: Path, content: bytes) -> Iterator[None]:
-    """Compare a file of a run folder with what the run's manifest says of it, while the block loads it: a hash takes a fifth of
-    the time that loading takes. Files elsewhere have no manifest; an export that was copied out of its run is one of them.
-
-    Raises:
-        ArtifactError: the file was changed after the run was sealed, whatever the block found wrong with it; or the manifest
-            cannot be read.
-    """
-    expected = _sealed_hash(path)
-    if expected is None:
-        yield
-        return
-    # Not for files elsewhere, which answer sooner without them.
-    import hashlib
-    import threading
-
-    found: list[str] = []
-    hashing = threading.Thread(target=lambda: found.append(hashlib.sha256(content).hexdigest()))
-    hashing.start()
-    try:
-        yield
-    finally:
-        hashing.join()
-        if found != [expected]:
-            raise ArtifactError(
-                f"{path} was changed after its run was sealed (its sha256 is not that in {MANIFEST}). Restore it from a backup, "
-                "or run the experiment again. A file that was changed on purpose can be used from outside its run folder."
-            )
-
-
-def _sealed_hash(path: Path) -> str | None:
-    """What the manifest of its run says the sha256 of a file is; None where there is none, or it says nothing of the file."""
-    path = path.absolute()
-    runs = [path.parent, *(parent.parent for parent in path.parents if parent.name == EXPORTS)]
-    for run in (run for run in runs if (run / MANIFEST).is_file()):
-        try:
-            facts = json.loads((run / MANIFEST).read_bytes())
-        except ValueError as error:
-            raise ArtifactError(
-                f"{run / MANIFEST} cannot be read ({error}), so {path.name} cannot be checked against it."
-            ) from error
-        files = facts.get("files") if isinstance(facts, dict) else None
-        expected: str | None = files.get(path.relative_to(run).as_posix()) if isinstance(files, dict) else None
-        if expected is not None:
-            return expected
-    return None
 
 
 def check_model(model: bytes, name: str) -> int:
