@@ -36,7 +36,6 @@ class OpenVINOExporter(Exporter):
         facts["lengths"] = LENGTHS_INPUT if any(column.sequence for column in columns) else ""
         for option in facts.get("options", []):
             option["input"] = OPTION_PREFIX + option["name"]
-        facts["tensors"] = [value.name for value in fitted.model.graph.input]
         with replacing_folder(folder / "openvino") as temporary:
             (temporary / FEATURES).write_bytes(fitted.features.SerializeToString(deterministic=True))
             try:
@@ -48,6 +47,9 @@ class OpenVINOExporter(Exporter):
                     f"exporter openvino: OpenVINO cannot read this model: {reason}. Leave it out of exports; model.onnx runs in "
                     "ONNX Runtime."
                 ) from error
+            # What no operator reads is no input of OpenVINO's model.
+            taken = set().union(*(port.names for port in model.inputs))
+            facts["tensors"] = [value.name for value in fitted.model.graph.input if value.name in taken]
             openvino.save_model(model, temporary / MODEL, compress_to_fp16=False)
             (temporary / DECISION).write_bytes(self._decision(fitted))
             facts["files"] = {name: file_hash(temporary / name) for name in PARTS}
