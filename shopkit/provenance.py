@@ -51,6 +51,7 @@ IDENTITY = "identity.json"
 SWEEP = "_sweep"
 """What the folder of a sweep ends in."""
 _NAME = re.compile(r"[\w.-]+")
+_OF_EXTRA = re.compile(r";.*\bextra\s*==")
 _NOT_IDENTITY = ("resume", "logger", "name", "plugins", "exports")
 """Config keys that do not change what a run computes. What is exported beside the file is made from it, and can be added."""
 
@@ -64,7 +65,9 @@ def versions(distributions: Iterable[str], libraries: Iterable[str] = ()) -> dic
     """
     names = [*LIBRARIES, *libraries]
     for name in distributions:
-        names += [name, *(_NAME.match(requirement)[0] for requirement in metadata.requires(name) or ())]  # type: ignore[index]
+        # Those of extras take part only as `libraries`: installing pytest makes no other run.
+        needed = [requirement for requirement in metadata.requires(name) or () if not _OF_EXTRA.search(requirement)]
+        names += [name, *(_NAME.match(requirement)[0] for requirement in needed)]  # type: ignore[index]
     found = {"python": platform.python_version()}
     for name in dict.fromkeys(names):
         try:

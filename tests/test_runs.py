@@ -105,6 +105,19 @@ def test_versions_are_of_all_that_takes_part(install: Install, monkeypatch: pyte
     assert "pyspark" in versions_of("model=linear", "engine=spark", "engine.master=yarn")
 
 
+def test_what_an_extra_of_a_plugin_brings_makes_no_other_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metadata, "version", lambda name: f"{name} 1")
+    needed = [
+        "lightgbm>=4",
+        'numba; python_version > "3"',
+        'pytest>=9; extra == "test"',
+        'ruff; os_name == "posix" and extra=="test"',
+    ]
+    monkeypatch.setattr(metadata, "requires", lambda name: needed)
+    found = provenance.versions(["shopkit-mine"]).keys() - provenance.versions([]).keys()
+    assert found == {"shopkit-mine", "lightgbm", "numba"}
+
+
 def test_a_taken_name_gets_a_number(tmp_path: Path) -> None:
     partial = tmp_path / "now.partial"
     assert provenance.final_path(partial) == tmp_path / "now"
