@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+from shopkit.runtime.artifact import Description, untrue
 from shopkit.schema import MISSING_TIME, Schema
 
 METADATA = "training"
@@ -102,9 +104,19 @@ class DriftMonitor:
         self._values: dict[str, Any] = {}
 
     @classmethod
-    def of(cls, facts: Mapping[str, Any]) -> DriftMonitor | None:
-        """Of an exported file's metadata; None for a file that was made before statistics were kept in it."""
-        return cls(facts[METADATA]) if METADATA in facts else None
+    def of(cls, description: Description, path: Path) -> DriftMonitor | None:
+        """Of what the exported file at `path` says of itself; None for one that was made before statistics were kept in it.
+
+        Raises:
+            ArtifactError: statistics that are damaged, or of other columns.
+        """
+        if METADATA not in description.facts:
+            return None
+        try:
+            _check(training := description.facts[METADATA], description.schema)
+        except ValueError as error:
+            raise untrue(path, f"cannot be read ({error})") from error
+        return cls(training)
 
     def update(self, columns: Mapping[str, np.ndarray]) -> None:
         """Take in canonical columns, each (N,)."""
@@ -143,6 +155,32 @@ class DriftMonitor:
         order = ("large", "moderate", "none")
         columns.sort(key=lambda entry: (order.index(entry["level"]), -entry["psi"], entry["column"]))
         return {"n_rows": self.n_rows, "n_looked_at": self.n_looked_at, "columns": columns}
+
+
+def _check(training: Any, schema: Schema) -> None:
+    """
+    Raises:
+        ValueError: not the statistics of feature columns of the schema.
+    """
+    if not isinstance(training, Mapping):
+        raise ValueError(f"{METADATA}: {training!r} is not an object")
+    kinds = {column.name: column.kind for column in schema.of_role("feature")}
+    for name, entry in training.items():
+        kind = entry.get("kind") if isinstance(entry, Mapping) else None
+        if name not in kinds or ("string" if kind == "text" else kind) != kinds[name]:
+            raise ValueError(f"{METADATA}: the statistics of '{name}' are of kind {kind!r}, the column of {kinds.get(name)!r}")
+        whole = ["missing", *(["other"] if kind == "string" else [])]
+        marks, wanted, n_more = ("names", str, 0) if kind == "string" else ("edges", float, 1)
+        for key, one in ((marks, wanted), ("counts", int)):
+            if not isinstance(values := entry.get(key), list) or any(type(value) is not one for value in values):
+                raise ValueError(f"{METADATA}: the {key} of '{name}' are no list of {one.__name__}")
+        for count in [*entry["counts"], *(entry.get(key) for key in whole)]:
+            if type(count) is not int or not 0 <= count < 1 << 48:  # the sum of them is an int64
+                raise ValueError(f"{METADATA}: a count of '{name}' is {count!r}")
+        if len(entry["counts"]) != len(entry[marks]) + n_more:
+            raise ValueError(f"{METADATA}: '{name}' has {len(entry[marks])} {marks} and {len(entry['counts'])} counts")
+        if kind == "string":
+            "".join(entry[marks]).encode()  # a lone surrogate, which JSON may hold, is no text
 
 
 def _n_bins(entry: Statistics) -> int:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -151,7 +153,8 @@ def test_predict_on_like_data_says_nothing(run: Run, tmp_path: Path, capsys: pyt
     assert "differ" not in capsys.readouterr().out
 
 
-def test_a_file_without_statistics(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def saying(run: Run, change: Callable[[dict[str, Any]], Any], path: Path) -> Path:
+    """The run's file, saying something else of itself."""
     import onnx
 
     from shopkit.runtime.artifact import METADATA_KEY
@@ -159,11 +162,52 @@ def test_a_file_without_statistics(run: Run, tmp_path: Path, capsys: pytest.Capt
     model = onnx.load(run.model_path)
     (entry,) = [entry for entry in model.metadata_props if entry.key == METADATA_KEY]
     facts = json.loads(entry.value)
-    del facts["training"]
+    change(facts)
     entry.value = json.dumps(facts)
-    onnx.save(model, tmp_path / "old.onnx")
+    onnx.save(model, path)
+    return path
+
+
+def test_a_file_without_statistics(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    old = saying(run, lambda facts: facts.pop("training"), tmp_path / "old.onnx")
     visits(20).to_csv(tmp_path / "new.csv", index=False)
-    arguments = ["predict", str(tmp_path / "old.onnx"), str(tmp_path / "new.csv"), "-o", str(tmp_path / "out.csv")]
+    arguments = ["predict", str(old), str(tmp_path / "new.csv"), "-o", str(tmp_path / "out.csv")]
     assert main(arguments) == 0
     assert main([*arguments, "--drift", str(tmp_path / "drift.json")]) == 1
     assert "carries no statistics of its training part" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda training: "x", "training: 'x' is not an object"),
+        (lambda training: {"nope": training["price"]}, "the statistics of 'nope' are of kind 'number', the column of None"),
+        (lambda training: {"price": training["channel"]}, "of 'price' are of kind 'string', the column of 'number'"),
+        (lambda training: {"price": []}, "of 'price' are of kind None, the column of 'number'"),
+        (lambda training: {"price": training["price"] | {"edges": 5}}, "the edges of 'price' are no list of float"),
+        (lambda training: {"price": training["price"] | {"edges": ["a"]}}, "the edges of 'price' are no list of float"),
+        (lambda training: {"price": training["price"] | {"counts": None}}, "the counts of 'price' are no list of int"),
+        (lambda training: {"price": training["price"] | {"counts": [True]}}, "the counts of 'price' are no list of int"),
+        (lambda training: {"price": training["price"] | {"counts": [5]}}, "'price' has 9 edges and 1 counts"),
+        (lambda training: {"price": training["price"] | {"missing": -1}}, "a count of 'price' is -1"),
+        (lambda training: {"price": training["price"] | {"missing": None}}, "a count of 'price' is None"),
+        (lambda training: {"price": training["price"] | {"missing": 2**62}}, "a count of 'price' is 4611686018427387904"),
+        (lambda training: {"channel": training["channel"] | {"other": 1.5}}, "a count of 'channel' is 1.5"),
+        (lambda training: {"channel": training["channel"] | {"names": [1]}}, "the names of 'channel' are no list of str"),
+        (lambda training: {"channel": training["channel"] | {"names": []}}, "'channel' has 0 names and"),
+        (
+            lambda training: {"channel": training["channel"] | {"names": ["\ud800"] * len(training["channel"]["names"])}},
+            "surrogates not allowed",
+        ),
+    ],
+)
+def test_damaged_statistics(
+    run: Run, change: Callable[[Any], Any], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    damaged = saying(run, lambda facts: facts.update(training=change(facts["training"])), tmp_path / "damaged.onnx")
+    visits(20).to_csv(tmp_path / "new.csv", index=False)
+    assert main(["predict", str(damaged), str(tmp_path / "new.csv"), "-o", str(tmp_path / "out.csv")]) == 1
+    said = capsys.readouterr().err
+    assert "damaged.onnx: what the file says of itself cannot be read (" in said
+    assert message in said
+    assert not (tmp_path / "out.csv").exists()

@@ -99,7 +99,7 @@ class _Look:
         if self.monitor is None and self.is_known:
             from shopkit.drift import DriftMonitor
 
-            self.monitor = DriftMonitor.of(predictor.description.facts)
+            self.monitor = DriftMonitor.of(predictor.description, predictor.path)
             self.is_known = self.monitor is not None
         if self.monitor is not None:
             self.monitor.update(columns)

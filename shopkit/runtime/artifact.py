@@ -71,7 +71,7 @@ class Description:
             return cls(schema, inputs, str(facts.get("lengths", "")), outputs, options, footprint, facts)
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
-            raise _untrue(path, f"cannot be read ({reason})") from error
+            raise untrue(path, f"cannot be read ({reason})") from error
 
     def check(self, session: Any, path: Path) -> None:
         """Compare it with the graph that it describes.
@@ -86,10 +86,11 @@ class Description:
         try:
             check_graph(self.schema, self.inputs, self.lengths, self.outputs, self.options, takes, gives)
         except ValueError as error:
-            raise _untrue(path, f"does not fit its graph ({error})") from error
+            raise untrue(path, f"does not fit its graph ({error})") from error
 
 
-def _untrue(path: Path, why: str) -> ArtifactError:
+def untrue(path: Path, why: str) -> ArtifactError:
+    """The error for a file that says something of itself which cannot be."""
     return ArtifactError(
         f"{path}: what the file says of itself {why}. It was damaged or changed: copy it again, or export it again."
     )

@@ -14,7 +14,7 @@ from shopkit.schema import Column, Kind, Role, Schema
 DTYPES = {"float32": "tensor(float)", "int64": "tensor(int64)", "string": "tensor(string)", "bool": "tensor(bool)"}
 """Of an option → what ONNX Runtime calls it."""
 _KINDS = {"number": "tensor(float)", "string": "tensor(string)", "time": "tensor(int64)", "image": "tensor(uint8)"}
-_SCALARS = (str, int, float, bool)
+_DEFAULTS: dict[str, tuple[type, ...]] = {"float32": (float, int), "int64": (int,), "string": (str,), "bool": (bool,)}
 
 
 class Node(Protocol):
@@ -102,16 +102,21 @@ def options_of(data: Any) -> tuple[dict[str, Any], ...]:
     """
     options = tuple(dict(_object(option, "an option")) for option in _list(data, "options"))
     for option in options:
-        for key in ("name", "input", "dtype", "meaning"):
-            _text(option.get(key), f"the {key} of an option")
+        for key in ("name", "input", "dtype", "meaning", "column"):
+            if key != "column" or key in option:
+                _text(option.get(key), f"the {key} of an option")
         if option["dtype"] not in DTYPES:
             raise ValueError(f"option '{option['name']}' has dtype={option['dtype']!r}; there are {', '.join(DTYPES)}")
         shape, default = _list(option.get("shape", []), "shape"), option.get("default")
         values = _list(default, f"the default of option '{option['name']}'") if shape else [default]
-        if len(shape) > 1 or not all(isinstance(value, _SCALARS) for value in values):
+        if len(shape) > 1 or not all(_is_a(option["dtype"], value) for value in values):
             raise ValueError(f"option '{option['name']}' of shape {shape} has default={default!r}")
     _distinct([option["name"] for option in options], "option")
     return options
+
+
+def _is_a(dtype: str, value: Any) -> bool:
+    return type(value) in _DEFAULTS[dtype] and not (type(value) is int and value.bit_length() > 63)
 
 
 def block_rows_of(value: Any) -> int:

@@ -98,8 +98,9 @@ NAMES = ("unit", "channels", "sequence", "double", "integer", "classes", "per", 
 
 
 def description(content: bytes, folder: Path) -> None:
-    """Sound graphs that say of themselves what the content is: one that is loaded answers."""
+    """Sound graphs that say of themselves what the content is: one that is loaded answers, and tells drift."""
     from shopkit.bench.rows import made
+    from shopkit.drift import DriftMonitor
     from shopkit.runtime import Predictor
 
     refused: list[ShopkitError] = []
@@ -110,14 +111,29 @@ def description(content: bytes, folder: Path) -> None:
         path.write_bytes(model.SerializeToString())
         try:
             predictor = Predictor(path)
+            monitor = DriftMonitor.of(predictor.description, path)
         except ShopkitError as error:
             refused.append(error)
             continue
         rows = made(predictor).take(3)
         predictor.table(predictor.answer(rows))
         predictor({name: values[0] for name, values in rows.items()})
+        if monitor is not None:
+            monitor.update(rows)
+            monitor.report()
     if len(refused) == len(GOLDEN):
         raise refused[0]
+
+
+def said(path: Path) -> bytes:
+    """What a golden file says of itself, and the statistics that files have carried since."""
+    from shopkit.bench.rows import made
+    from shopkit.drift import METADATA, training_statistics
+    from shopkit.runtime import Predictor
+
+    predictor = Predictor(path)
+    statistics = training_statistics(predictor.schema, made(predictor).raw.__getitem__)
+    return json.dumps(predictor.description.facts | {METADATA: statistics}).encode()
 
 
 def artifact(content: bytes, folder: Path) -> None:
@@ -155,7 +171,7 @@ class Way:
 
 WAYS = {
     "artifact": Way(artifact, [path.read_bytes() for path in GOLDEN]),
-    "description": Way(description, [onnx.load(path).metadata_props[0].value.encode() for path in GOLDEN], altered),
+    "description": Way(description, [said(path) for path in GOLDEN], altered),
     "csv": Way(csv, [TABLE]),
 }
 

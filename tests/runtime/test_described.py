@@ -46,6 +46,10 @@ def column(facts: Facts, name: str) -> Facts:
             "option 'k' has dtype='complex'; there are float32",
         ),
         (lambda facts: facts.update(options=[{**OPTION, "default": None}]), r"option 'k' of shape \[\] has default=None"),
+        (lambda facts: facts.update(options=[{**OPTION, "default": "x"}]), r"option 'k' of shape \[\] has default='x'"),
+        (lambda facts: facts.update(options=[{**OPTION, "default": True}]), r"option 'k' of shape \[\] has default=True"),
+        (lambda facts: facts.update(options=[{**OPTION, "default": 2**63}]), r"option 'k' of shape \[\] has default=9223372"),
+        (lambda facts: facts.update(options=[{**OPTION, "column": []}]), r"the column of an option: \[\] is not a text"),
         (
             lambda facts: facts.update(options=[{**OPTION, "shape": ["M"], "default": 3}]),
             "default of option 'k': 3 is not a list",
