@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
 import shutil
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shopkit.errors import ConfigError, DataError, ShopkitError, raised_elsewhere
@@ -37,6 +40,9 @@ NEEDED = {
     "spark.sql.execution.arrow.pyspark.enabled": "true",
 }
 """Session settings that rows as DuckDB gives them rest on; they are set whatever the cluster's own are."""
+WAREHOUSE = "spark.sql.warehouse.dir"
+PLACED = (WAREHOUSE, "spark.sql.catalogImplementation")
+"""Settings that say where a cluster keeps its tables; without them, Spark makes a folder in the working directory."""
 
 
 def check(master: str, options: Mapping[str, str], setting: str = "engine") -> None:
@@ -74,6 +80,7 @@ def session(master: str, options: Mapping[str, str] | None = None) -> SparkSessi
         ConfigError: PySpark or Java is missing, or the cluster does not answer.
     """
     try:
+        from pyspark import SparkConf, SparkContext
         from pyspark.errors import PySparkException
         from pyspark.sql import SparkSession
     except ImportError:
@@ -83,10 +90,17 @@ def session(master: str, options: Mapping[str, str] | None = None) -> SparkSessi
     if master.startswith("local"):
         # The workers of this machine are this Python; those of a cluster are as its PYSPARK_PYTHON says.
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    builder = SparkSession.builder.master(master).appName("shopkit").config("spark.ui.showConsoleProgress", "false")
-    for name, value in {**(options or {}), **NEEDED}.items():
-        builder = builder.config(name, value)
+    wanted = {"spark.ui.showConsoleProgress": "false", **(options or {}), **NEEDED}
     try:
+        # What the cluster's own files say of the warehouse is known once there is a context, and settled with the first session.
+        is_first = SparkSession.getActiveSession() is None
+        conf = SparkConf().setMaster(master).setAppName("shopkit").setAll(list(wanted.items()))
+        theirs = SparkContext.getOrCreate(conf).getConf()
+        if is_first and not any(theirs.contains(name) for name in PLACED):
+            wanted[WAREHOUSE] = _scratch()
+        builder = SparkSession.builder
+        for name, value in wanted.items():
+            builder = builder.config(name, value)
         found = builder.getOrCreate()
         found.sparkContext.setLogLevel("ERROR")
     except Exception as error:  # py4j's errors too, which are no PySparkException
@@ -97,6 +111,13 @@ def session(master: str, options: Mapping[str, str] | None = None) -> SparkSessi
     if running != master:
         raise ConfigError(f"This process has a session on {running} already, so it cannot have one on {master}: stop it first.")
     return found
+
+
+def _scratch() -> str:
+    """A folder that goes when this process ends."""
+    folder = tempfile.mkdtemp(prefix="shopkit-spark-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder).as_uri()
 
 
 def streamed(frame: DataFrame) -> pa.RecordBatchReader:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import pandas as pd
@@ -135,6 +139,54 @@ def test_parquet_files_and_tables_of_the_catalogue_are_sources(spark, tmp_path: 
     shutil.rmtree(folder)
     with pytest.raises(DataError, match=r"Table 'data' has no rows"):
         FilesSource(FilesSettings(path=str(written(frame.iloc[:0], folder)))).on_spark(spark)
+
+
+def test_a_fingerprint_tells_where_nothing_stands(spark) -> None:
+    def fingerprint(kind: str, *rows: object) -> str:
+        return spark.fingerprint({"data": spark.session.createDataFrame([(row,) for row in rows], f"a {kind}")})
+
+    def distinct(kind: str, *values: object) -> bool:
+        return len({fingerprint(kind, value) for value in values}) == len(values)
+
+    both = "struct<x:int,y:int>"
+    assert distinct(both, (1, None), (None, 1), (None, None), None)
+    assert distinct("array<int>", [None, 1], [1, None], [1], [1, None, None], [], [None], None)
+    assert distinct("array<array<int>>", [[1], []], [[], [1]], [[1]], [[1, None]], [None, [1]])
+    assert distinct(f"array<{both}>", [(1, None)], [(None, 1)], [None])
+    assert distinct("map<string,int>", {"a": 1}, {"a": None}, {}, None)
+    assert distinct("string", "", None, "null")
+    assert fingerprint(both, (1, None), (None, 1)) == fingerprint(both, (None, 1), (1, None))
+
+
+def test_nothing_is_left_where_the_command_is_given(tmp_path: Path) -> None:
+    """In a process of its own, as this one has a session."""
+    for place, conf in (("ours", {}), ("theirs", {"spark.sql.warehouse.dir": (tmp_path / "warehouse").as_uri()})):
+        (folder := tmp_path / place).mkdir()
+        (folder / "spark-defaults.conf").write_text("".join(f"{name} {value}\n" for name, value in conf.items()))
+        done = subprocess.run(
+            [sys.executable, "-c", WAREHOUSE],
+            cwd=folder,
+            env=os.environ | {"SPARK_CONF_DIR": str(folder)},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        assert [path.name for path in folder.iterdir()] == ["spark-defaults.conf"]
+        used = Path(unquote(urlsplit(done.stdout.strip().splitlines()[-1]).path))
+        assert (used == tmp_path / "warehouse") == (place == "theirs")
+        assert not used.exists() or place == "theirs"
+
+
+WAREHOUSE = """
+from shopkit.sources.settings import EngineSettings
+from shopkit.sources.spark import Spark
+
+for _ in range(2):
+    spark = Spark(EngineSettings("spark", "local[1]", {"spark.ui.enabled": "false"}))
+spark.session.sql("CREATE DATABASE shop")
+spark.session.sql("CREATE TABLE shop.it AS SELECT 1 AS one")
+print(spark.session.conf.get("spark.sql.warehouse.dir"))
+"""
 
 
 def test_times_are_those_of_the_wall_clock_there_as_here(spark) -> None:

@@ -14,7 +14,8 @@ from shopkit.sources.base import Tables
 from shopkit.spark import in_our_words, session
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import Column, DataFrame, SparkSession
+    from pyspark.sql.types import DataType
 
     from shopkit.sources.settings import EngineSettings
 
@@ -79,7 +80,7 @@ class Spark:
 
         digest = hashlib.sha256()
         for name, frame in frames.items():
-            columns = [sql.col(f"`{column}`") for column in frame.columns]
+            columns = [_told(sql.col(f"`{field.name}`"), field.dataType) for field in frame.schema.fields]
             with in_our_words(f"Spark cannot read the table {name}"):
                 row = frame.agg(sql.count(sql.lit(1)), sql.sum(sql.xxhash64(*columns).cast("decimal(38,0)"))).first()
             assert row is not None
@@ -87,3 +88,19 @@ class Spark:
                 raise DataError(f"Table '{name}' has no rows.")
             digest.update(f"{name}:{frame.schema.simpleString()}:{row[0]}:{row[1]}\n".encode())
         return digest.hexdigest()
+
+
+def _told(column: Column, kind: DataType) -> Column:
+    """A column, and beside it where nothing stands in it, at any depth: Spark's hash passes over nulls and ends of lists."""
+    from pyspark.sql import functions as sql
+    from pyspark.sql.types import ArrayType, MapType, StructType
+
+    if isinstance(kind, MapType):  # which Spark does not hash
+        kind = ArrayType(StructType().add("key", kind.keyType).add("value", kind.valueType))
+        column = sql.map_entries(column)
+    if isinstance(kind, ArrayType):
+        inner = kind.elementType
+        return sql.struct(sql.coalesce(sql.size(column), sql.lit(-1)), sql.transform(column, lambda value: _told(value, inner)))
+    if isinstance(kind, StructType):
+        return sql.struct(column.isNull(), *(_told(column[field.name], field.dataType) for field in kind.fields))
+    return sql.struct(column.isNull(), column)
