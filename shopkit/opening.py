@@ -9,7 +9,7 @@ from pathlib import Path
 
 from shopkit import provenance
 from shopkit.errors import RunError
-from shopkit.runs import PARTIAL, discard_temporaries, lock, write_json
+from shopkit.runs import PARTIAL, discard_temporaries, lock
 
 Announce = Callable[[str, str, float], None]
 """Told of each finished stage: its name, one line of what came out, seconds."""
@@ -51,7 +51,7 @@ def opened(
         provenance.refuse_another(folder, identity, resume)
         discard_temporaries(folder)
         # Before anything else is in the folder: what it holds is only ever taken for work of this identity.
-        write_json(folder / provenance.IDENTITY, {"identity": identity})
+        provenance.begin(folder, identity)
         try:
             yield folder
         except KeyboardInterrupt:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import json
 import os
@@ -88,6 +89,30 @@ def identity(config: Mapping[str, Any], fingerprint: str, library_versions: Mapp
     kept = blotted({key: value for key, value in config.items() if key not in _NOT_IDENTITY})
     text = json.dumps([kept, fingerprint, dict(library_versions)], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def begin(folder: Path, identity: str) -> None:
+    """Say what work a folder holds, and since when; what was begun keeps its moment, however often it is resumed."""
+    moment = began(folder) if _identity_of(folder) == identity else _now()
+    write_json(folder / IDENTITY, {"identity": identity, "began": moment.isoformat()})
+
+
+def began(folder: Path) -> dt.datetime:
+    """The moment at which the work in a folder was begun, UTC: what `now` means in it. This one where it does not say."""
+    try:
+        return dt.datetime.fromisoformat(read_json(folder / IDENTITY)["began"])
+    except (ValueError, KeyError, TypeError, OSError):
+        return _now()
+
+
+def begin_as(run: Run, other: Run) -> None:
+    """Begin a run at the moment at which another was begun."""
+    if (moment := other.manifest.get("began")) is not None:
+        write_json(run.path / IDENTITY, {**read_json(run.path / IDENTITY), "began": moment})
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC).replace(tzinfo=None, microsecond=0)
 
 
 def find_run(folder: Path, wanted: str) -> Path | None:

@@ -11,7 +11,7 @@ from shopkit.config.composer import Composer
 from shopkit.errors import RunError
 from shopkit.opening import Announce
 from shopkit.pipeline import execute
-from shopkit.provenance import SEALED
+from shopkit.provenance import SEALED, begin_as
 from shopkit.registry import load_registry
 from shopkit.runs import PARTIAL, Run, file_hash
 from shopkit.secrecy import HIDDEN
@@ -53,7 +53,7 @@ def reproduce(
         if HIDDEN in value:
             raise RunError(f"The configuration of {path} does not hold the secret in {key}. Give it again: {key}=…")
     target = run.path.with_name(f"{run.path.name}_reproduced{PARTIAL}")
-    again = execute(experiment, target, registry=registry, data=data, announce=announce)
+    again = execute(experiment, target, registry=registry, data=data, announce=announce, prepare=lambda it: begin_as(it, run))
     return again, list(differences(run, again))
 
 

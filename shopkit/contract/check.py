@@ -34,7 +34,11 @@ class _Rule:
 
 
 def enforce(
-    engine: duckdb.DuckDBPyConnection, contract: ContractSettings, roles: Mapping[str, Role], quarantine: Path
+    engine: duckdb.DuckDBPyConnection,
+    contract: ContractSettings,
+    roles: Mapping[str, Role],
+    quarantine: Path,
+    now: dt.datetime | None = None,
 ) -> dict[str, int]:
     """Narrow the view `examples` to the rows that keep the contract, and write the others to a file.
 
@@ -42,6 +46,7 @@ def enforce(
         engine: holds the view `examples`, in which `file_row_number` names a row.
         roles: column → role.
         quarantine: Parquet of the rows put aside as the view made them, with the rules they break. Not written if there are none.
+        now: what `latest: now` means, UTC; the clock's if None.
 
     Returns:
         Rule → number of rows put aside for it, by the first rule each breaks.
@@ -53,7 +58,7 @@ def enforce(
     dtypes = {name: dtype for name, dtype, *_ in fetch(engine, "DESCRIBE examples") if name != "file_row_number"}
     columns = _columns(contract, dtypes, roles)
     rules = [rule for name, column in columns.items() for rule in _column_rules(name, column, dtypes[name])]
-    rules += _time_rules(contract, dtypes, roles)
+    rules += _time_rules(contract, dtypes, roles, now or dt.datetime.now(dt.UTC).replace(tzinfo=None))
     rules += _uniqueness(engine, contract, columns, roles)
     bounded = {name: column.missing for name, column in columns.items() if column.missing is not None}
     facts = ["count(*)", *(f"count(*) FILTER ({_missing(quote(name), dtypes[name])})" for name in bounded)]
@@ -164,13 +169,15 @@ def _missing(value: str, dtype: str) -> str:
     return f"({value} IS NULL)"
 
 
-def _time_rules(contract: ContractSettings, dtypes: Mapping[str, str], roles: Mapping[str, Role]) -> Iterable[_Rule]:
+def _time_rules(
+    contract: ContractSettings, dtypes: Mapping[str, str], roles: Mapping[str, Role], now: dt.datetime
+) -> Iterable[_Rule]:
     latest = NOW if contract.latest is None else contract.latest
     time = next((name for name, role in roles.items() if role == "time"), None)
     if contract.latest and time is None:
         raise ConfigError("contract.latest is given, and the examples have no time. Name it with view.time, or leave it out.")
     if latest and time is not None:
-        moment = dt.datetime.now(dt.UTC).replace(tzinfo=None) if latest == NOW else dt.datetime.fromisoformat(latest)
+        moment = now if latest == NOW else dt.datetime.fromisoformat(latest)
         # A clock's day: times without a zone may be those of any.
         moment += dt.timedelta(days=1 if latest == NOW else 0)
         yield _Rule(

@@ -66,7 +66,8 @@ class ContractSettings:
     """`unique`: no two examples have the same keys and time; rows that have are all put aside, as none is known to be right.
     Not given, the view says; else `unique`."""
     latest: str | None = None
-    """No example is later than this: a date, `now`, or empty for no limit. Not given, the view says; else `now`."""
+    """No example is later than this: a date, `now` (when the run was begun), or empty for no limit. Not given, the view says;
+    else `now`."""
     order: list[list[str]] = field(default_factory=list)
     """Time columns in the order their times must have, e.g. `[[first_seen, last_seen]]`; equal times are in order."""
     limit: float | None = None

@@ -29,7 +29,14 @@ def run(way: Way) -> tuple[str, dict[str, Any]]:
         if examples.split and (why := examples.split.refused(split.name, split.settings)):
             raise ConfigError(f"view={way.experiment.view.name}: {why}")
         made = materialise(
-            examples, types, way.run.examples_path, way.tables.time_zone, contract=contract, memory=way.memory, scratch=scratch
+            examples,
+            types,
+            way.run.examples_path,
+            way.tables.time_zone,
+            contract=contract,
+            now=way.began,
+            memory=way.memory,
+            scratch=scratch,
         )
     if made.schema.the("target") is None:
         raise DataError("No column is the target, so there is nothing to learn. Name it with view.target=<column>.")

@@ -5,6 +5,7 @@ Stages hand over through the folder, so a resumed run goes the same way as one t
 
 from __future__ import annotations
 
+import datetime as dt
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -81,6 +82,11 @@ class Way:
         self.loggers: Sequence[Any] = ()
         """Who is told of every epoch of the run's own model, besides the trackers that the configuration names."""
 
+    @property
+    def began(self) -> dt.datetime:
+        """When the run was begun, UTC: what `now` means in it."""
+        return provenance.began(self.run.path)
+
     def reach(self, last: str) -> None:
         """Run the stages up to this one, those that have finished excepted."""
         self._begin()
@@ -97,6 +103,7 @@ class Way:
             {
                 "experiment": self.experiment.name,
                 "identity": self.identity,
+                "began": self.began.isoformat(),
                 "seed": self.experiment.seed,
                 "versions": dict(self.versions),
                 "fingerprint": self.tables.fingerprint,

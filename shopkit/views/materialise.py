@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -55,6 +56,7 @@ def materialise(
     time_zone: str = "UTC",
     roles: Mapping[str, Role] | None = None,
     contract: ContractSettings | None = None,
+    now: dt.datetime | None = None,
     memory: int = 2 << 30,
     scratch: Path | None = None,
 ) -> Materialised:
@@ -66,6 +68,7 @@ def materialise(
         time_zone: of times without one.
         roles: column → role, over what the view says and what is inferred.
         contract: what the examples must hold; rows that do not go to `quarantine.parquet` beside the file.
+        now: what the contract's `now` means, UTC; the clock's if None.
         memory: bytes that queries may take before they go on in files.
         scratch: folder for those and for what the view gave; a temporary folder of the system if None.
 
@@ -85,7 +88,7 @@ def materialise(
         fetch(engine, f"CREATE VIEW every AS SELECT {named} FROM {rows}")
         columns = tuple(column for column in raw_columns(engine, "every") if column.name != "file_row_number")
         n_missing = _set_target_aside(engine, columns, given)
-        quarantined = enforce(engine, contract, given, path.with_name(QUARANTINE)) if contract is not None else {}
+        quarantined = enforce(engine, contract, given, path.with_name(QUARANTINE), now) if contract is not None else {}
         schema = infer_schema(engine, "examples", columns, {**examples.kinds, **types}, given, examples.units, time_zone)
         _check(engine, columns, schema, has_unique_keys=contract is not None and contract.keys != "any")
         n_rows = _write(engine, columns, schema, path)

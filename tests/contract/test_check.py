@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 from pathlib import Path
 
@@ -13,10 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import shopkit
+from shopkit import provenance
 from shopkit.contract.check import enforce
 from shopkit.contract.settings import ColumnRules, ContractSettings
 from shopkit.errors import ConfigError, DataError
+from shopkit.reproduce import reproduce
 from shopkit.settings import build, plain
+from shopkit.stages.way import WORK
 from shopkit.views.materialise import Materialised, materialise
 from shopkit.views.settings import TableSettings
 from shopkit.views.table import TableView
@@ -197,6 +201,34 @@ def test_the_time_may_be_text_or_seconds(kind: str, contract: dict[str, str], br
     frame["first"] = pd.Timestamp("2000-01-01")
     with pytest.raises(DataError, match=r"at after first \("):
         made(frame, tmp_path, latest="", order=[["at", "first"]])
+
+
+def test_now_is_when_the_run_was_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Resumed, or made again, a year later it puts the same rows aside."""
+    at_first, later = dt.datetime(2024, 6, 1), dt.datetime(2025, 6, 1)
+    frame = visits(200)
+    frame.loc[7, "at"] = pd.Timestamp("2024-06-03")
+    frame.to_csv(tmp_path / "visits.csv", index=False)
+    overrides = [
+        *TABLE, "source=files", f"source.path={tmp_path / 'visits.csv'}", "model=linear", "evaluation.baselines=[]",
+        "evaluation.n_bootstrap=2", "evaluation.latency_seconds=0.001", "view.time=at", "trainer.threads=1", "contract.limit=1",
+    ]  # fmt: skip
+    with monkeypatch.context() as patch:
+        patch.setattr(provenance, "_now", lambda: at_first)
+        patch.setitem(WORK, "examples", broken_off)
+        with pytest.raises(KeyboardInterrupt):
+            shopkit.run(overrides=overrides, folder=tmp_path / "it")
+    monkeypatch.setattr(provenance, "_now", lambda: later)
+    done = shopkit.run(overrides=[*overrides, "resume=true"], folder=tmp_path / "it")
+    assert done.manifest["began"] == "2024-06-01T00:00:00"
+    assert pd.read_parquet(done.path / "quarantine.parquet")["broken_rule"].tolist() == ["at in the future"]
+    again, differing = reproduce(done.path)
+    assert (again.manifest["began"], differing) == ("2024-06-01T00:00:00", [])
+    assert not (shopkit.run(overrides=overrides, folder=tmp_path / "new").path / "quarantine.parquet").exists()
+
+
+def broken_off(way: object) -> None:
+    raise KeyboardInterrupt
 
 
 def test_a_limit_of_time_without_a_time_is_refused() -> None:
