@@ -13,7 +13,7 @@ import pytest
 
 Script = Callable[[str], ModuleType]
 FOLDER = Path(__file__).parents[1] / "benchmarks"
-HELPERS = {"run_all", "table", "timing", "speed", "made_sequences", "made_shop", "pandas_view", "figures"}
+HELPERS = {"run_all", "table", "timing", "speed", "made_sequences", "made_shop", "pandas_view", "figures", "shown"}
 
 
 @pytest.fixture
@@ -69,9 +69,9 @@ def test_every_result_is_told_with_its_machine(script: Script) -> None:
     table = script("table")
     for path in sorted((FOLDER / "results").glob("*.json")):
         result = json.loads(path.read_text(encoding="utf-8"))
-        labels = [label for label, _ in table.rows(path.stem, result)]
-        assert labels, path.name
-        assert len(set(labels)) == len(labels), f"{path.name} shows two figures under one name"
+        shown = list(table.tables(path.stem, result))
+        assert shown, path.name
+        assert len(shown) == len(table.SHOWN.get(path.stem, shown)), f"{path.name}: a table has no rows"
         assert "x86_64" in table.machine(result) or "processor" in table.machine(result), path.name
 
 
@@ -79,18 +79,49 @@ def test_a_result_without_rules_shows_its_numbers_and_one_with_a_spread_shows_th
     table = script("table")
     (tmp_path / "new_one.json").write_text(json.dumps({"a": {"b": 1.23456}, "machine": {"processor": "Z80", "cores": 1}}))
     (tmp_path / "inference.json").write_text(
-        json.dumps({"ratios": {"x": 2.0}, "microseconds": {"one": {"file": {"median": 16.0, "low": 15.5, "high": 18.25}}}})
+        json.dumps(
+            {
+                "ratios": {"x (at most 3)": 2.0, "y": 1.0},
+                "microseconds": {"one row": {"file": {"median": 16.0, "low": 15.5, "high": 18.25}}},
+            }
+        )
     )
     page = table.render(tmp_path)
-    assert "| a, b | 1.235 |" in page
+    assert "| what | b |\n| :-- | --: |\n| a | 1.235 |" in page
     assert "<sub>processor Z80, cores 1</sub>" in page
-    assert "| x | 2.00 |" in page
-    assert "| one, file | 16.0 µs (15.5 µs to 18.2 µs) |" in page
+    assert "| what | figure | aim |\n| :-- | --: | --: |\n| x | 2.00 | at most 3 |\n| y | 1.00 |  |" in page
+    assert "| file | 16.0 (15.5 to 18.2) |" in page
+
+
+def test_a_table_has_measures_as_columns(script: Script) -> None:
+    table, shown = script("table"), script("shown")
+    result = {
+        "runs": {
+            "a, csv": {"bytes": 3 * 2**20, "score": {"mean": 0.5, "spread": 0.25}, "ok": True},
+            "a, text": {"bytes": 2**20, "stopped": "no memory"},
+        },
+        "folds": {"1 rows": [{"score": 0.3}, {"score": 0.1}, {"score": 0.2}], "b": [1, 2]},
+    }
+    grid = (
+        shown.Measure("{column}, MiB", "runs/{who}, {column}/bytes", "{:.1f}", 2**20),
+        shown.Measure("score", "runs/{who}, csv/score", "{:.2f}"),
+        shown.Measure("ended", "runs/{who}, text/stopped", "stopped: {}", lacking="finished"),
+        shown.Measure("ok", "runs/{who}, csv/ok"),
+    )
+    assert str(table._table(grid, result)).splitlines() == [
+        "| who | csv, MiB | text, MiB | score | ended |",
+        "| :-- | --: | --: | --: | --: |",
+        "| a | 3.0 | 1.0 | 0.50 ± 0.25 | stopped: no memory |",
+    ]
+    folds = table._table((shown.Measure("score", "folds/{what}/score", "{:.1f}"),), result)
+    assert folds.rows == {("1 row",): {"score": "0.2 (0.1 to 0.3)"}}
+    with pytest.raises(ValueError, match=r"runs/a, \{column\}/bytes: two figures are 'MiB' of"):
+        table._table((shown.Measure("MiB", "runs/a, {column}/bytes"),), result)
 
 
 def test_every_network_measured_is_shown(script: Script) -> None:
     result = json.loads((FOLDER / "results" / "sasrec_accuracy.json").read_text(encoding="utf-8"))
-    shown = {label.split(", ")[0] for label, _ in script("table").rows("sasrec_accuracy", result)}
+    shown = {name for grid in script("table").tables("sasrec_accuracy", result) for (name,) in grid.rows}
     assert shown == set(result["results"])
 
 
@@ -139,7 +170,7 @@ def test_training_is_measured_on_the_device_there_is(
     # 8 tokens, each through 12 · 8² weights and 2 · 8 · 8 of attention; forward, and twice that backward.
     assert found["TFLOP/s"] == pytest.approx(found["rows a second"] * 6 * 8 * (12 * 64 + 2 * 8 * 8) / 1e12)
     assert found["share of the bf16 peak"] == pytest.approx(found["TFLOP/s"] / 0.5)
-    assert "4 rows of 8 tokens a step, rows a second" in table.render(tmp_path)
+    assert "| what | rows a second | share of the bf16 peak |" in table.render(tmp_path)
 
 
 @pytest.mark.parametrize(
