@@ -38,7 +38,11 @@ from shopkit.runs import Run
 from shopkit.runtime import Predictor
 
 EXPORTS = "exports=[optimized, int8]"
-FILES = {"32 bits": "model.onnx", "32 bits, optimized": "exports/model.optimized.onnx", "8 bits": "exports/model.int8.onnx"}
+FILES = {
+    "32 bits": "model.onnx",
+    "32 bits, optimized": "exports/optimized/model.optimized.onnx",
+    "8 bits": "exports/int8/model.int8.onnx",
+}
 
 
 def fitted(folder: Path, path: Path) -> Run:

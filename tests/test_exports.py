@@ -14,8 +14,10 @@ import shopkit
 from shopkit import provenance
 from shopkit.cli import main
 from shopkit.cli.export import specs
-from shopkit.errors import ArtifactError, ConfigError, RunError
-from shopkit.exporters.base import decided
+from shopkit.errors import ArtifactError, ConfigError, ExportError, RunError
+from shopkit.exporters.base import Exported, Fitted, decided, export_apart
+from shopkit.exporters.onnx import OnnxExporter
+from shopkit.exporters.settings import OnnxSettings
 from shopkit.models.base import Arrays
 from shopkit.pipeline import add_exports
 from shopkit.runs import Run, file_hash, lock, write_json
@@ -25,7 +27,7 @@ from shopkit.stages import Way
 from shopkit.stages.export import changes
 from shopkit.stages.way import WORK
 from shopkit.training import checkpoint
-from tests.handmade import fitted_task
+from tests.handmade import fitted_task, make_fitted
 from tests.shop import TABLE, visits
 
 OVERRIDES = [
@@ -59,8 +61,8 @@ def test_a_refused_export_is_told_and_the_run_ends_well(tmp_path: Path) -> None:
     reason = exports(done)["int8"]["refused"]
     assert "more than max_difference=1e-09 of the spread" in str(reason)
     assert [line for stage, line in told if stage == "warning"] == [f"exports: int8 was refused and left out: {reason}"]
-    assert [line.split(",")[0] for stage, line in told if stage == "exports"] == ["exports/model.optimized.onnx"]
-    assert {path.name for path in done.exports_path.iterdir()} == {"model.optimized.onnx"}
+    assert [line.split(",")[0] for stage, line in told if stage == "exports"] == ["exports/optimized/model.optimized.onnx"]
+    assert {path.name for path in done.exports_path.iterdir()} == {"optimized"}
     assert "Asked for beside it, and refused:\n\n- **int8**: model.int8.onnx" in done.card_path.read_text()
     assert "Exports that were refused" in done.report_path.read_text()
 
@@ -79,6 +81,35 @@ def test_without_exports_nothing_is_said_of_them(tmp_path: Path) -> None:
     assert [stage for stage, _ in told] == ["examples", "split", "features", "train", "export", "evaluate", "report"]
     assert exports(done) == {}
     assert not done.exports_path.exists()
+
+
+def test_each_export_has_its_own_folder(tmp_path: Path) -> None:
+    done = run(tmp_path / "it", "exports=[onnx,{name: triton, model_name: onnx},optimized]")
+    assert {name: one["path"] for name, one in exports(done).items()} == {
+        "onnx": "exports/onnx/model.onnx",
+        "triton": "exports/triton",
+        "optimized": "exports/optimized/model.optimized.onnx",
+    }
+    done.verify()
+
+
+def test_a_refused_export_leaves_nothing_of_an_earlier_one(tmp_path: Path) -> None:
+    done = run(tmp_path / "it", "exports=[{name: int8, max_loss: 0.5}]", *WITH_WEIGHTS)
+    assert (done.exports_path / "int8").is_dir()
+    again = add_exports(done.path, [{"name": "int8", "max_difference": 1e-9}])
+    assert "refused" in exports(again)["int8"]
+    assert list(done.exports_path.iterdir()) == []
+    again.verify()
+
+
+def test_what_is_left_elsewhere_is_refused(tmp_path: Path) -> None:
+    class Strays(OnnxExporter):
+        def export(self, fitted: Fitted, folder: Path) -> Exported:
+            return super().export(fitted, tmp_path)
+
+    with pytest.raises(ExportError, match=r"Strays left .*model\.onnx, which is not in the folder that it was given"):
+        export_apart(Strays(OnnxSettings()), make_fitted(), tmp_path / "own")
+    assert not (tmp_path / "own").exists()
 
 
 def test_how_sure_a_change_is_follows_from_the_rows() -> None:
@@ -173,7 +204,7 @@ def test_a_finished_run_is_exported_again_as_it_would_have_been(finished: Run, t
         "exports/triton/visits/1/model.onnx",
         "exports/triton/again/config.pbtxt",
         "exports/triton/again/1/model.onnx",
-        "exports/model.int8.onnx",
+        "exports/int8/model.int8.onnx",
     }
     assert all(after[name] == value for name, value in before.items() if name in after)
     assert after["exports/triton/again/1/model.onnx"] == before["model.onnx"]
@@ -272,7 +303,7 @@ def test_the_verb(finished: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["export", str(finished.path), "triton", "model_name=of_verb", "optimized"]) == 0
     assert capsys.readouterr().out.splitlines()[-2:] == [
         f"{finished.path}/exports/triton",
-        f"{finished.path}/exports/model.optimized.onnx",
+        f"{finished.path}/exports/optimized/model.optimized.onnx",
     ]
     assert main(["export", str(finished.path), "int8", "max_difference=1e-9"]) == 1
     assert "warning   exports: int8 was refused and left out: " in capsys.readouterr().out
@@ -307,18 +338,18 @@ PARTS = ["features.onnx", "decision.onnx", "model.xml", "model.bin", "descriptio
 def test_every_exported_file_is_sealed(sealed: Run) -> None:
     found = {name for name in sealed.manifest["files"] if name.startswith("exports/")}
     assert found == {
-        "exports/model.optimized.onnx",
+        "exports/optimized/model.optimized.onnx",
         *(f"exports/openvino/{name}" for name in PARTS),
         "exports/triton/visits/config.pbtxt",
         "exports/triton/visits/1/model.onnx",
     }
     sealed.verify()
-    Predictor(sealed.exports_path / "model.optimized.onnx")
+    Predictor(sealed.exports_path / "optimized" / "model.optimized.onnx")
     Predictor(sealed.exports_path / "triton" / "visits" / "1")
     OpenVINOPredictor(sealed.exports_path / "openvino")
 
 
-@pytest.mark.parametrize("file", ["model.optimized.onnx", "triton/visits/1/model.onnx"])
+@pytest.mark.parametrize("file", ["optimized/model.optimized.onnx", "triton/visits/1/model.onnx"])
 def test_an_exported_file_with_one_bit_changed_is_refused(sealed: Run, tmp_path: Path, file: str) -> None:
     copy = tmp_path / "it"
     shutil.copytree(sealed.path, copy)
@@ -333,7 +364,7 @@ def test_a_path_from_within_the_run_folder_is_checked_as_well(
     sealed: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(sealed.path, tmp_path / "it")
-    monkeypatch.chdir(tmp_path / "it" / "exports")
+    monkeypatch.chdir(tmp_path / "it" / "exports" / "optimized")
     flipped(Path("model.optimized.onnx"))
     with pytest.raises(ArtifactError, match=r"was changed after its run was sealed"):
         Predictor("model.optimized.onnx")
@@ -349,7 +380,7 @@ def test_a_part_of_an_openvino_export_with_one_bit_changed_is_refused(sealed: Ru
 
 def test_an_export_that_was_copied_out_loads_and_its_parts_still_belong_together(sealed: Run, tmp_path: Path) -> None:
     shutil.copytree(sealed.exports_path, tmp_path / "out")
-    Predictor(tmp_path / "out" / "model.optimized.onnx")
+    Predictor(tmp_path / "out" / "optimized" / "model.optimized.onnx")
     OpenVINOPredictor(tmp_path / "out" / "openvino")
     flipped(tmp_path / "out" / "openvino" / "model.bin")
     with pytest.raises(
@@ -362,4 +393,4 @@ def test_an_unreadable_manifest_of_the_run_is_named(sealed: Run, tmp_path: Path)
     shutil.copytree(sealed.path, tmp_path / "it")
     (tmp_path / "it" / "manifest.json").write_text("{")
     with pytest.raises(ArtifactError, match=r"it/manifest\.json cannot be read .* so model\.optimized\.onnx cannot be checked"):
-        Predictor(tmp_path / "it" / "exports" / "model.optimized.onnx")
+        Predictor(tmp_path / "it" / "exports" / "optimized" / "model.optimized.onnx")

@@ -89,17 +89,17 @@ class OfFile:
         return found, [LeftOut("accelerators", f"this ONNX Runtime has no {missing}")] if not present else []
 
 
-def of_export(path: Path, rows: Rows) -> Contestant:
-    """A file or folder that stands beside the run's own file.
+def of_export(name: str, path: Path, rows: Rows) -> Contestant:
+    """What an exporter of that name left beside the run's own file.
 
     Raises:
         CannotError: nothing here runs it.
     """
     if path.suffix == ".onnx":
         of_file = OfFile(path, rows)
-        return Contestant(path.name, "an export beside it, columns to decision", "arrays", of_file.run)
-    if path.name == "openvino":
-        return Contestant(path.name, "features by ONNX Runtime, the model by OpenVINO", "arrays", _openvino(path, rows))
+        return Contestant(name, "an export beside it, columns to decision", "arrays", of_file.run)
+    if name == "openvino":
+        return Contestant(name, "features by ONNX Runtime, the model by OpenVINO", "arrays", _openvino(path, rows))
     if path.is_dir() and next(path.rglob("model.onnx"), None) is not None:
         raise CannotError("it holds the same model.onnx, for another server or page")
     raise CannotError("it is no model that a row could be given to")

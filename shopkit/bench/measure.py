@@ -20,6 +20,7 @@ from shopkit.bench.rows import Rows, made, of_run, of_table
 from shopkit.errors import ConfigError, ShopkitError
 from shopkit.runs import Run
 from shopkit.runtime import Predictor
+from shopkit.stages.exports import recorded
 
 SIZES = (1, 8, 64, 512, 4096)
 SECONDS = 60.0
@@ -134,15 +135,14 @@ def _contestants(
     if run is None:
         return found, [*left_out, LeftOut("baselines", "a file alone does not hold its model: give the run's folder")], [], None
     exports = []
-    for path in sorted((run.path / "exports").glob("*")):
-        if path.name.startswith("."):
+    for name, one in recorded(run).items():
+        if "path" not in one:
             continue
-        files = [path, *path.rglob("*")]
-        exports.append({"name": path.name, "bytes": sum(one.stat().st_size for one in files if one.is_file())})
+        exports.append({"name": name, "bytes": one["size_bytes"]})
         try:
-            found.append(of_export(path, rows))
+            found.append(of_export(name, run.path / one["path"], rows))
         except CannotError as why:
-            left_out.append(LeftOut(path.name, str(why)))
+            left_out.append(LeftOut(name, str(why)))
     try:
         rebuilt = Rebuilt(run, rows)
     except CannotError as why:

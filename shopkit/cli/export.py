@@ -12,7 +12,7 @@ from shopkit.errors import ConfigError
 _DESCRIPTION = """\
 Export a finished run again, in other forms, from the weights it keeps; nothing is trained.
 
-The files stand in its exports/, checked and sealed as those of exports=[…] are; the exit code is 1 if one is refused.
+The files stand in its exports/NAME/, checked and sealed as those of exports=[…] are; the exit code is 1 if one is refused.
 
   shopkit export runs/churn/2026-01-31_18-00-00 optimized
   shopkit export RUN int8 mode=static triton model_name=churn     # settings belong to the exporter before them

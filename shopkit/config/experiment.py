@@ -41,8 +41,9 @@ class General:
     resume: bool = False
     """Go on with the unfinished run of the same configuration and data, if there is one."""
     exports: list[Any] = field(default_factory=list)
-    """More exporters of the same run, each by its name or as `{name: …, <settings>}`; their files stand in `exports/`. One that
-    is refused is left out, and told. They can be added later, by `shopkit export` or `resume=true`: nothing is trained again."""
+    """More exporters of the same run, each by its name or as `{name: …, <settings>}`; their files stand in
+    `exports/<name>/`. One that is refused is left out, and told. They can be added later, by `shopkit export` or `resume=true`:
+    nothing is trained again."""
     cv: int = 0
     """Folds of a cross-validation, made as `split` says: by rows, by groups, or forward in time. 0 makes one run."""
     memory: str = "2GB"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import onnx
 
 from shopkit.errors import ExportError
 from shopkit.exporters.settings import OnnxSettings
+from shopkit.runs import replacing_folder
 from shopkit.schema import Schema
 from shopkit.tasks.base import Task
 
@@ -125,6 +126,29 @@ class Exporter(ABC):
     def export(self, fitted: Fitted, folder: Path) -> Exported:
         """Write the file(s) into the folder, load them back, and compare with `fitted.reference`.
 
+        Args:
+            folder: of `exports=[…]`, an empty folder of this exporter's own, removed if it is refused; of an exporter tagged
+                `main`, the run's folder as well, where nothing of a refused file may be left.
+
+        Returns:
+            What it left; `path` is the folder or a file in it.
+
         Raises:
-            ExportError: an answer differs beyond the tolerance, or the graph cannot be built; nothing is left behind.
+            ExportError: an answer differs beyond the tolerance, or the graph cannot be built.
         """
+
+
+def export_apart(exporter: Exporter, fitted: Fitted, folder: Path) -> Exported:
+    """Export into a folder of the exporter's own, which is made, or takes the place of an older one, whole or not at all.
+
+    Raises:
+        ExportError: as `Exporter.export`; or it left something elsewhere.
+        RunError: the folder cannot be written.
+    """
+    with replacing_folder(folder) as temporary:
+        exported = exporter.export(fitted, temporary)
+        paths = (exported.path, *exported.beside)
+        if elsewhere := [path for path in paths if not path.is_relative_to(temporary)]:
+            raise ExportError(f"{type(exporter).__name__} left {elsewhere[0]}, which is not in the folder that it was given.")
+        path, *beside = (folder / path.relative_to(temporary) for path in paths)
+    return replace(exported, path=path, beside=tuple(beside))

@@ -15,14 +15,14 @@ from shopkit.exporters.graph import OPTION_PREFIX, compose, option_argument
 from shopkit.exporters.onnx import OnnxExporter
 from shopkit.exporters.settings import OpenVINOSettings
 from shopkit.onnx_format import pin_versions
-from shopkit.runs import file_hash, replacing_folder
+from shopkit.runs import file_hash
 from shopkit.runtime.artifact import METADATA_KEY
 from shopkit.runtime.openvino import DECISION, DESCRIPTION, FEATURES, MODEL, PARTS, SCORES, OpenVINOPredictor, require_openvino
 from shopkit.schema import INPUT_PREFIX, LENGTHS_INPUT
 
 
 class OpenVINOExporter(Exporter):
-    """Writes `openvino/`: `features.onnx` (raw columns → tensors, for ONNX Runtime), `model.xml` and `model.bin` (tensors →
+    """Writes `features.onnx` (raw columns → tensors, for ONNX Runtime), `model.xml` and `model.bin` (tensors →
     scores), `decision.onnx` (scores → outputs) and `description.json`. `shopkit.runtime.openvino.OpenVINOPredictor` runs them."""
 
     settings: OpenVINOSettings
@@ -36,27 +36,26 @@ class OpenVINOExporter(Exporter):
         facts["lengths"] = LENGTHS_INPUT if any(column.sequence for column in columns) else ""
         for option in facts.get("options", []):
             option["input"] = OPTION_PREFIX + option["name"]
-        with replacing_folder(folder / "openvino") as temporary:
-            (temporary / FEATURES).write_bytes(fitted.features.SerializeToString(deterministic=True))
-            try:
-                model = openvino.Core().read_model(fitted.model.SerializeToString())
-            except RuntimeError as error:
-                lacking = re.search(r"No conversion rule found for operations: (.+)", str(error))
-                reason = f"it lacks {lacking[1]}" if lacking else str(error).strip().splitlines()[-1]
-                raise ExportError(
-                    f"exporter openvino: OpenVINO cannot read this model: {reason}. Leave it out of exports; model.onnx runs in "
-                    "ONNX Runtime."
-                ) from error
-            # What no operator reads is no input of OpenVINO's model.
-            taken = set().union(*(port.names for port in model.inputs))
-            facts["tensors"] = [value.name for value in fitted.model.graph.input if value.name in taken]
-            openvino.save_model(model, temporary / MODEL, compress_to_fp16=False)
-            (temporary / DECISION).write_bytes(self._decision(fitted))
-            facts["files"] = {name: file_hash(temporary / name) for name in PARTS}
-            text = json.dumps(facts, sort_keys=True, ensure_ascii=False, indent=1)
-            (temporary / DESCRIPTION).write_text(text, encoding="utf-8")
-            checks = self.check(fitted, OpenVINOPredictor(temporary))
-        return Exported(folder / "openvino", checks)
+        (folder / FEATURES).write_bytes(fitted.features.SerializeToString(deterministic=True))
+        try:
+            model = openvino.Core().read_model(fitted.model.SerializeToString())
+        except RuntimeError as error:
+            lacking = re.search(r"No conversion rule found for operations: (.+)", str(error))
+            reason = f"it lacks {lacking[1]}" if lacking else str(error).strip().splitlines()[-1]
+            raise ExportError(
+                f"exporter openvino: OpenVINO cannot read this model: {reason}. Leave it out of exports; model.onnx runs in "
+                "ONNX Runtime."
+            ) from error
+        # What no operator reads is no input of OpenVINO's model.
+        taken = set().union(*(port.names for port in model.inputs))
+        facts["tensors"] = [value.name for value in fitted.model.graph.input if value.name in taken]
+        openvino.save_model(model, folder / MODEL, compress_to_fp16=False)
+        (folder / DECISION).write_bytes(self._decision(fitted))
+        facts["files"] = {name: file_hash(folder / name) for name in PARTS}
+        text = json.dumps(facts, sort_keys=True, ensure_ascii=False, indent=1)
+        (folder / DESCRIPTION).write_text(text, encoding="utf-8")
+        checks = self.check(fitted, OpenVINOPredictor(folder))
+        return Exported(folder, checks)
 
     def _decision(self, fitted: Fitted) -> bytes:
         import ndonnx as ndx

@@ -9,7 +9,6 @@ from shopkit.errors import ExportError
 from shopkit.exporters.base import Exported, Exporter, Fitted
 from shopkit.exporters.onnx import OnnxExporter
 from shopkit.exporters.settings import TritonSettings
-from shopkit.runs import replacing_folder
 from shopkit.runtime import Predictor
 
 _TYPES = {
@@ -23,19 +22,18 @@ _TYPES = {
 
 
 class TritonExporter(Exporter):
-    """Writes the model repository `triton/`: `<name>/config.pbtxt` and `<name>/1/model.onnx`."""
+    """Writes a model repository: `<name>/config.pbtxt` and `<name>/1/model.onnx`."""
 
     settings: TritonSettings
 
     def export(self, fitted: Fitted, folder: Path) -> Exported:
         name = self.settings.model_name or str(fitted.metadata.get("experiment", "model"))
-        with replacing_folder(folder / "triton") as temporary:
-            model = temporary / name
-            (model / "1").mkdir(parents=True)
-            exported = OnnxExporter(fitted.gate).export(fitted, model / "1")
-            config = configuration(name, Predictor(exported.path), self.settings.max_batch_size)
-            (model / "config.pbtxt").write_text(config, encoding="utf-8")
-        return Exported(folder / "triton", exported.checks)
+        model = folder / name
+        (model / "1").mkdir(parents=True)
+        exported = OnnxExporter(fitted.gate).export(fitted, model / "1")
+        config = configuration(name, Predictor(exported.path), self.settings.max_batch_size)
+        (model / "config.pbtxt").write_text(config, encoding="utf-8")
+        return Exported(folder, exported.checks)
 
 
 def configuration(name: str, predictor: Predictor, max_batch_size: int) -> str:

@@ -37,22 +37,21 @@ FREQUENT = 0.05
 
 
 class WebExporter(Exporter):
-    """Writes `web/`: `index.html`, `model.onnx`, `description.json` and `runtime/`. Serve the folder as it is, from anywhere."""
+    """Writes `index.html`, `model.onnx`, `description.json` and `runtime/`. Serve the folder as it is, from anywhere."""
 
     settings: WebSettings
 
     def export(self, fitted: Fitted, folder: Path) -> Exported:
         runtime = Path(self.settings.runtime) if self.settings.runtime else fetched_runtime()
-        with replacing_folder(folder / "web") as temporary:
-            exported = OnnxExporter(fitted.gate).export(fitted, temporary)
-            description = page_description(fitted, Predictor(exported.path), self.settings.title)
-            text = json.dumps(description, ensure_ascii=False, sort_keys=True, indent=1)
-            (temporary / "description.json").write_text(text + "\n", encoding="utf-8")
-            for name in ("index.html", "page.css", "page.js", "values.js"):
-                page = resources.files("shopkit.exporters") / "web_page" / name
-                (temporary / name).write_text(page.read_text(encoding="utf-8"), encoding="utf-8")
-            copy_runtime(runtime, temporary / "runtime")
-        return Exported(folder / "web", exported.checks)
+        exported = OnnxExporter(fitted.gate).export(fitted, folder)
+        description = page_description(fitted, Predictor(exported.path), self.settings.title)
+        text = json.dumps(description, ensure_ascii=False, sort_keys=True, indent=1)
+        (folder / "description.json").write_text(text + "\n", encoding="utf-8")
+        for name in ("index.html", "page.css", "page.js", "values.js"):
+            page = resources.files("shopkit.exporters") / "web_page" / name
+            (folder / name).write_text(page.read_text(encoding="utf-8"), encoding="utf-8")
+        copy_runtime(runtime, folder / "runtime")
+        return Exported(folder, exported.checks)
 
 
 def page_description(fitted: Fitted, predictor: Predictor, title: str = "") -> dict[str, Any]:

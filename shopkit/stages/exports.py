@@ -6,7 +6,7 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 from shopkit.errors import RunError, ShopkitError
-from shopkit.exporters.base import Exporter
+from shopkit.exporters.base import Exporter, export_apart
 from shopkit.registry import Choice
 from shopkit.runs import Run
 from shopkit.settings import plain
@@ -45,11 +45,11 @@ def lacking(way: Way) -> list[Choice]:
 def _made(way: Way, choice: Choice, before: Plain) -> Plain:
     for name in [before["path"], *before.get("files", [])] if "path" in before else []:
         _remove(way.run, name)
-    settings = plain(choice.settings)
+    settings, folder = plain(choice.settings), way.run.exports_path / choice.name
+    shutil.rmtree(folder, ignore_errors=True)
     try:
         exporter: Exporter = way.registry.build(choice)
-        way.run.exports_path.mkdir(exist_ok=True)
-        exported = exporter.export(way.fitted, way.run.exports_path)
+        exported = export_apart(exporter, way.fitted, folder)
     except RunError:  # no room, or no leave to write: the stage has not run
         raise
     except ShopkitError as error:

@@ -70,7 +70,7 @@ def result(run: Run) -> dict[str, Any]:
 def test_everyone_who_can_takes_part(result: dict[str, Any]) -> None:
     measured = {one["name"] for one in result["timings"]}
     assert measured == {
-        "model.onnx", "Predictor", FLOOR, FEATURES, BARE, "model.optimized.onnx", "eager torch", "pandas + eager torch",
+        "model.onnx", "Predictor", FLOOR, FEATURES, BARE, "optimized", "eager torch", "pandas + eager torch",
         "scikit-learn",
     }  # fmt: skip
     assert {one["name"] for one in result["contestants"]} == measured
@@ -95,12 +95,12 @@ def test_what_is_no_model_is_left_out_as_that(tmp_path: Path, name: str) -> None
     (tmp_path / "folder").mkdir()
     (tmp_path / name).touch()
     with pytest.raises(CannotError, match="it is no model that a row could be given to"):
-        of_export(tmp_path / name, made(Predictor(exported_file(tmp_path))))
+        of_export("items", tmp_path / name, made(Predictor(exported_file(tmp_path))))
 
 
 def test_the_file_is_told_with_its_surroundings(result: dict[str, Any], run: Run) -> None:
     assert result["file"] == {"name": "model.onnx", "bytes": run.model_path.stat().st_size}
-    assert [one["name"] for one in result["exports"]] == ["model.optimized.onnx", "triton"]
+    assert [one["name"] for one in result["exports"]] == ["optimized", "triton"]
     assert result["machine"]["versions"]["onnxruntime"]
     assert result["rows"]["origin"] == "the run's test part"
     assert result["weights"] == "the run's"
@@ -264,7 +264,7 @@ def test_the_verb_leaves_its_figures_beside_the_seal_and_in_the_report(run: Run,
     assert "Speed by rows in a call" in page
     assert "a raw column" in page
     card = run.card_path.read_text()
-    assert "| optimized | exports/model.optimized.onnx |" in card
+    assert "| optimized | exports/optimized/model.optimized.onnx |" in card
     assert "Exports beside it" in page
 
 
@@ -284,12 +284,14 @@ def test_the_verb_leaves_nothing_when_it_is_stopped(run: Run, monkeypatch: pytes
 def test_a_damaged_export_is_left_out(run: Run, tmp_path: Path) -> None:
     again = tmp_path / "run"
     shutil.copytree(run.path, again)
-    export = again / "exports" / "model.optimized.onnx"
+    export = again / "exports" / "optimized" / "model.optimized.onnx"
     export.write_bytes(export.read_bytes()[:-50])
-    (again / "exports" / "openvino").mkdir()
+    facts = Run(again).facts("exports") or {}
+    facts["exports"]["openvino"] = facts["exports"]["triton"]
+    Run(again).finish_stage("exports", facts)
     result = bench(again, sizes=(1,), threads=(1,), seconds=0.2)
     reasons = {one["name"]: one["why"] for one in result["left_out"]}
-    assert "model.optimized.onnx" in reasons["model.optimized.onnx"]
+    assert "model.optimized.onnx" in reasons["optimized"]
     assert "it has no description.json" in reasons["openvino"]
     assert "model.onnx" in {one["name"] for one in result["timings"]}
 

@@ -15,7 +15,7 @@ import spox.opset.ai.onnx.ml.v4 as ml
 import spox.opset.ai.onnx.v21 as op
 
 from shopkit.errors import ArtifactError, ConfigError, ExportError
-from shopkit.exporters.base import decided
+from shopkit.exporters.base import decided, export_apart
 from shopkit.exporters.openvino import OpenVINOExporter
 from shopkit.exporters.settings import OpenVINOSettings
 from shopkit.runtime.openvino import OpenVINOPredictor
@@ -49,7 +49,7 @@ def test_the_parts_together_answer_as_the_model(tmp_path: Path) -> None:
 
 def test_a_model_that_answers_otherwise_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="exporter openvino: Export check 'many rows': output 'probability' differs from"):
-        OpenVINOExporter(OpenVINOSettings()).export(make_fitted(exported_weight=-WEIGHT), tmp_path)
+        export_apart(OpenVINOExporter(OpenVINOSettings()), make_fitted(exported_weight=-WEIGHT), tmp_path / "openvino")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -58,7 +58,7 @@ def test_a_model_with_operators_that_openvino_lacks_is_refused(tmp_path: Path) -
     scores = op.gemm(ml.scaler(dense, offset=[0.0, 0.0], scale=[1.0, 1.0]), op.const(WEIGHT))
     fitted = replace(make_fitted(), model=spox.build({"dense": dense}, {"scores": scores}))
     with pytest.raises(ExportError, match=r"cannot read this model: it lacks ai\.onnx\.ml\.Scaler\. Leave it out"):
-        OpenVINOExporter(OpenVINOSettings()).export(fitted, tmp_path)
+        export_apart(OpenVINOExporter(OpenVINOSettings()), fitted, tmp_path / "openvino")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from shopkit.errors import ConfigError, ExportError
+from shopkit.exporters.base import export_apart
 from shopkit.exporters.settings import OnnxSettings, TritonSettings
 from shopkit.exporters.triton import TritonExporter, configuration
 from shopkit.runtime import Predictor
@@ -45,7 +46,7 @@ def test_the_server_may_join_rows_into_batches(tmp_path: Path) -> None:
 
 def test_a_file_that_differs_leaves_no_folder(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="differs from the model"):
-        TritonExporter(TritonSettings()).export(make_fitted(exported_weight=-WEIGHT), tmp_path)
+        export_apart(TritonExporter(TritonSettings()), make_fitted(exported_weight=-WEIGHT), tmp_path / "triton")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -63,7 +64,7 @@ def test_a_name_that_is_no_folders_name_is_refused(name: str) -> None:
 def test_the_file_is_held_to_the_runs_own_tolerance(tmp_path: Path) -> None:
     near = make_fitted(exported_weight=WEIGHT + np.float32(0.01))
     with pytest.raises(ExportError, match="differs from the model"):
-        TritonExporter(TritonSettings()).export(near, tmp_path)
+        export_apart(TritonExporter(TritonSettings()), near, tmp_path / "strict")
     lenient = replace(near, gate=OnnxSettings(absolute_tolerance=0.1, relative_tolerance=0.1))
     assert TritonExporter(TritonSettings()).export(lenient, tmp_path).path.is_dir()
 

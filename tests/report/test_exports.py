@@ -14,13 +14,13 @@ def test_an_export_is_told_with_size_difference_and_the_first_metrics() -> None:
         "after": {"log_loss": 0.21, "accuracy": 0.9, "recall": 0.5},
     }
     facts = {
-        "path": "exports/model.int8.onnx",
+        "path": "exports/int8/model.int8.onnx",
         "size_bytes": 1000,
         "checks": {"probability": 0.034, "label": 0.0},
         "quality": quality,
     }
     (line,) = lines({"int8": facts}, METRICS)
-    assert (line.name, line.path, line.bytes, line.difference) == ("int8", "exports/model.int8.onnx", 1000, "3e-02")
+    assert (line.name, line.path, line.bytes, line.difference) == ("int8", "exports/int8/model.int8.onnx", 1000, "3e-02")
     assert line.quality == "Accuracy 0.9100 → 0.9000, Log loss 0.2000 → 0.2100"
 
 
