@@ -22,6 +22,8 @@ GROUPS: dict[str, str] = {
 
 MAIN = "main"
 """Tag of an exporter that leaves a run's own file, `model.onnx`: only these are chosen by `exporter=`, any by `exports=[…]`."""
+FOLDER = "folder"
+"""Tag of a source that reads the rows of a folder, without their target, for `shopkit predict`: it has the method `rows`."""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -34,7 +34,7 @@ class _Writer(Protocol):
 
 def predict_file(
     artifact: str | Path,
-    data: str | Path,
+    data: str | Path | Iterable[pa.RecordBatch],
     output: str | Path,
     *,
     threads: int = 0,
@@ -47,7 +47,8 @@ def predict_file(
 
     Args:
         artifact: `model.onnx` or the run folder that holds it.
-        data: the table; its columns may stand in any order, and more than are needed. In CSV and TSV a list is a JSON array.
+        data: the table; its columns may stand in any order, and more than are needed. In CSV and TSV a list is a JSON array. Or
+            its rows in batches, at least one, as `Source.rows` gives them.
         output: CSV, TSV or Parquet by its ending: key columns that are present, then the outputs. Written whole or not at all;
             with its columns and no rows where the table has none.
         threads: batches scored at the same time, each by one thread; 0 is one for each core. Answers do not depend on it.
@@ -69,21 +70,17 @@ def predict_file(
     for name, value in (("threads", threads), ("batch_rows", batch_rows)):
         if value < 0:
             raise ConfigError(f"{name} is {value}; it must be at least 1, or 0 to leave the choice to shopkit.")
-    data, output = Path(data), Path(output)
+    output = Path(output)
     predictor = Predictor(artifact, **(asked or {}))
-    reading, writing = _format(data), _format(output)
-    if not data.is_file():
-        raise DataError(f"There is no file {data}.{nearest(data.name, _names_beside(data))}")
+    batches = _of_file(Path(data), predictor, batch_rows, output) if isinstance(data, (str, Path)) else iter(data)
+    writing = _format(output)
     if not output.parent.is_dir():
         raise RunError(f"Cannot write {output}: there is no folder {output.parent}.")
-    if output.exists() and output.samefile(data):
-        raise RunError(f"Cannot write {output}: it is the data to score, which would be lost. Name another file.")
-    size = batch_rows or (IMAGE_ROWS if any(column.kind == "image" for column in predictor.inputs) else BATCH_ROWS)
     n_rows = 0
     with replacing(output, "name a file elsewhere") as temporary:
         writer: _Writer | None = None
         try:
-            for columns, batch in _answered(predictor, _batches(data, reading, predictor, size), threads or available_cores()):
+            for columns, batch in _answered(predictor, batches, threads or available_cores()):
                 if on_columns is not None:
                     on_columns(predictor, columns)
                 batch = batch if writing == "parquet" else as_text(batch)
@@ -95,6 +92,17 @@ def predict_file(
             if writer is not None:
                 writer.close()
     return n_rows
+
+
+def _of_file(data: Path, predictor: Predictor, batch_rows: int, output: Path) -> Iterator[pa.RecordBatch]:
+    """The batches of a table that is not the output as well."""
+    reading = _format(data)
+    if not data.is_file():
+        raise DataError(f"There is no file {data}.{nearest(data.name, _names_beside(data))}")
+    if output.exists() and output.samefile(data):
+        raise RunError(f"Cannot write {output}: it is the data to score, which would be lost. Name another file.")
+    has_images = any(column.kind == "image" for column in predictor.inputs)
+    return _batches(data, reading, predictor, batch_rows or (IMAGE_ROWS if has_images else BATCH_ROWS))
 
 
 def available_cores() -> int:
@@ -142,7 +150,7 @@ def _answered(
 
 
 def answer_batch(predictor: Predictor, batch: pa.RecordBatch, first_row: int) -> tuple[dict[str, np.ndarray], pa.RecordBatch]:
-    """The canonical columns of a batch, and its answer: key columns that are present, then the outputs.
+    """The canonical columns of a batch, and its answer: key columns that are present and what else is no input, then the outputs.
 
     Raises:
         DataError: a value of the wrong type, with its row, counted from `first_row`.
@@ -157,9 +165,9 @@ def answer_batch(predictor: Predictor, batch: pa.RecordBatch, first_row: int) ->
     given = dict(zip(batch.schema.names, batch.columns, strict=True))
     raw = predictor.canonical(given, first_row)
     outputs = predictor.table(predictor.answer(raw, first_row))
-    columns: dict[str, Any] = {
-        column.name: given[column.name] for column in predictor.schema.of_role("key") if column.name in given
-    }
+    names = dict.fromkeys(column.name for column in predictor.schema.of_role("key"))
+    names |= dict.fromkeys(name for name in given if name not in predictor.schema)
+    columns: dict[str, Any] = {name: given[name] for name in names if name in given}
     columns |= {name: pa.array(values) for name, values in outputs.items()}
     return raw, pa.RecordBatch.from_pydict(columns)
 

@@ -6,13 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from shopkit import predict
+from shopkit.cli import main
 from shopkit.errors import ConfigError, DataError, RunError
 from shopkit.predict import predict_file
 from shopkit.runtime import Predictor
+from shopkit.sources.files import FilesSource
+from shopkit.sources.settings import FilesSettings
 from tests.handmade import exported_file
 
 
@@ -152,3 +156,23 @@ def test_unusable_paths_are_named(artifact: Path, tmp_path: Path) -> None:
         predict_file(artifact, tmp_path / "in.xlsx", tmp_path / "out.csv")
     with pytest.raises(RunError, match=r"Cannot write .*: there is no folder .*nowhere"):
         predict_file(artifact, tmp_path / "in.csv", tmp_path / "nowhere" / "out.csv")
+
+
+def test_rows_may_come_in_batches_and_what_is_no_input_names_them(artifact: Path, tmp_path: Path) -> None:
+    frame = table(30)
+    batches = pa.Table.from_pandas(frame, preserve_index=False).to_batches(max_chunksize=12)
+    assert predict_file(artifact, batches, tmp_path / "out.parquet") == 30
+    answer = pd.read_parquet(tmp_path / "out.parquet")
+    assert list(answer.columns) == ["customer", "note", "probability", "label"]
+    assert answer["label"].tolist() == Predictor(artifact)(frame)["label"].tolist()
+
+
+def test_a_folder_that_no_source_reads(
+    artifact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SHOPKIT_PLUGINS", "")
+    assert main(["predict", str(artifact), str(tmp_path), "-o", str(tmp_path / "out.csv")]) == 1
+    said = capsys.readouterr().err
+    assert f"{tmp_path} is a folder, and no source that is installed reads folders. Give a CSV, TSV or Parquet file" in said
+    with pytest.raises(ConfigError, match=r"FilesSource does not read the rows of a folder\. Give a CSV"):
+        FilesSource(FilesSettings()).rows(tmp_path, Predictor(artifact).inputs)

@@ -18,9 +18,13 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str]) -> int:
-    parser = Parser("predict", "Score a CSV, TSV or Parquet file of any size with an exported file.")
+    parser = Parser("predict", "Score a CSV, TSV or Parquet file of any size, or a folder of photographs, with an exported file.")
     parser.add_argument("artifact", metavar="RUN_OR_ONNX", type=artifact, help="a run's folder, or its model.onnx")
-    parser.add_argument("data", metavar="DATA", help="a table with the raw columns, in any order")
+    parser.add_argument(
+        "data",
+        metavar="DATA",
+        help="a table with the raw columns, in any order; or a folder whose rows the run's source reads, e.g. image_folder",
+    )
     parser.add_argument(
         "-o",
         dest="output",
@@ -65,6 +69,11 @@ def main(arguments: Sequence[str]) -> int:
     if parsed.drift is not None and parsed.drift.suffix != ".json":
         raise ConfigError(f"--drift {parsed.drift}: the report is a .json file.")
     look = _Look()
+    data: Any = Path(parsed.data)
+    if data.is_dir():
+        from shopkit.cli import folder
+
+        data = folder.rows(parsed.artifact, data)
     options: dict[str, Any] = {"threads": parsed.threads, "asked": asked, "on_columns": look}
     if is_terminal():
         from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -73,9 +82,9 @@ def main(arguments: Sequence[str]) -> int:
         with Progress(*columns, transient=True) as progress:
             bar = progress.add_task("", total=None)
             options["on_batch"] = lambda n: progress.advance(bar, n)
-            n_rows = predict_file(parsed.artifact, Path(parsed.data), Path(parsed.output), **options)
+            n_rows = predict_file(parsed.artifact, data, Path(parsed.output), **options)
     else:
-        n_rows = predict_file(parsed.artifact, Path(parsed.data), Path(parsed.output), **options)
+        n_rows = predict_file(parsed.artifact, data, Path(parsed.output), **options)
     print(f"{n_rows:,} rows → {parsed.output}")
     look.show(parsed.drift)
     return 0

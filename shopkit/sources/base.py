@@ -12,8 +12,11 @@ import ibis
 import ibis.expr.types as ir
 
 from shopkit.errors import ConfigError, DataError, nearest
+from shopkit.schema import Schema
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from shopkit.sources.spark import Spark
 
 
@@ -74,6 +77,17 @@ class Source(ABC):
             f"{type(self).__name__} is read on this machine only, so engine=spark cannot be used with it. Use source=files over "
             "Parquet or source=catalog, or engine=duckdb."
         )
+
+    def rows(self, folder: Path, inputs: Schema) -> Iterator[pa.RecordBatch]:
+        """Rows to predict, at least one: those of a folder, read as this source reads its own. For sources tagged `folder`.
+
+        Args:
+            inputs: the columns that are asked for; others name a row, and go to its answer.
+
+        Raises:
+            DataError: a folder without rows, what cannot be read in it, or columns that it cannot have.
+        """
+        raise ConfigError(f"{type(self).__name__} does not read the rows of a folder. Give a CSV, TSV or Parquet file.")
 
     @classmethod
     def example(cls, settings: Any, folder: Path) -> Self | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from shopkit import hookimpl
-from shopkit.component import Component
+from shopkit.component import FOLDER, Component
 
 from shopkit_vision import settings
 
@@ -26,6 +26,7 @@ def shopkit_sources() -> list[Component]:
             settings.ImageFolderSettings,
             "shopkit_vision.image_folder:ImageFolderSource",
             "Image files with a table of labels, or with a folder for each class",
+            frozenset({FOLDER}),
         ),
     ]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
@@ -15,6 +15,7 @@ from PIL import Image
 from shopkit.errors import ConfigError, DataError, nearest
 from shopkit.raw import image_structs
 from shopkit.runs import file_hash
+from shopkit.schema import Schema
 from shopkit.sources.base import Source, Tables
 from shopkit.sources.engine import connect, local_view, read_parquet
 from shopkit.sources.files import FilesSource
@@ -69,6 +70,23 @@ class ImageFolderSource(Source):
             fingerprint=digest.hexdigest(),
             notes=notes,
         )
+
+    def rows(self, folder: Path, inputs: Schema) -> Iterator[pa.RecordBatch]:
+        """All images in a folder, whatever their sub-folders: their paths in it, in the column of files, and their pixels."""
+        wanted = [column for column in inputs if column.kind == "image"]
+        if len(wanted) != 1:
+            raise DataError(
+                f"{folder} is a folder, of which source image_folder reads an image for each row; this file wants "
+                f"{len(wanted)} of them in a row. Give a table, as Parquet."
+            )
+        found = (path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.suffix.lower() in SUFFIXES)
+        files = [path.as_posix() for path in found if not any(part.startswith(".") for part in path.parts)]
+        if not files:
+            raise DataError(f"There are no images in {folder} ({', '.join(SUFFIXES)}).")
+        for start in range(0, len(files), GROUP_ROWS):
+            some = files[start : start + GROUP_ROWS]
+            images = image_structs(read_image(folder / name, wanted[0].channels, self.settings.max_side) for name in some)
+            yield pa.RecordBatch.from_pydict({self.settings.file_column: pa.array(some), wanted[0].name: images})
 
     @classmethod
     def example(cls, settings: ImageFolderSettings, folder: Path) -> Self:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import shopkit
 from drawings import SHAPES, drawing
 from shopkit import Predictor
+from shopkit.cli import main
 from shopkit.errors import DataError
 from shopkit.predict import predict_file
 from shopkit.raw import read_columns
 from shopkit.runs import Run
+from shopkit.schema import Column, Schema
 
+from shopkit_vision.image_folder import ImageFolderSource
 from shopkit_vision.pictures import read_image
+from shopkit_vision.settings import ImageFolderSettings
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +58,40 @@ def test_it_learns_and_is_checked_at_several_sizes(run: Run) -> None:
     checks = run.facts("export")["checks"]
     assert {"one row", "many rows", "missing values", "larger images", "cut images", "blank images"} <= set(checks)
     assert max(checks.values()) < 1e-4
+
+
+def test_a_folder_is_predicted_from_the_shell(run: Run, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photos = tmp_path / "photos"
+    (photos / "of today").mkdir(parents=True)
+    (photos / ".thumbnails").mkdir()
+    for target in ("a.png", "of today/b.png", ".thumbnails/c.png"):
+        shutil.copy(folder / "disc/000.png", photos / target)
+    (photos / "notes.txt").write_text("not an image")
+    shutil.copy(run.model_path, tmp_path / "alone.onnx")
+    for artifact in (run.path, tmp_path / "alone.onnx"):
+        assert main(["predict", str(artifact), str(photos), "-o", str(tmp_path / "answers.csv")]) == 0
+        assert "2 rows → " in capsys.readouterr().out
+        answers = pd.read_csv(tmp_path / "answers.csv")
+        assert answers["file"].tolist() == ["a.png", "of today/b.png"]
+        expected = Predictor(run.path)({"image": read_image(folder / "disc/000.png", 1)})
+        assert answers["label"].tolist() == [expected["label"]] * 2
+
+
+def test_a_folder_without_images_is_named(run: Run, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = ["-o", str(tmp_path / "answers.csv")]
+    assert main(["predict", str(run.path), str(tmp_path), *out]) == 1
+    assert f"There are no images in {tmp_path} (.png" in capsys.readouterr().err
+    shutil.copy(folder / "disc/000.png", tmp_path / "a.png")
+    (tmp_path / "b.png").write_bytes(b"none")
+    assert main(["predict", str(run.path), str(tmp_path), *out]) == 1
+    assert "b.png cannot be read as an image" in capsys.readouterr().err
+    assert not (tmp_path / "answers.csv").exists()
+
+
+def test_a_file_that_reads_no_image_wants_a_table(tmp_path: Path) -> None:
+    source = ImageFolderSource(ImageFolderSettings())
+    with pytest.raises(DataError, match=r"this file wants 0 of them in a row. Give a table, as Parquet"):
+        next(source.rows(tmp_path, Schema((Column("price", "number"),))))
 
 
 def test_the_report_and_the_card_show_images(run: Run) -> None:
