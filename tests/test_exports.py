@@ -275,8 +275,15 @@ def test_a_run_without_weights_says_so(finished: Run) -> None:
     manifest = finished.manifest
     del manifest["files"]["weights.npz"]
     write_json(finished.manifest_path, manifest)
-    with pytest.raises(RunError, match=r"keeps no weights\.npz: mlp is not trained by gradients, or the run is old"):
+    with pytest.raises(RunError, match=r"keeps no weights\.npz: the run is old\. Run its experiment again, with exports="):
         add_exports(finished.path, [{"name": "int8"}])
+
+
+def test_a_model_that_keeps_no_weights_is_refused_before_the_run_is_read(tmp_path: Path) -> None:
+    done = run(tmp_path / "it")
+    (done.path / "predictions.parquet").write_bytes(b"changed")
+    with pytest.raises(RunError, match=r"keeps no weights\.npz: linear is not trained by gradients\. Run its experiment again"):
+        add_exports(done.path, [{"name": "int8"}])
 
 
 def test_weights_of_another_model_are_refused(finished: Run) -> None:

@@ -10,7 +10,8 @@ from shopkit.cli.console import Parser
 from shopkit.errors import ConfigError
 
 _DESCRIPTION = """\
-Export a finished run again, in other forms, from the weights it keeps; nothing is trained.
+Export a finished run again, in other forms, from the weights it keeps; nothing is trained. Models that are not trained by
+gradients, such as gbdt, keep none: ask for their exports=[…] in the run.
 
 The files stand in its exports/NAME/, checked and sealed as those of exports=[…] are; the exit code is 1 if one is refused.
 

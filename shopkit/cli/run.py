@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shopkit.cli.console import is_terminal, print_table
-from shopkit.component import MAIN
 from shopkit.config import Composer, from_hydra
 from shopkit.config.bridge import VERSION_BASE, offered
 from shopkit.config.composer import with_folder
 from shopkit.config.experiment import SECTIONS
 from shopkit.config.folders import summary
-from shopkit.config.screen import component_groups
+from shopkit.config.screen import component_groups, options_of
 from shopkit.errors import ConfigError, RunError, ShopkitError, nearest
 from shopkit.registry import load_registry
 from shopkit.secrecy import blotted, without_secrets
@@ -121,10 +120,9 @@ def help_text(composer: Composer) -> str:
     """What `shopkit run --help` prints: the experiments and options of this installation and folder."""
     experiments = {name: summary(path) for name, path in composer.folders.experiments().items()}
     options: dict[str, set[str]] = {group: {option} for group, (option, _) in SECTIONS.items()}
-    for group, family in component_groups(composer.registry).items():
-        options[group] = set(composer.registry.families[family])
-    options["exports"] = options["exporter"]
-    options["exporter"] = {name for name in options["exports"] if MAIN in composer.registry.get("exporters", name).tags}
+    for group in component_groups(composer.registry):
+        options[group] = set(options_of(group, composer.registry))
+    options["exports"] = set(composer.registry.families["exporters"])
     for group, names in options.items():
         names |= {path.stem for folder in composer.folders for path in (folder / group).glob("*.yaml")}
     order = ["engine", "source", "view", "split", "features", "model", "task", "exporter", "exports"]

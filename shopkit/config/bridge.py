@@ -9,7 +9,7 @@ from typing import Any
 
 from shopkit.config.experiment import SECTIONS
 from shopkit.config.folders import Folders
-from shopkit.config.screen import component_groups
+from shopkit.config.screen import component_groups, options_of
 from shopkit.registry import Registry
 from shopkit.settings import defaults
 
@@ -60,8 +60,8 @@ class _Unmade:
 def option_nodes(registry: Registry) -> dict[str, dict[str, dict[str, Any]]]:
     """Group → option → settings with their defaults, as plain data."""
     nodes: dict[str, dict[str, dict[str, Any]]] = {
-        group: {name: {"name": name, **defaults(found.component.config)} for name, found in registry.families[family].items()}
-        for group, family in component_groups(registry).items()
+        group: {name: {"name": name, **defaults(found.component.config)} for name, found in options_of(group, registry).items()}
+        for group in component_groups(registry)
     }
     for group, (option, settings) in SECTIONS.items():
         nodes.setdefault(group, {})[option] = defaults(settings)

@@ -9,7 +9,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from shopkit.component import MAIN
 from shopkit.config.bridge import composing
 from shopkit.config.code import NO_TARGET, refuse_code, refuse_modules
 from shopkit.config.experiment import FIELDS, SECTIONS, Choice, Experiment, General
@@ -17,7 +16,7 @@ from shopkit.config.folders import Folders, find_folders
 from shopkit.config.light import compose_light
 from shopkit.config.overrides import Override, expand, rewrite, typed_as
 from shopkit.config.places import Place, Places
-from shopkit.config.screen import component_groups, screen, unknown_key, unknown_option
+from shopkit.config.screen import component_groups, not_the_runs, options_of, screen, unknown_key, unknown_option
 from shopkit.errors import ConfigError, nearest
 from shopkit.features.settings import FeaturePlan
 from shopkit.pins import check_pins
@@ -249,13 +248,8 @@ class Composer:
         return any(key in types_of(found.component.config) for found in self.registry.components(self.groups[group]))
 
     def _check_exporter(self, name: str, places: Places) -> None:
-        if MAIN not in self.registry.get("exporters", name).tags:
-            main = [found.component.name for found in self.registry.components("exporters") if MAIN in found.component.tags]
-            text = (
-                f"The exporter {name} does not write the model.onnx that a run is measured by (its tags lack '{MAIN}'). "
-                f"Put it into exports=[{name}], with settings exports=[{{name: {name}, …}}]; exporter= takes {', '.join(main)}."
-            )
-            raise ConfigError(_placed(places.of_option("exporter", name), text))
+        if name not in options_of("exporter", self.registry):
+            raise ConfigError(_placed(places.of_option("exporter", name), not_the_runs(name, self.registry)))
 
     def _check_plan(self, plan: FeaturePlan) -> None:
         for path, name, settings in plan.chosen():

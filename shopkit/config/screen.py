@@ -12,19 +12,34 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from shopkit.component import GROUPS
+from shopkit.component import GROUPS, MAIN
 from shopkit.config.experiment import FIELDS, SECTIONS
 from shopkit.config.folders import Folders
 from shopkit.config.overrides import Override
 from shopkit.config.places import chosen_in
 from shopkit.errors import ConfigError, nearest
-from shopkit.registry import Registry
+from shopkit.registry import Registered, Registry
 from shopkit.settings import SettingError, convert, types_of, unknown_setting
 
 
 def component_groups(registry: Registry) -> dict[str, str]:
     """Config group → family, for the groups whose options are components. (`features` holds plans, made of extractors.)"""
     return {GROUPS.get(family, family): family for family in registry.families if family != "features"}
+
+
+def options_of(group: str, registry: Registry) -> dict[str, Registered]:
+    """The components that `group=` takes: all of its family; of exporters, those that write a run's own file."""
+    found = registry.families[component_groups(registry)[group]]
+    return {name: one for name, one in found.items() if group != "exporter" or MAIN in one.component.tags}
+
+
+def not_the_runs(exporter: str, registry: Registry) -> str:
+    """The sentence about an exporter that does not write a run's own file."""
+    return (
+        f"The exporter {exporter} does not write the model.onnx that a run is measured by (its tags lack '{MAIN}'). Put it into "
+        f"exports=[{exporter}], with settings exports=[{{name: {exporter}, …}}]; exporter= takes "
+        f"{', '.join(options_of('exporter', registry))}."
+    )
 
 
 def screen(overrides: Sequence[Override], registry: Registry, folders: Folders, primary: str) -> None:
@@ -61,6 +76,7 @@ def unknown_option(group: str, option: str, registry: Registry, folders: Folders
             registry.find(families[group], option)
         except ConfigError as unknown:
             return str(unknown)
+        return not_the_runs(option, registry)
     known = folders.options(group)
     if group in SECTIONS:
         known.append(SECTIONS[group][0])
@@ -70,7 +86,7 @@ def unknown_option(group: str, option: str, registry: Registry, folders: Folders
 def _check_option(override: Override, registry: Registry, folders: Folders) -> None:
     group, option = override.key, override.value
     families = component_groups(registry)
-    components = registry.families[families[group]] if group in families else {}
+    components = options_of(group, registry) if group in families else {}
     known = {*components, *folders.options(group), *([SECTIONS[group][0]] if group in SECTIONS else [])}
     if option.isidentifier() and option not in {*known, "null"}:
         raise ConfigError(f"command line: {override.typed}: {unknown_option(group, option, registry, folders)}")

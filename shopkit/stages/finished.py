@@ -41,12 +41,7 @@ class Finished(Way):
         Raises:
             RunError: the run keeps no weights, or they do not give the answers of its file.
         """
-        name = self.experiment.model.name
-        if not (self.run.path / WEIGHTS).is_file():
-            raise RunError(
-                f"{self.run.path} keeps no {WEIGHTS}: {name} is not trained by gradients, or the run is old. Run its experiment "
-                "again, with exports=[…] and without resume=true."
-            )
+        self._require_weights()
         return rebuilt_model(self.experiment.model, self.registry, self.features.spec, self.task, self.run.path / WEIGHTS)
 
     @property
@@ -63,6 +58,8 @@ class Finished(Way):
             RunError: a file of the run was changed, or its model cannot be rebuilt.
         """
         lacking, recorded = exports.lacking(self), exports.recorded(self.run)
+        if lacking:
+            self._require_weights()  # before the whole run is read
         discard_temporaries(self.run.path)
         self.run.verify()
         if lacking:
@@ -73,6 +70,14 @@ class Finished(Way):
         provenance.seal_exports(self.run)
         self.run.forget_stage("report")
         self._stage("report")
+
+    def _require_weights(self) -> None:
+        if not (self.run.path / WEIGHTS).is_file():
+            model = self.registry.get("models", self.experiment.model.name)
+            why = f"{model.name} is not trained by gradients" if "estimator" in model.tags else "the run is old"
+            raise RunError(
+                f"{self.run.path} keeps no {WEIGHTS}: {why}. Run its experiment again, with exports=[…] and without resume=true."
+            )
 
     def _check_model(self) -> None:
         try:

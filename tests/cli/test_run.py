@@ -156,6 +156,7 @@ def test_completion(shopkit: Shopkit, monkeypatch: pytest.MonkeyPatch) -> None:
     assert complete(shopkit, monkeypatch, "shopkit ru") == [*VERBS]
     assert complete(shopkit, monkeypatch, "shopkit predict x") == []
     assert complete(shopkit, monkeypatch, "shopkit run model=") == ["model=bert", "model=linear", "model=lstm", "model=mlp"]
+    assert complete(shopkit, monkeypatch, "shopkit run exporter=") == ["exporter=onnx"]
     assert complete(shopkit, monkeypatch, "shopkit run +experiment=pur") == ["+experiment=purchase_intent"]
     assert complete(shopkit, monkeypatch, "shopkit run +experiment=purchase_intent model.d") == ["model.dropout="]
     assert complete(shopkit, monkeypatch, "shopkit run model=linear model.dropout=0.1 model.l") == ["model.l2="]
