@@ -211,8 +211,8 @@ def _subject(registry: Registry, family: str, name: str, changed: Mapping[str, A
 
 
 def _plugin_cases(registry: Registry, distribution: str) -> Iterator[Case]:
-    plugins = [Plugin(origin) for origin in registry.plugins]
-    plugins += [Plugin(Origin(f.plugin, f.distribution, f.version), f) for f in registry.failures]
+    plugins = [Plugin(registry, origin) for origin in registry.plugins]
+    plugins += [Plugin(registry, Origin(f.plugin, f.distribution, f.version), f) for f in registry.failures]
     for plugin in plugins:
         if distribution in (plugin.origin.distribution, plugin.origin.plugin):
             for check in checks_in("plugins"):

@@ -105,6 +105,7 @@ def as_objects(values: np.ndarray) -> np.ndarray:
 class Plugin:
     """A plugin as a whole: its hook module."""
 
+    registry: Registry
     origin: Origin
     failure: Failure | None = None
     """Why it did not load."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -182,6 +183,44 @@ def test_a_hook_module_that_imports_pandas_fails(install: Install) -> None:  # n
     assert wrong.check == "check_plugin_hooks_import_nothing_heavy"
     said = "plugin heavy (shopkit-heavy 1.2): importing its hook module shopkit_heavy also imports pandas"
     assert wrong.message.startswith(said)
+
+
+CONF = """
+from pathlib import Path
+
+@hookimpl
+def shopkit_config_paths():
+    return [Path(__file__).parent / "conf"]
+"""
+COMMAND = "# shopkit search +experiment=purchase_intent hparams_search=mine n_trials=20"
+SPACE = "overrides: [model=linear]\nspace:\n  model.l2: {low: 0.1, high: 10.0}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (f"{COMMAND}\n# Mine.\n{SPACE}", ""),
+        (
+            f"{COMMAND}\n# Mine.\n{SPACE.replace('l2', 'l3')}",
+            "mine.yaml tries what is no setting: .*model linear has no setting 'l3'",
+        ),
+        (f"{COMMAND}\n# Mine.\n{SPACE.replace('0.1', '-0.1')}", "mine.yaml tries what is no setting: .*l2"),
+        (f"{COMMAND}\n{SPACE}", "mine.yaml: its second line says what is tried"),
+        (SPACE, "mine.yaml: its first line is the command that runs it, `# shopkit search .experiment=<one> hparams_search=mine"),
+    ],
+)
+def test_the_searches_of_a_plugin_compose(install: Install, text: str, said: str) -> None:  # noqa: F811
+    folder = install("shopkit-tried", CONF) / "conf" / "hparams_search"
+    folder.mkdir(parents=True)
+    (folder / "mine.yaml").write_text(text, encoding="utf-8")
+    (found,) = [one for one in check_distribution("shopkit-tried") if one.check == "check_plugin_searches_compose"]
+    assert found.status == ("failed" if said else "passed")
+    assert re.search(said, found.message), found.message
+
+
+def test_a_plugin_without_searches_is_not_asked_for_them(toy: Path) -> None:
+    (found,) = [one for one in check_distribution("shopkit-toy") if one.check == "check_plugin_searches_compose"]
+    assert (found.status, found.message) == ("skipped", "it brings no searches")
 
 
 def test_tags_choose_the_checks() -> None:
