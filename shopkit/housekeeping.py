@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from shopkit.errors import RunError
+from shopkit.layout import MANIFEST
 from shopkit.provenance import IDENTITY
-from shopkit.runs import KINDS, MANIFEST, PARTIAL, Kind, Run, kind_of, lock, read_json
+from shopkit.runs import KINDS, PARTIAL, Kind, Run, kind_of, lock, read_json
 
 PINNED = "pinned"
 """Name of the file that keeps a run from being removed."""

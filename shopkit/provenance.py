@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from shopkit.errors import RunError
+from shopkit.layout import EXPORTS
 from shopkit.runs import FORMAT_VERSION, PARTIAL, Run, file_hash, kind_of, read_json, write_json
 from shopkit.secrecy import blotted
 
@@ -47,7 +48,6 @@ SEALED = (
     "metrics.json",
     "cases.json",
 )
-_EXPORTS = "exports/"
 IDENTITY = "identity.json"
 SWEEP = "_sweep"
 """What the folder of a sweep ends in."""
@@ -166,13 +166,13 @@ def seal_exports(run: Run, without: Collection[str] = ()) -> None:
         without: files that are about to change, relative to the run folder: they are not sealed.
     """
     manifest, names = run.manifest, [name for name in _exported(run) if name not in without]
-    files = {name: value for name, value in manifest["files"].items() if not name.startswith(_EXPORTS)}
+    files = {name: value for name, value in manifest["files"].items() if not name.startswith(f"{EXPORTS}/")}
     write_json(run.manifest_path, {**manifest, "files": files | {name: file_hash(run.path / name) for name in names}})
 
 
 def has_sealed_exports(run: Run) -> bool:
     """Whether the manifest names what was exported beside the run's own file, and nothing else there."""
-    return {name for name in run.manifest["files"] if name.startswith(_EXPORTS)} == set(_exported(run))
+    return {name for name in run.manifest["files"] if name.startswith(f"{EXPORTS}/")} == set(_exported(run))
 
 
 def _exported(run: Run) -> list[str]:

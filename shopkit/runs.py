@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from shopkit.errors import RunError
+from shopkit.layout import EXPORTS, MANIFEST
 
 PARTIAL = ".partial"
-MANIFEST = "manifest.json"
 OF_FOLDS = "cv.json"
 OF_TRIALS = "search.json"
 FORMAT_VERSION = 1
@@ -178,7 +178,7 @@ class Run:
     @property
     def exports_path(self) -> Path:
         """A folder of what `exports=[…]` asked for beside the file; only there if something was made."""
-        return self.path / "exports"
+        return self.path / EXPORTS
 
     @property
     def predictions_path(self) -> Path:

@@ -8,11 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from shopkit.errors import ArtifactError
-
-MANIFEST = "manifest.json"
-"""Beside a model in a run folder: the sha256 of every file of the run."""
-EXPORTS = "exports"
-"""Folder of a run folder with what was exported beside the model."""
+from shopkit.layout import EXPORTS, MANIFEST
 
 
 @contextmanager
