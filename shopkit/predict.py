@@ -13,7 +13,7 @@ import numpy as np
 
 from shopkit.errors import ConfigError, DataError, RunError, nearest
 from shopkit.predict_text import as_text, parsed
-from shopkit.runs import replacing
+from shopkit.runs import ELSEWHERE, replacing
 from shopkit.runtime import Predictor
 from shopkit.schema import NULL_TEXTS
 
@@ -77,7 +77,7 @@ def predict_file(
     if not output.parent.is_dir():
         raise RunError(f"Cannot write {output}: there is no folder {output.parent}.")
     n_rows = 0
-    with replacing(output, "name a file elsewhere") as temporary:
+    with replacing(output, ELSEWHERE) as temporary:
         writer: _Writer | None = None
         try:
             for columns, batch in _answered(predictor, batches, threads or available_cores()):

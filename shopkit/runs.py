@@ -19,6 +19,8 @@ PARTIAL = ".partial"
 OF_FOLDS = "cv.json"
 OF_TRIALS = "search.json"
 FORMAT_VERSION = 1
+IN_A_RUN, ELSEWHERE = "choose another folder with hydra.run.dir=…", "name a file elsewhere"
+"""What to do where no space can be freed for a file of a run, or for one that was named by itself."""
 STAGE_FILES = {
     "examples": ("examples.parquet", "quarantine.parquet"),
     "split": ("split.parquet",),
@@ -27,9 +29,9 @@ STAGE_FILES = {
 """Stage → files and folders it leaves, for the stages that another run can take over."""
 
 
-def write_json(path: Path, data: Any) -> None:
-    """Write plain data whole or not at all, keys in the order they have, which readers may print them in."""
-    with replacing(path) as temporary:
+def write_json(path: Path, data: Any, otherwise: str = IN_A_RUN) -> None:
+    """Write plain data whole or not at all, keys in the order they have, which readers may print them in; as `replacing`."""
+    with replacing(path, otherwise) as temporary:
         temporary.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
@@ -38,7 +40,7 @@ def read_json(path: Path) -> Any:
 
 
 @contextmanager
-def replacing(path: Path, otherwise: str = "choose another folder with hydra.run.dir=…") -> Iterator[Path]:
+def replacing(path: Path, otherwise: str = IN_A_RUN) -> Iterator[Path]:
     """A path to write to, moved onto `path` only when the block ends well; nothing is left behind otherwise.
 
     Args:

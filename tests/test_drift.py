@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -135,6 +137,29 @@ def test_predict_says_which_columns_drifted(run: Run, tmp_path: Path, capsys: py
     report = json.loads((tmp_path / "drift.json").read_text())
     by_name = {entry["column"]: entry for entry in report["columns"]}
     assert (report["n_rows"], by_name["channel"]["unseen"], by_name["pages"]["level"]) == (400, 1.0, "none")
+
+
+def test_a_report_that_cannot_be_written(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    visits(20).to_csv(tmp_path / "new.csv", index=False)
+    out, drift = tmp_path / "out.csv", tmp_path / "drift.json"
+    arguments = ["predict", str(run.path), str(tmp_path / "new.csv"), "-o", str(out), "--drift"]
+    assert main([*arguments, str(tmp_path / "no" / "drift.json")]) == 1
+    assert "no is no folder that can be written. Name a file elsewhere with --drift FILE." in capsys.readouterr().err
+    assert not out.exists()
+    original = Path.replace
+
+    def full(self: Path, target: Path) -> Path:
+        if target == drift:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return original(self, target)
+
+    monkeypatch.setattr(Path, "replace", full)
+    assert main([*arguments, str(drift)]) == 1
+    said = f"Cannot write {drift}: No space left on device. Free some space or name a file elsewhere."
+    assert said in capsys.readouterr().err
+    assert {path.name for path in tmp_path.iterdir()} == {"new.csv", "out.csv"}
 
 
 def test_predict_on_no_data_says_nothing(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

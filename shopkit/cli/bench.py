@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from shopkit.cli.console import Parser, artifact, is_terminal, print_table
+from shopkit.cli.console import Parser, artifact, is_terminal, print_table, require_writable
 from shopkit.errors import ConfigError, RunError
 
 SIZES, SECONDS = "1,8,64,512,4096", 60.0
@@ -34,12 +33,12 @@ def main(arguments: Sequence[str]) -> int:
         from shopkit.bench import bench
     except ModuleNotFoundError as error:
         raise RunError(f'shopkit bench needs {error.name}, as training does: pip install "shopkit[train]"') from error
-    from shopkit.runs import Run, write_json
+    from shopkit.runs import ELSEWHERE, Run, write_json
 
     run = Run.open(parsed.artifact) if parsed.artifact.is_dir() else None
     target = parsed.json or (run.bench_path if run is not None else None)
     if target is not None:
-        _require_writable(target)
+        require_writable(target, "--json")
     options: dict[str, Any] = {"data": parsed.data, "sizes": sizes, "threads": threads, "seconds": parsed.seconds}
     if is_terminal():
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -53,7 +52,7 @@ def main(arguments: Sequence[str]) -> int:
         result = bench(parsed.artifact, **options)
     show(result)
     if target is not None:
-        write_json(target, result)
+        write_json(target, result, ELSEWHERE)
         print(target)
     if run is not None and target == run.bench_path:
         from shopkit.report import render
@@ -61,13 +60,6 @@ def main(arguments: Sequence[str]) -> int:
         for path in render(run):
             print(path)
     return 0
-
-
-def _require_writable(target: Path) -> None:
-    """Told before everything is measured, not after."""
-    if target.is_dir() or not target.parent.is_dir() or not os.access(target.parent, os.W_OK):
-        reason = "it is a folder" if target.is_dir() else f"{target.parent} is no folder that can be written"
-        raise RunError(f"Cannot write {target}: {reason}. Name a file elsewhere with --json FILE.")
 
 
 def _numbers(option: str, text: str) -> list[int]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from shopkit.errors import ConfigError, nearest
+from shopkit.errors import ConfigError, RunError, nearest
 
 
 class Parser(argparse.ArgumentParser):
@@ -44,6 +45,20 @@ def artifact(text: str) -> Path:
     if path.is_file() and path.suffix != ".onnx":
         raise argparse.ArgumentTypeError(f"{path} is neither a run's folder nor an exported .onnx file.")
     return path
+
+
+def require_writable(target: Path, option: str) -> None:
+    """Told before all the work, not after.
+
+    Args:
+        option: by which another place is named.
+
+    Raises:
+        RunError: no file can be written there.
+    """
+    if target.is_dir() or not target.parent.is_dir() or not os.access(target.parent, os.W_OK):
+        reason = "it is a folder" if target.is_dir() else f"{target.parent} is no folder that can be written"
+        raise RunError(f"Cannot write {target}: {reason}. Name a file elsewhere with {option} FILE.")
 
 
 def is_terminal() -> bool:

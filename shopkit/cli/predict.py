@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shopkit.cli.console import Parser, artifact, is_terminal, print_table
+from shopkit.cli.console import Parser, artifact, is_terminal, print_table, require_writable
 from shopkit.errors import ArtifactError, ConfigError
-from shopkit.runs import write_json
+from shopkit.runs import ELSEWHERE, write_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -68,6 +68,8 @@ def main(arguments: Sequence[str]) -> int:
 
     if parsed.drift is not None and parsed.drift.suffix != ".json":
         raise ConfigError(f"--drift {parsed.drift}: the report is a .json file.")
+    if parsed.drift is not None:
+        require_writable(parsed.drift, "--drift")
     look = _Look()
     data: Any = Path(parsed.data)
     if data.is_dir():
@@ -141,5 +143,5 @@ class _Look:
                 ],
             )
         if path is not None:
-            write_json(path, report)
+            write_json(path, report, ELSEWHERE)
             print(path)

@@ -13,7 +13,7 @@ from shopkit.report.formats import is_number, scalar
 from shopkit.report.headline import interval, measured_on, primary_metric, title_of, written
 from shopkit.report.page import environment
 from shopkit.report.tables import Scale, Track
-from shopkit.runs import Run, replacing
+from shopkit.runs import ELSEWHERE, Run, replacing
 
 NOT_COMPARED = ("resume", "logger", "hydra")
 """Groups of the configuration that do not change a result."""
@@ -73,7 +73,7 @@ def compare(runs: Sequence[Run], path: Path | None = None) -> Comparison:
                 contents=[("metrics", "Metrics"), ("curves", "Curves"), ("settings", "Settings")],
             )
         )
-        with replacing(path) as temporary:
+        with replacing(path, ELSEWHERE) as temporary:
             temporary.write_text(text, encoding="utf-8")
     return comparison
 

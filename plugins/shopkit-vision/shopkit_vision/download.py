@@ -40,7 +40,7 @@ def fetched(url: str, path: Path, sha256: str, timeout_seconds: float, advice: s
         with urllib.request.urlopen(url, timeout=timeout_seconds) as response:  # the scheme is checked above
             data = response.read()
         path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as temporary:
+        with replacing(path, "name another with source.cache=FOLDER") as temporary:
             temporary.write_bytes(data)
             content = idx.content(temporary)
             found = hashlib.sha256(content).hexdigest()
