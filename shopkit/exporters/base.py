@@ -85,7 +85,7 @@ class Exported:
 
     path: Path
     checks: Mapping[str, float]
-    """Check → largest absolute difference found."""
+    """Check → largest difference found, relative for values beyond 1."""
     facts: Mapping[str, Any] = field(default_factory=dict)
     """What else the report may say of it, plain data."""
     beside: tuple[Path, ...] = ()

@@ -4,6 +4,7 @@ import importlib.metadata
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,9 @@ from shopkit.exporters.base import Exported
 from shopkit.exporters.onnx import OnnxExporter
 from shopkit.exporters.settings import OnnxSettings
 from shopkit.runtime import Predictor
-from tests.handmade import make_fitted
+from shopkit.tasks.regression import Regression
+from shopkit.tasks.settings import RegressionSettings
+from tests.handmade import WEIGHT, make_fitted
 
 
 @pytest.fixture
@@ -38,6 +41,14 @@ def test_the_file_describes_itself(exported: Exported) -> None:
 def test_every_situation_is_checked(exported: Exported) -> None:
     assert set(exported.checks) == {"one row", "many rows", "unseen categories", "missing values", "all values missing"}
     assert max(exported.checks.values()) < 1e-6
+
+
+def test_large_answers_are_compared_by_their_size(tmp_path: Path) -> None:
+    task = Regression(RegressionSettings())
+    task.fit_target(np.array([10_000.0, 10_100.0]))
+    nearly = WEIGHT * np.float32(1 + 1e-4)
+    exported = OnnxExporter(OnnxSettings()).export(replace(make_fitted(exported_weight=nearly), task=task), tmp_path)
+    assert 1e-8 < max(exported.checks.values()) < 1e-5
 
 
 def test_the_same_pieces_give_the_same_bytes(tmp_path: Path) -> None:
