@@ -20,6 +20,8 @@ from shopkit.settings import plain
 
 PREFERENCES = ("embedding", "dense", "codes")
 MOSTLY = 0.5
+FREQUENT = 20
+"""Rows of a category from which on a model learns it by itself: a target rate there is drawn half-way to the mean."""
 TEXT_CHARACTERS, TEXT_BLANKS = 20, 2
 """A column of at least so many characters and blanks a row is read as a text."""
 SPACELESS_CHARACTERS = 10
@@ -185,7 +187,9 @@ def automatic(column: Column, found: ColumnFacts, plan: FeaturePlan, likes: str)
             return "vocabulary", f"{categories}, as the model embeds or splits on ids"
         if n <= plan.max_one_hot:
             return "one_hot", f"{categories}, at most {plan.max_one_hot}"
-        return "target_rate", f"{categories}, more than {plan.max_one_hot}"
+        # What the target says of a category, and what else sets the frequent ones apart.
+        frequent = {"name": "vocabulary", "min_count": FREQUENT}
+        return ["target_rate", frequent], f"{categories}, more than {plan.max_one_hot}"
     if likes == "codes":
         return "identity", "the model takes numbers as they are, missing included"
     if n < plan.min_piecewise:

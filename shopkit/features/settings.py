@@ -60,7 +60,8 @@ class FeaturePlan:
     keep: Literal["latest", "earliest"] = "latest"
     """Which end of a longer sequence is read: `latest` (its last steps) or `earliest`."""
     max_one_hot: int = 32
-    """`auto` one-hot encodes a string column with at most this many categories, and uses target rates above."""
+    """`auto` one-hot encodes a string column with at most this many categories; above it gives the target's rate, and the id of
+    the category where 20 rows have it."""
     min_piecewise: int = 8
     """`auto` uses piecewise-linear encoding for a number column with at least this many distinct values."""
 

@@ -18,14 +18,16 @@ from shopkit.schema import Kind
 
 MULTIPLIER, MODULUS = 2_654_435_761, 2**32
 """Knuth's multiplicative hash, which spreads consecutive rows evenly over folds."""
+TINY, ALIKE = 1e-12, 1e-9
 
 
 class TargetRate(Extractor):
-    """Mean target of the category, smoothed towards the overall mean: (sum + m · mean) / (count + m).
+    """Mean target of the category, smoothed towards the overall mean, (sum + m · mean) / (count + m), and scaled to mean 0 and
+    spread 1 over the training rows: a rate of clicks and one of yearly sales are inputs of one size.
 
-    A missing value is a category like any other; unknown gets the overall mean. Binary and regression give one position,
-    multiclass one for each class but the first. Training rows get rates fitted without the row's own fold, as otherwise a
-    rare category would tell the model its own target.
+    A missing value is a category like any other; unknown gets the overall mean, which is 0. Binary and regression give one
+    position, multiclass one for each class but the first. Training rows get rates fitted without the row's own fold, as otherwise
+    a rare category would tell the model its own target.
 
     Source: Micci-Barreca (2001), A Preprocessing Scheme for High-Cardinality Categorical Attributes.
     """
@@ -35,13 +37,11 @@ class TargetRate(Extractor):
     def fit(self, column: str, context: FitContext) -> State:
         sums = self._sums(column, context, by_fold=False)
         order = np.lexsort((sums.category.astype(str), -sums.count))[: self.settings.max_size]
-        mean = sums.total.sum(axis=0) / max(float(sums.count.sum()), 1e-12)
-        m = float(self.settings.smoothing)
-        rates = (sums.total[order] + m * mean) / np.maximum(sums.count[order] + m, 1e-12)[:, None]
-        return {"categories": sums.category[order], "rates": rates, "mean": mean}
+        scaled = self._scaled(sums.count[:, None], sums.total[:, None])[:, 0]
+        return {"categories": sums.category[order], "rates": scaled[order]}
 
     def blocks(self, column: str, state: State) -> tuple[FeatureBlock, ...]:
-        width = len(state["mean"])
+        width = state["rates"].shape[1]
         names = (f"{column} target rate",) if width == 1 else tuple(f"{column} rate of class {k + 1}" for k in range(width))
         return (FeatureBlock(column, "target_rate", "dense", 0, width, names),)
 
@@ -50,29 +50,36 @@ class TargetRate(Extractor):
 
     def reference(self, values: np.ndarray, state: State) -> np.ndarray:
         known = dict(zip(state["categories"], state["rates"], strict=True))
-        rows = [known.get(value, state["mean"]) for value in values]
-        return np.array(rows, np.float32).reshape(len(values), len(state["mean"]))
+        unknown = np.zeros(state["rates"].shape[1])
+        return np.array([known.get(value, unknown) for value in values], np.float32).reshape(len(values), len(unknown))
 
     def fit_transform_rows(self, column: str, context: FitContext, state: State) -> np.ndarray:
         """Each training row's rates, fitted on the folds it is not in: (N, width) float32."""
         sums = self._sums(column, context, by_fold=True)
-        n_folds, width, m = self.settings.n_folds, len(state["mean"]), float(self.settings.smoothing)
+        n_folds, width = self.settings.n_folds, state["rates"].shape[1]
         categories, at = np.unique(sums.category.astype(str), return_inverse=True)
         count, total = np.zeros((len(categories), n_folds)), np.zeros((len(categories), n_folds, width))
         count[at, sums.fold], total[at, sums.fold] = sums.count, sums.total
-        others = count.sum(axis=1, keepdims=True) - count  # (categories, folds)
-        other_totals = total.sum(axis=1, keepdims=True) - total
-        mean = other_totals.sum(axis=0) / np.maximum(others.sum(axis=0), 1e-12)[:, None]  # (folds, width)
-        weight = others + m
-        # A category that only its own fold has, and smoothing 0: nothing is known of it but the mean.
-        table = np.where(weight[:, :, None] > 0, (other_totals + m * mean) / np.maximum(weight, 1e-12)[:, :, None], mean)
+        scaled = self._scaled(count.sum(axis=1, keepdims=True) - count, total.sum(axis=1, keepdims=True) - total)
         rows = context.table.select(
             row=context.table[context.row], category=context.table[column].fill_null(""), fold=self._fold(context)
         )
         found = rows.order_by("row").to_pyarrow()
         encoded = np.searchsorted(categories, np.array(found["category"].to_pylist(), dtype=categories.dtype))
-        own: np.ndarray = table[encoded, found["fold"].to_numpy()].astype(np.float32)
+        own: np.ndarray = scaled[encoded, found["fold"].to_numpy()].astype(np.float32)
         return own
+
+    def _scaled(self, count: np.ndarray, total: np.ndarray) -> np.ndarray:
+        """Smoothed rates of weighted counts (categories, folds) and totals (…, width), scaled fold by fold."""
+        share = count / np.maximum(count.sum(axis=0), TINY)
+        mean = total.sum(axis=0) / np.maximum(count.sum(axis=0), TINY)[:, None]  # (folds, width)
+        m = float(self.settings.smoothing)
+        # A category without rows, and smoothing 0: nothing is known of it but the mean.
+        known = (count + m > 0)[:, :, None]
+        rates = np.where(known, (total + m * mean) / np.maximum(count + m, TINY)[:, :, None], mean)
+        spread = np.sqrt((share[:, :, None] * (rates - mean) ** 2).sum(axis=0))
+        # All categories alike, but for rounding.
+        return np.asarray((rates - mean) / np.where(spread > ALIKE * np.abs(mean), spread, 1))
 
     def _sums(self, column: str, context: FitContext, by_fold: bool) -> Sums:
         """Weighted counts and target totals of each category (and fold)."""
@@ -119,8 +126,8 @@ class Sums:
 
 def rates(column: ndx.Array, state: State) -> ndx.Array:
     """(N,) strings → (N, width) float32."""
-    categories, table, mean = state["categories"], state["rates"].astype(np.float32), state["mean"].astype(np.float32)
-    if len(mean) == 1:
-        return ndx.reshape(traced.look_up(column, categories, table[:, 0], float(mean[0])), (-1, 1))
+    categories, table = state["categories"], state["rates"].astype(np.float32)
+    if table.shape[1] == 1:
+        return ndx.reshape(traced.look_up(column, categories, table[:, 0], 0.0), (-1, 1))
     at = traced.look_up(column, categories, np.arange(len(categories)) + 1, 0)
-    return ndx.take(ndx.asarray(np.concatenate([mean[None], table])), at, axis=0)
+    return ndx.take(ndx.asarray(np.concatenate([np.zeros_like(table[:1]), table])), at, axis=0)

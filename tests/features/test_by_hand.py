@@ -179,12 +179,14 @@ def test_rates_of_the_most_frequent_and_names():
     target = np.arange(len(COLOURS), dtype=np.float64)
     spec = {"name": "target_rate", "smoothing": 2.0, "max_size": 2}
     fitted = fit_column(COLOURS, spec, target=target)
-    mean = target.mean()
-    rates = [(target[7:12].sum() + 2 * mean) / 7, (target[:4].sum() + 2 * mean) / 6, mean, mean]
-    np.testing.assert_allclose(fitted.of_column("x", texts(["", "red", "blue", "unseen"]))[:, 0], rates, rtol=1e-6)
+    of = {name: target[np.equal(COLOURS, name)] for name in set(COLOURS)}
+    beyond = {name: (own - target.mean()).sum() / (len(own) + 2) for name, own in of.items()}
+    spread = np.sqrt(np.mean([beyond[name] ** 2 for name in COLOURS]))
+    expected = [beyond[""] / spread, beyond["red"] / spread, 0, 0]
+    np.testing.assert_allclose(fitted.of_column("x", texts(["", "red", "blue", "unseen"]))[:, 0], expected, rtol=1e-5)
     assert names(fitted) == [("target_rate", ("x target rate",))]
     equal = fit_column(texts(["b", "a", "c"] * 4), {**spec, "smoothing": 0.0}, target=np.arange(12.0))
-    np.testing.assert_allclose(equal.of_column("x", texts(["a", "b", "c"]))[:, 0], [5.5, 4.5, 5.5], rtol=1e-6)
+    np.testing.assert_allclose(equal.of_column("x", texts(["a", "b", "c"]))[:, 0], [0, -(1.5**0.5), 0], atol=1e-6)
 
 
 # -- times --------------------------------------------------------------------------------------------------------------

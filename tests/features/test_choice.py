@@ -18,6 +18,7 @@ from shopkit.features.training_part import training_part
 from shopkit.schema import MISSING_TIME, Column, Kind, Schema
 from tests.features.fitting import REGISTRY, fit_table, floats, texts
 
+RATE = ["target_rate", {"name": "vocabulary", "min_count": 20}]
 QUANTILE = ["quantile", {"name": "piecewise_linear", "n_bins": 16, "indicator": "never"}]
 
 
@@ -32,8 +33,8 @@ QUANTILE = ["quantile", {"name": "piecewise_linear", "n_bins": 16, "indicator": 
         ("number", 1200, "dense", (QUANTILE, "1,200 distinct values")),
         ("number", 1200, "embedding", ("piecewise_linear", "1,200 distinct values, as the model embeds bins")),
         ("string", 32, "dense", ("one_hot", "32 categories, at most 32")),
-        ("string", 1233, "dense", ("target_rate", "1,233 categories, more than 32")),
-        ("string", 33, "dense", ("target_rate", "33 categories, more than 32")),
+        ("string", 1233, "dense", (RATE, "1,233 categories, more than 32")),
+        ("string", 33, "dense", (RATE, "33 categories, more than 32")),
         ("string", 33, "codes", ("vocabulary", "33 categories, as the model embeds or splits on ids")),
         ("string", 3, "embedding", ("vocabulary", "3 categories, as the model embeds or splits on ids")),
     ],

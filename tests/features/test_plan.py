@@ -53,7 +53,7 @@ def chosen(fitted: Fitted) -> dict[str, list[str]]:
                 "amount": ["quantile", "piecewise_linear"],
                 "is_member": ["standardize"],
                 "color": ["one_hot"],
-                "town": ["target_rate"],
+                "town": ["target_rate", "vocabulary"],
             },
         ),
     ],

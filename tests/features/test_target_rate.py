@@ -14,12 +14,32 @@ RNG = np.random.default_rng(5)
 SPEC = {"name": "target_rate", "smoothing": 10.0, "n_folds": 4}
 
 
+def scaled(rates: np.ndarray, count: np.ndarray, mean: float) -> np.ndarray:
+    return (rates - mean) / np.sqrt(np.average((rates - mean) ** 2, weights=count))
+
+
 def test_rate_is_the_smoothed_mean_and_unknown_the_overall_mean() -> None:
     values = texts(["a"] * 30 + ["b"] * 10 + [""] * 10)
     target = np.array([1.0] * 15 + [0.0] * 15 + [1.0] * 10 + [0.0] * 10)
     found = fit_column(values, SPEC, target=target).of_column("x", texts(["a", "b", "", "unseen"]))[:, 0]
-    mean = 0.5
-    np.testing.assert_allclose(found, [(15 + 5) / 40, (10 + 5) / 20, (0 + 5) / 20, mean])
+    rates = scaled(np.array([(15 + 5) / 40, (10 + 5) / 20, (0 + 5) / 20]), np.array([30, 10, 10]), mean=0.5)
+    np.testing.assert_allclose(found, [*rates, 0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("size", [1e-4, 1.0, 1e5])
+def test_rates_have_one_size_whatever_the_target_is_measured_in(size: float) -> None:
+    values = texts(RNG.choice(list("abcde"), 500))
+    target = size * (RNG.random(500) + (values == "a"))
+    fitted = fit_column(values, SPEC, target=target)
+    for rows in (fitted.of_column("x", values)[:, 0], fitted.features.training_overrides[0][:, 0]):
+        assert abs(rows.mean()) < 0.05
+        assert rows.std() == pytest.approx(1, abs=0.05)
+
+
+def test_categories_that_are_alike_say_nothing() -> None:
+    fitted = fit_column(texts(["a", "b", "c"] * 40), SPEC, target=np.full(120, 0.1))
+    np.testing.assert_allclose(fitted.of_column("x", texts(["a", "b", "unseen"])), 0, atol=1e-7)
+    np.testing.assert_allclose(fitted.features.training_overrides[0], 0, atol=1e-7)
 
 
 def test_weights_count_as_rows() -> None:
@@ -35,7 +55,7 @@ def test_small_weights_count_as_large_ones() -> None:
     spec = {**SPEC, "smoothing": 0.0}
     of_weight = [fit_column(values, spec, target=target, weight=size * np.array([3.0, 1.0, 2.0])) for size in (1.0, 1e-3)]
     asked = texts(["a", "b", "c"])
-    np.testing.assert_allclose(of_weight[0].of_column("x", asked)[:, 0], [0.75, 0, 0.5], rtol=1e-6)
+    np.testing.assert_allclose(of_weight[0].of_column("x", asked)[:, 0], [0.5**0.5, -(2**0.5), 0], atol=1e-6)
     np.testing.assert_allclose(of_weight[1].of_column("x", asked), of_weight[0].of_column("x", asked), rtol=1e-6)
     rows = [fitted.features.training_overrides[0] for fitted in of_weight]
     np.testing.assert_allclose(rows[1], rows[0], rtol=1e-6)
@@ -44,7 +64,7 @@ def test_small_weights_count_as_large_ones() -> None:
 def test_multiclass_has_a_rate_for_each_class_but_the_first() -> None:
     values, target = texts(["a", "a", "b", "b"] * 10), np.array([0.0, 1.0, 2.0, 2.0] * 10)
     fitted = fit_column(values, {**SPEC, "smoothing": 0.0}, target=target, n_classes=3)
-    np.testing.assert_allclose(fitted.of_column("x", texts(["a", "b", "c"])), [[0.5, 0], [0, 1], [0.25, 0.5]])
+    np.testing.assert_allclose(fitted.of_column("x", texts(["a", "b", "c"])), [[1, -1], [-1, 1], [0, 0]], atol=1e-6)
     assert fitted.blocks("x")[0].names == ("x rate of class 1", "x rate of class 2")
     assert fitted.features.training_overrides[0].shape == (40, 2)
 
@@ -59,7 +79,7 @@ def test_a_row_does_not_see_its_own_target(row: int, data: st.DataObject) -> Non
     changed[row] += 1000.0
     again = fit_column(values, SPEC, target=changed).features.training_overrides[0]
     assert own.shape == (60, 1)
-    np.testing.assert_allclose(own[row], again[row], rtol=1e-6)
+    np.testing.assert_allclose(own[row], again[row], rtol=1e-6, atol=1e-12)
 
 
 def test_rows_equal_rates_fitted_without_their_fold() -> None:
@@ -70,17 +90,18 @@ def test_rows_equal_rates_fitted_without_their_fold() -> None:
     assert np.bincount(folds).tolist() == pytest.approx([50] * 4, abs=2)
     for fold in range(4):
         others = folds != fold
-        for category in "abcd":
-            inside = others & (values == category)
-            expected = (target[inside].sum() + 10 * target[others].mean()) / (inside.sum() + 10)
-            np.testing.assert_allclose(own[(folds == fold) & (values == category)], expected, rtol=1e-5)
+        count = np.array([(others & (values == category)).sum() for category in "abcd"])
+        total = np.array([target[others & (values == category)].sum() for category in "abcd"])
+        mean = target[others].mean()
+        for category, expected in zip("abcd", scaled((total + 10 * mean) / (count + 10), count, mean), strict=True):
+            np.testing.assert_allclose(own[(folds == fold) & (values == category)], expected, rtol=1e-4)
 
 
 def test_a_key_says_nothing_about_its_row() -> None:
     """A category for each row: in-sample rates would be the target itself."""
     values, target = texts([f"id {row}" for row in range(300)]), (RNG.random(300) < 0.5).astype(float)
     own = fit_column(values, {**SPEC, "smoothing": 0.0}, target=target).features.training_overrides[0][:, 0]
-    assert abs(np.corrcoef(own, target)[0, 1]) < 0.3
+    np.testing.assert_array_equal(own, 0)
 
 
 def test_seed_changes_the_folds() -> None:
