@@ -30,6 +30,7 @@ from shopkit.registry import Choice, Registry
 from shopkit.runs import read_json, replacing, write_json
 from shopkit.runtime.artifact import open_session
 from shopkit.runtime.blocks import in_blocks
+from shopkit.runtime.repeats import asked_once
 from shopkit.runtime.sequences import graph_feed
 from shopkit.schema import INPUT_PREFIX, LENGTHS_INPUT, PARTS, Schema
 from shopkit.tasks.base import Task
@@ -324,10 +325,11 @@ def score_metrics(task: Task, model: FittedModel, validation: Arrays) -> dict[st
 
 
 def _summary(task: Task, model: FittedModel, part: Arrays) -> Tensor:
-    def of_block(rows: slice, scores: np.ndarray) -> Tensor:
+    def of_block(rows: slice, features: FeatureArrays) -> Tensor:
+        scores = np.asarray(model.scores(features), np.float32)
         return task.summary(torch.from_numpy(scores), torch.from_numpy(np.array(part.target[rows])))
 
-    return torch.cat([of_block(rows, scores) for rows, scores in _blocks(task, model, part)])
+    return torch.cat([of_block(rows, features) for rows, features in _blocks(task, part)])
 
 
 def outputs_of(task: Task, scores: np.ndarray) -> dict[str, np.ndarray]:
@@ -340,14 +342,20 @@ def outputs_of(task: Task, scores: np.ndarray) -> dict[str, np.ndarray]:
 
 def part_outputs(task: Task, model: FittedModel, part: Arrays) -> dict[str, np.ndarray]:
     """The same for a part of the examples, in blocks."""
-    found = [outputs_of(task, scores) for _, scores in _blocks(task, model, part)]
+
+    def answer(features: FeatureArrays) -> dict[str, np.ndarray]:
+        return outputs_of(task, model.scores(features))
+
+    if "lengths" in part.features:
+        found = [asked_once(take(features, slice(None)), answer) for _, features in _blocks(task, part)]
+    else:
+        found = [answer(features) for _, features in _blocks(task, part)]
     return {name: np.concatenate([outputs[name] for outputs in found]) for name in found[0]}
 
 
-def _blocks(task: Task, model: FittedModel, part: Arrays) -> Iterator[tuple[slice, np.ndarray]]:
-    """Rows and their scores float32 (n, n_outputs), a block at a time."""
+def _blocks(task: Task, part: Arrays) -> Iterator[tuple[slice, FeatureArrays]]:
+    """Rows whose scores fit into memory, and their features, a block at a time."""
     n_rows = block_rows(task.n_outputs)
     for start in range(0, max(1, len(part)), n_rows):
         rows = slice(start, start + n_rows)
-        features = part.features if len(part) <= n_rows else take(part.features, rows)
-        yield rows, np.asarray(model.scores(features), np.float32)
+        yield rows, part.features if len(part) <= n_rows else take(part.features, rows)

@@ -23,6 +23,7 @@ from shopkit.fitting import fit_decision, part_outputs, score_metrics
 from shopkit.raw import evenly, read_batches, readable
 from shopkit.runs import replacing, write_json
 from shopkit.runtime import Predictor
+from shopkit.runtime.repeats import asked_once
 from shopkit.schema import PARTS
 from shopkit.tasks.base import Task
 
@@ -106,7 +107,7 @@ def _looked_at(way: Way, part: str, predictor: Predictor) -> _Seen:
             rows = np.arange(start, start + len(columns[given.name]))
             start += len(rows)
             of_columns = {column.name: columns[column.name] for column in features}
-            outputs.append({} if part == "train" else _shared(predictor.answer(of_columns), one_of))
+            outputs.append({} if part == "train" else _shared(_answers(predictor, of_columns), one_of))
             batch = replace(
                 whole.take(rows),
                 outputs=outputs[-1],
@@ -120,6 +121,13 @@ def _looked_at(way: Way, part: str, predictor: Predictor) -> _Seen:
             write(batch, columns[given.name], predictor)
     answers = {name: np.concatenate([each[name] for each in outputs]) for name in outputs[0]}
     return _Seen(replace(whole, outputs=answers), Part.joined(some), prints)
+
+
+def _answers(predictor: Predictor, raw: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """What a file says of rows; where they are histories, of each history once."""
+    if not any(column.sequence for column in predictor.inputs):
+        return predictor.answer(raw)
+    return asked_once({name: raw[name] for name in predictor.inputs.names}, predictor.answer)
 
 
 def _sample(way: Way, whole: Part) -> np.ndarray:
@@ -189,7 +197,7 @@ def _baselines(way: Way) -> tuple[dict[str, dict[str, np.ndarray]], list[str]]:
             skipped.append(f"the earlier run {why}")
         else:
             batches = read_batches(way.run.examples_path, before.inputs.names, way.of_part("test"), BATCH_ROWS)
-            answers = [before.answer(batch) for batch in batches]
+            answers = [_answers(before, batch) for batch in batches]
             found[EARLIER] = {name: np.concatenate([each[name] for each in answers]) for name in answers[0]}
     installed = {entry.component.name for entry in way.registry.components("models")}
     for spec in way.experiment.evaluation.baselines:

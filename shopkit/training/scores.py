@@ -11,6 +11,7 @@ from torch import Tensor
 from shopkit.features.tensors import FeatureArrays, row_lengths, take
 from shopkit.models.base import Model
 from shopkit.runtime.blocks import like_length
+from shopkit.runtime.repeats import asked_once
 from shopkit.training.batches import trimmed
 
 BATCH_ROWS = 16_384
@@ -69,7 +70,10 @@ def score_tensor(model: Model, features: FeatureArrays, reduce: Reduce | None = 
 def _scores(
     model: Model, features: FeatureArrays, rows: slice | np.ndarray, device: torch.device, reduce: Reduce | None
 ) -> Tensor:
-    # A copy, as torch warns of read-only memory maps.
-    batch = {name: torch.from_numpy(np.array(values)).to(device) for name, values in trimmed(take(features, rows)).items()}
-    scores: Tensor = model(batch).float()
+    def answer(arrays: dict[str, np.ndarray]) -> dict[str, Tensor]:
+        # A copy, as torch warns of read-only memory maps.
+        return {"scores": model({name: torch.from_numpy(np.array(values)).to(device) for name, values in arrays.items()}).float()}
+
+    batch = trimmed(take(features, rows))
+    scores: Tensor = (asked_once(batch, answer) if "lengths" in batch else answer(batch))["scores"]
     return scores if reduce is None else reduce(scores, rows)

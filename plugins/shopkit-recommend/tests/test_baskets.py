@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import shopkit
 from shop import QUICK, recommend, sequences
+from shopkit.features.tensors import FeatureArrays
+from shopkit.runtime import Predictor
+
+from shopkit_recommend.models.popular import Popular
 
 BASKETS = {
     "table": "data",
@@ -62,6 +68,34 @@ def test_each_basket_of_a_customer_is_a_decision(tmp_path: Path) -> None:
     assert "None" not in run.card_path.read_text()
     assert ">None<" not in run.report_path.read_text()
     assert run.metrics["protocol"].endswith("means over baskets")
+
+
+def test_the_history_of_a_basket_is_scored_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the file and by a baseline, though each item of the basket is a row with a list."""
+    asked = {"file": 0, "baseline": 0}
+    scores = Popular.scores
+
+    class Asked(Predictor):
+        def answer(self, raw: Mapping[str, np.ndarray], *rest: Any) -> dict[str, np.ndarray]:
+            asked["file"] += len(raw["history"])
+            return super().answer(raw, *rest)
+
+    def of_baseline(self: Popular, features: FeatureArrays) -> np.ndarray:
+        asked["baseline"] += len(features["lengths"])
+        return scores(self, features)
+
+    monkeypatch.setattr("shopkit.stages.evaluate.Predictor", Asked)
+    monkeypatch.setattr(Popular, "scores", of_baseline)
+    of_view = [f"view.{name}={json.dumps(value)}" for name, value in BASKETS.items()]
+    chosen = ["model=item_knn", "model.exclude_seen=false", "evaluation.baselines=[{name: popular, exclude_seen: false}]"]
+    changes = ["source=dataframe", *QUICK, *of_view, *chosen]
+    run = shopkit.run("next_item", changes, data={"data": baskets()}, folder=tmp_path / "run")
+    rows = pd.read_parquet(run.path / "examples.parquet").assign(part=pd.read_parquet(run.path / "split.parquet").part)
+    of_parts = {part: [tuple(history) for history in of_part.history] for part, of_part in rows.groupby("part")}
+    distinct = {part: len(set(histories)) for part, histories in of_parts.items()}
+    assert distinct["test"] < len(of_parts["test"])
+    assert asked == {"file": distinct["validation"] + distinct["test"], "baseline": distinct["test"]}
+    assert len(pd.read_parquet(run.predictions_path)) == len(of_parts["test"])
 
 
 @pytest.mark.parametrize("model", [["model=item_knn"], ["model=sasrec", "model.dim=8", "trainer.max_epochs=1"]])
