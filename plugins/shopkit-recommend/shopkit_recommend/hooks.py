@@ -153,8 +153,11 @@ def shopkit_exporters() -> list[Component]:
 def shopkit_configured(config: Mapping[str, Any]) -> None:
     """
     Raises:
-        ConfigError: a blend that would choose its weights by rows that it remembers.
+        ConfigError: a file that would read more of a history than training sees, or a blend that would choose its weights by rows
+            that it remembers.
     """
+    if config["view"]["name"] in {component.name for component in shopkit_views()}:
+        _check_steps(config["view"], config["features"]["max_length"])
     for model in (config["model"], *config["evaluation"]["baselines"]):
         name, changed = (model, {}) if isinstance(model, str) else (model["name"], model)
         if name != "blend" or not config["view"].get("train_on_validation"):
@@ -167,6 +170,24 @@ def shopkit_configured(config: Mapping[str, Any]) -> None:
                 "validation part, which it then knows by heart. Choose without it first, and then give one weight each: "
                 f"{', '.join(f'model.{key}=[…]' for key in several)}."
             )
+
+
+def _check_steps(view: Mapping[str, Any], max_length: int) -> None:
+    """That a file reads no more steps than there are to learn from, and with `whole_past` learns from all that there are."""
+    max_steps = view["max_steps"]
+    if not 0 < max_length <= max_steps:
+        asked = f"{max_length} steps" if max_length else "all steps"
+        raise ConfigError(
+            f"features.max_length={max_length}: the file would read {asked} of a history, and training sees the latest "
+            f"view.max_steps={max_steps}. Set features.max_length={max_steps}, or in an experiment file "
+            "features.max_length: ${view.max_steps}."
+        )
+    if view["whole_past"] and max_length < max_steps:
+        raise ConfigError(
+            f"view.whole_past=true makes rows of view.max_steps={max_steps} steps, and features.max_length={max_length} lets "
+            f"training see the latest {max_length} of each: not the whole past. Set view.max_steps={max_length}, or "
+            f"features.max_length={max_steps}."
+        )
 
 
 @hookimpl

@@ -45,6 +45,42 @@ def test_experiments_compose(name: str) -> None:
     assert experiment.features.max_length <= experiment.view.settings.max_steps
 
 
+HAND_MADE = ["source=dataframe", "view=interactions", "task=next_item", "model=popular"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            ["view.max_steps=50"],
+            r"features\.max_length=256: the file would read 256 steps of a history, and training sees the latest "
+            r"view\.max_steps=50\. Set features\.max_length=50, or in an experiment file features\.max_length: "
+            r"\$\{view\.max_steps\}\.",
+        ),
+        (["features.max_length=0"], r"features\.max_length=0: the file would read all steps of a history"),
+        (
+            ["view.whole_past=true", "features.max_length=50"],
+            r"view\.whole_past=true makes rows of view\.max_steps=256 steps, and features\.max_length=50 lets training see the "
+            r"latest 50 of each: not the whole past\. Set view\.max_steps=50, or features\.max_length=256\.",
+        ),
+    ],
+)
+@pytest.mark.parametrize("view", ["interactions", "item_sequences", "session_prefixes"])
+def test_a_file_reads_what_there_was_to_learn_from(view: str, changes: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        compose(None, [*HAND_MADE, f"view={view}", *changes], load_registry())
+
+
+def test_steps_that_fit_together() -> None:
+    """As they are, tied, or with a past of which models read the latest steps and the mask all."""
+    for changes in ([], ["view.max_steps=50", "features.max_length=50"], ["features.max_length=50"], ["view.whole_past=true"]):
+        experiment = compose(None, [*HAND_MADE, *changes], load_registry())
+        assert 0 < experiment.features.max_length <= experiment.view.settings.max_steps
+    # Other views say themselves how long their lists are.
+    tables = ["source=dataframe", "view=table", "view.target=y", "features.max_length=0"]
+    assert compose(None, tables, load_registry()).features.max_length == 0
+
+
 def test_a_blend_does_not_choose_by_what_it_remembers() -> None:
     both, registry = "view.train_on_validation=true", load_registry()
     single = ["model.neighbour_weights=[0.2]", "model.follower_weights=[0.3]"]

@@ -9,11 +9,13 @@ import pytest
 import torch
 from shopkit.errors import ConfigError
 from shopkit.features.base import FeatureBlock, FeatureSpec
+from shopkit.features.tensors import Ragged
 from shopkit.models.base import Arrays, Model
 from shopkit.models.to_onnx import to_onnx
 from shopkit.runtime.artifact import open_session
 
 from shopkit_recommend.models.gru4rec import GRU4Rec
+from shopkit_recommend.models.histories import attributes_of_items
 from shopkit_recommend.models.mf import MF
 from shopkit_recommend.models.network_settings import (
     ALSSettings,
@@ -215,6 +217,20 @@ def test_new_items_get_the_vectors_of_their_attributes() -> None:
     new = model.encode_items({"sequence_ids": torch.tensor([[[1, category + 2]] for category in range(5)])})
     likeness = (new @ model.item_vectors().T).unflatten(1, (-1, 5)).mean(1)  # by the items' category
     assert likeness.argmax(1).tolist() == list(range(5))
+
+
+def test_an_item_has_the_attributes_that_stand_beside_it_most_often() -> None:
+    """The lowest of several as often; a missing one only where nothing else is known."""
+    item = FeatureBlock("history", "catalogue", "sequence_ids", 0, 1, ("history",), cardinality=6)
+    kind, brand = (
+        FeatureBlock(name, "vocabulary", "sequence_ids", at, 1, (name,), cardinality=9)
+        for at, name in ((1, "kind"), (2, "brand"))
+    )
+    steps = [(2, 5, 3), (2, 4, 0), (2, 4, 0), (3, 8, 7), (3, 7, 0), (4, 0, 0), (2, 0, 0), (2, 0, 0), (2, 0, 0)]
+    ragged = Ragged(np.array(steps, np.int32), np.array([0, 5, 5, 9]), np.int64)
+    part = Arrays({"sequence_ids": ragged, "lengths": np.array([5, 0, 4])}, np.array([0, 3, 1]))
+    assert attributes_of_items(part, item, [kind, brand]).tolist() == [[0, 0], [0, 0], [4, 3], [7, 7], [0, 0], [0, 0]]
+    assert attributes_of_items(part, item, []).shape == (6, 0)
 
 
 def test_time_is_a_column_of_days_of_the_steps() -> None:

@@ -213,15 +213,22 @@ def test_the_rows_on_spark_are_those_of_duckdb(tmp_path: Path) -> None:
     spark = Spark(EngineSettings("spark", "local[1]", options))
     frames = {
         "clicks": clicks().assign(kind=lambda rows: "kind " + (rows["what"] % 3).astype(str)),
-        "data": pd.DataFrame({"who": ["a", "b"], "items": [[1, 2, 3, 4], [5, 6]]}),
-        "train_sessions": pd.DataFrame({"session": range(4), "items": [[1, 2], [3], [4, 5, 6], [7, 8, 9]]}),
-        "test_prefixes": pd.DataFrame({"prefix": [[1, 2], [1]], "target": [3, 2]}),
+        "data": pd.DataFrame({"who": ["a", "b"], "items": [[1, 2, 3, 4, 5, 6], [5, 6]]}),
+        "train_sessions": pd.DataFrame(
+            {"session": range(4), "items": [[1, 2], [3], [4, 5, 6], [7, 8, 9]], "paid": [[1, 2], [3], [4, 5, 6], [7, 8, 9]]}
+        ),
+        "test_prefixes": pd.DataFrame({"prefix": [[1, 2], [1]], "target": [3, 2], "paid": [[0.5, 2], [0.5]]}),
     }
     there = DataFrameSource(DataFrameSettings(), frames).on_spark(spark)
     for view in (
-        InteractionsView(InteractionsSettings(**CLICKS, days=True, basket="visit", item_name="kind", min_of_item=2, max_steps=5)),
+        InteractionsView(
+            InteractionsSettings(
+                **CLICKS, days=True, basket="visit", item_name="kind", beside=["kind", "paid"], min_of_item=2, max_steps=5
+            )
+        ),
         ItemSequencesView(ItemSequencesSettings(customer="who", max_steps=2)),
-        SessionPrefixesView(SessionPrefixesSettings(validation_fraction=0.25)),
+        ItemSequencesView(ItemSequencesSettings(customer="who", max_steps=1, whole_past=True)),
+        SessionPrefixesView(SessionPrefixesSettings(validation_fraction=0.25, beside=["paid"], max_steps=1, whole_past=True)),
     ):
         here, _ = made(view, tables(**frames), tmp_path)
         found, _ = made(view, there, tmp_path)

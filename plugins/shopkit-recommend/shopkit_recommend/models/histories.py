@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,6 +56,23 @@ def step_ids(features: FeatureArrays, block: FeatureBlock) -> tuple[np.ndarray, 
     inside = np.arange(values.shape[1]) < np.asarray(features["lengths"])[:, None]
     rows, _ = np.nonzero(inside)
     return values[:, :, block.start][inside], rows
+
+
+def attributes_of_items(part: Arrays, item: FeatureBlock, others: Sequence[FeatureBlock]) -> np.ndarray:
+    """What stands beside an item most often, the lowest id of several: int64 (ids of items, columns), 0 where nothing does.
+
+    Args:
+        item: the column of items.
+        others: columns of ids of the same steps.
+    """
+    items, _ = step_ids(part.features, item)
+    found = np.zeros((item.cardinality, len(others)), np.int64)
+    for at, block in enumerate(others):
+        ids, _ = step_ids(part.features, block)
+        pairs, counts = np.unique((items * block.cardinality + ids)[ids != 0], return_counts=True)
+        rising = pairs[np.lexsort((-pairs, counts))]  # of those that name one item, the last one stays
+        found[rising // block.cardinality, at] = rising % block.cardinality
+    return found
 
 
 def whole_sequences(part: Arrays, block: FeatureBlock, n_items: int) -> Histories:

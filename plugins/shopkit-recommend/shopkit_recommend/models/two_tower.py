@@ -14,11 +14,12 @@ from itertools import pairwise
 import torch
 import torch.nn.functional as F  # noqa: N812
 from shopkit.features.base import FeatureSpec
-from shopkit.models.base import Axis, Batch, Model
+from shopkit.models.base import Arrays, Axis, Batch, Model
 from shopkit.tasks.base import Task
 from torch import Tensor, nn
 
 from shopkit_recommend.models.averages import DecayedAverage
+from shopkit_recommend.models.histories import attributes_of_items
 from shopkit_recommend.models.inputs import FIRST_ITEM, UNKNOWN
 from shopkit_recommend.models.network import Network, at
 from shopkit_recommend.models.network_settings import TwoTowerSettings
@@ -28,8 +29,8 @@ class TwoTower(Network):
     """Scores: the state of the customer times the vector of each item.
 
     The customer's tower reads an average of the history, its last item, and the profile. The item's tower adds the vector of the
-    item itself and those of its attributes, the other columns of ids of the steps, which it takes from the steps as training goes
-    through them. Where an item is not known, the vector of all unknown ones stands for it, and its attributes tell it apart.
+    item itself and those of its attributes: of each of the steps' other columns of ids, what stands beside the item most often in
+    the training part. Where an item is not known, the vector of all unknown ones stands for it, and its attributes tell it apart.
     """
 
     settings: TwoTowerSettings
@@ -45,8 +46,13 @@ class TwoTower(Network):
         self.tower = nn.Sequential(*layers, nn.Linear([2 * dim, *settings.hidden][-1], dim))
         self.register_buffer("attributes_of", torch.zeros(n_outputs + FIRST_ITEM, self.steps.n_attribute_ids, dtype=torch.long))
 
+    def prepare(self, train: Arrays, validation: Arrays, task: Task, seed: int) -> None:
+        super().prepare(train, validation, task, seed)
+        if self.steps.n_attribute_ids:
+            self.attributes_of = torch.from_numpy(attributes_of_items(train, self.item, self.steps.attribute_blocks))
+
     def axes(self, vocabularies: Mapping[str, Sequence[str]]) -> dict[str, Axis]:
-        # Attributes of items are read off the steps as training goes.
+        # Attributes of items are read off the steps of these rows.
         return {**super().axes(vocabularies), "attributes_of": Axis([])}
 
     def item_vectors(self) -> Tensor:
@@ -75,12 +81,6 @@ class TwoTower(Network):
     def last_state(self, batch: Batch) -> Tensor:
         x, last = self.dropout(self.read(batch)), batch["lengths"] - 1
         return self._customer(self.average(x, last.unsqueeze(1)).squeeze(1), at(x, last))
-
-    def training_loss(self, batch: Batch, target: Tensor, weight: Tensor | None, task: Task) -> Tensor:
-        if self.steps.n_attribute_ids:
-            ids = batch["sequence_ids"][:, :, self.item_at]
-            self.attributes_of[ids] = self.steps.attribute_ids(batch)
-        return super().training_loss(batch, target, weight, task)
 
     def _customer(self, average: Tensor, newest: Tensor) -> Tensor:
         state: Tensor = average + newest + self.tower(torch.cat([average, newest], -1))

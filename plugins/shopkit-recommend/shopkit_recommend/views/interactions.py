@@ -19,11 +19,13 @@ from shopkit_recommend.views.lists import (
     HISTORY,
     HISTORY_NAME,
     LAST_OUT,
+    OWN,
     PLACE,
     TARGET,
     TARGET_NAME,
     column,
     cut,
+    free,
     of_names,
     present,
 )
@@ -35,6 +37,10 @@ if TYPE_CHECKING:
 NAME = "interactions"
 DAY = 86_400
 TIMES = ("at", "moment")
+OF_STEPS = ("days_before", "amount")
+"""Sequences that the view makes itself."""
+BESIDE = "shopkit_beside_"
+"""What the columns beside the items are called, with their number, until they are lists."""
 
 
 class InteractionsView(View):
@@ -49,6 +55,7 @@ class InteractionsView(View):
 
     def examples(self, tables: Tables) -> Examples:
         settings = self.settings
+        free(NAME, "beside", settings.beside, (*OWN, "time", *OF_STEPS))
         lines = self._lines(tables)
         is_known = lines.customer.notnull() & lines["item"].notnull() & lines["at"].notnull()
         known = lines.filter(is_known)
@@ -61,6 +68,7 @@ class InteractionsView(View):
             amount=known.amount.sum(),
             name=known["name"].max(),
             n_lines=known.count(),
+            **{name: known[name].max() for name in self._beside},
         )
         outside = outside_core(merged, {"customer": settings.min_of_customer, "item": settings.min_of_item})
         core = merged if outside is None else merged.filter(~outside)
@@ -87,13 +95,18 @@ class InteractionsView(View):
             left_out={
                 "line without customer, item or time": lines.filter(~is_known).count(),
                 "line that repeats an item of its basket or moment": (merged.n_lines - 1).sum().fill_null(0),
-                **({} if settings.whole_past else cut(decisions.filter(decisions.train).end, settings.max_steps)),
+                **cut(decisions.filter(decisions.train).end, settings.max_steps, settings.whole_past),
                 **({} if outside is None else {"interaction outside the k-core": merged.filter(outside).count()}),
             },
             split=self._split(),
             summary=f"Each row is an item ({settings.item}) of a customer's {by} in {tables.origin}; the target is that item, "
             f"the history what the customer took before that {by}.",
         )
+
+    @property
+    def _beside(self) -> dict[str, str]:
+        """What the columns beside the items are called on the way → their names."""
+        return {f"{BESIDE}{number}": name for number, name in enumerate(self.settings.beside)}
 
     def _split(self) -> OnlySplit:
         settings = self.settings
@@ -103,7 +116,7 @@ class InteractionsView(View):
         return OnlySplit("leave_last_out", LAST_OUT, "For a split by time, give view.validation_from and view.test_from.")
 
     def _lines(self, tables: Tables) -> ir.Table:
-        """customer, item, name (of the item), basket, at (what orders), moment (seconds), amount."""
+        """customer, item, name (of the item), basket, at (what orders), moment (seconds), amount, and what is beside the item."""
         settings = self.settings
         table = tables[settings.table]
         if not settings.time:
@@ -111,17 +124,21 @@ class InteractionsView(View):
         for setting in ("customer", "time", "basket", "amount"):
             if name := getattr(settings, setting):
                 column(tables, NAME, setting, settings.table, name)
+        for name in settings.beside:
+            in_lines = name in table.columns
+            column(tables, NAME, "beside", settings.table if in_lines else settings.items or settings.table, name)
         if settings.items:
             column(tables, NAME, "items_key", settings.table, settings.items_key)
             column(tables, NAME, "items_key", settings.items, settings.items_key)
-            of_items = tables[settings.items].select(settings.items_key, **self._item_and_name(tables, settings.items))
+            of_items = tables[settings.items].select(settings.items_key, **self._of_item(tables, settings.items))
             table = joined(NAME, f"view.items_key '{settings.items_key}'", table, of_items, settings.items_key, settings.items)
         else:
-            table = table.mutate(**self._item_and_name(tables, settings.table))
+            table = table.mutate(**self._of_item(tables, settings.table))
         moment = self._moment(table)
         at = table[settings.time or "shopkit_at"]
         amount = table[settings.amount].cast("float64") if settings.amount else ibis.literal(0).cast("float64")
         basket = {"basket": table[settings.basket]} if settings.basket else {}
+        beside = {own: table[own if own in table.columns else name] for own, name in self._beside.items()}
         lines = table.select(
             customer=present(table[settings.customer]),
             item=present(table.shopkit_item),
@@ -130,14 +147,17 @@ class InteractionsView(View):
             moment=moment,
             amount=amount,
             **basket,
+            **beside,
         )
         return lines if basket else lines.mutate(basket=lines["at"])
 
-    def _item_and_name(self, tables: Tables, table: str) -> dict[str, ir.Value]:
+    def _of_item(self, tables: Tables, table: str) -> dict[str, ir.Value]:
+        """What a table says of an item: itself, its name, and those of the columns beside it that it has."""
         settings = self.settings
         item = column(tables, NAME, "item", table, settings.item)
         name = column(tables, NAME, "item_name", table, settings.item_name).cast("string") if settings.named else ibis.literal("")
-        return {"shopkit_item": item, "shopkit_name": name}
+        beside = {own: tables[table][name] for own, name in self._beside.items() if name in tables[table].columns}
+        return {"shopkit_item": item, "shopkit_name": name, **beside}
 
     def _moment(self, table: ir.Table) -> ir.Value:
         if not self.settings.time:
@@ -174,7 +194,9 @@ class InteractionsView(View):
 
     def _with_histories(self, decisions: ir.Table, events: ir.Table) -> ir.Table:
         settings = self.settings
-        steps = events.select(of="customer", at_step="step", item="item", of_item="name", then="moment", amount="amount")
+        steps = events.select(
+            *self._beside, of="customer", at_step="step", item="item", of_item="name", then="moment", amount="amount"
+        )
         within = [
             decisions.customer == steps.of,
             steps.at_step < decisions.end,
@@ -188,6 +210,7 @@ class InteractionsView(View):
             fields["days_before"] = (pairs.moment - pairs.then).cast("float64") / DAY
         if settings.amount:
             fields["amount"] = pairs.amount
+        fields |= {name: pairs[own] for own, name in self._beside.items()}
         # Structs sorted by their first field: an ordered `collect` does not compile for Spark.
         gathered = pairs.mutate(shopkit_step=ibis.struct(fields)).group_by("customer", "step")
         lists = gathered.aggregate(steps=lambda t: t.shopkit_step.collect())

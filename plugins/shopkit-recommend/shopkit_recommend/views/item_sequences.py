@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Self
 
 import ibis
+import ibis.expr.types as ir
 import numpy as np
 from shopkit.schema import Kind, Role
 from shopkit.sources.base import Tables
@@ -25,6 +26,7 @@ from shopkit_recommend.views.lists import (
     free,
     list_column,
     of_names,
+    training_ends,
 )
 from shopkit_recommend.views.settings import ItemSequencesSettings
 
@@ -32,13 +34,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NAME = "item_sequences"
-N_ITEMS = "shopkit_n_items"
+N_ITEMS, END = "shopkit_n_items", "shopkit_end"
 
 
 class ItemSequencesView(View):
     """Of a sequence three decisions: its last item, the one before, and the one before that, which trains on all that is left;
-    with `train_on_validation`, on the decision that validates as well. A sequence of one or two items gives its last one, to
-    train on; one without items is left out."""
+    with `train_on_validation`, on the decision that validates as well. With `whole_past`, a row of training for each stretch of
+    `max_steps`. A sequence of one or two items gives its last one, to train on; one without items is left out."""
 
     settings: ItemSequencesSettings
 
@@ -56,35 +58,37 @@ class ItemSequencesView(View):
         profile = {name: column(tables, NAME, "profile", settings.table, name) for name in settings.profile}
         n_items = lists[HISTORY].length().fill_null(0).cast("int64")
         rows = table.select(customer=customer, **{N_ITEMS: n_items}, **lists, **profile)
-        n_items = rows[N_ITEMS]
-        training = rows.filter(n_items >= 1)
-        behind = ibis.ifelse(
-            training[N_ITEMS] >= 3, training[N_ITEMS] - (2 if settings.train_on_validation else 3), training[N_ITEMS] - 1
-        )
-        parts = []
-        for last in (1, 2, 3):
-            chosen = rows.filter(n_items >= (1 if last == 1 else 3))
-            place = chosen[N_ITEMS] - last
-            end = chosen[N_ITEMS] - 2 if last == 3 and settings.train_on_validation else place
-            parts.append(
-                chosen.select(
-                    "customer",
-                    step=place,
-                    **{PLACE: place},
-                    **{name: before(chosen[name], end, settings.max_steps) for name in lists},
-                    **{TARGET: chosen[HISTORY][end]},
-                    **({TARGET_NAME: chosen[HISTORY_NAME][end]} if settings.item_names else {}),
-                    **{name: chosen[name] for name in profile},
-                )
+        any_items, long = rows.filter(rows[N_ITEMS] >= 1), rows.filter(rows[N_ITEMS] >= 3)
+        trained = 2 if settings.train_on_validation else 3
+        behind = any_items[N_ITEMS] - ibis.ifelse(any_items[N_ITEMS] >= 3, trained, 1)
+
+        def decisions(chosen: ir.Table, end: ir.IntegerColumn, place: ir.IntegerColumn) -> ir.Table:
+            return chosen.select(
+                "customer",
+                step=place,
+                **{PLACE: place},
+                **{name: before(chosen[name], end, settings.max_steps) for name in lists},
+                **{TARGET: chosen[HISTORY][end]},
+                **({TARGET_NAME: chosen[HISTORY_NAME][end]} if settings.item_names else {}),
+                **{name: chosen[name] for name in profile},
             )
+
+        held = [(any_items, any_items[N_ITEMS] - 1), (long, long[N_ITEMS] - 2)]
+        ends = long.mutate(**{END: training_ends(long[N_ITEMS] - trained, settings.max_steps, settings.whole_past)})
+        # What trains on the decision that validates has the place before it all the same: by places the split cuts.
+        places = ibis.greatest(ends[END] - (3 - trained), 0)
+        table = ibis.union(*(decisions(chosen, end, end) for chosen, end in held), decisions(ends, ends[END], places))
         of_roles, of_kinds = of_names(bool(settings.item_names))
         roles: dict[str, Role] = {"customer": "key", "step": "key", PLACE: "decision", TARGET: "target", **of_roles}
         kinds: dict[str, Kind] = {HISTORY: "string", TARGET: "string", **of_kinds}
         return Examples(
-            table=ibis.union(*parts),
+            table=table,
             roles=roles,
             kinds=kinds,
-            left_out={"sequence without items": rows.filter(n_items == 0).count(), **cut(behind, settings.max_steps)},
+            left_out={
+                "sequence without items": rows.filter(rows[N_ITEMS] == 0).count(),
+                **cut(behind, settings.max_steps, settings.whole_past),
+            },
             split=OnlySplit("leave_last_out", LAST_OUT),
             summary=f"Each row is a place in a sequence of {settings.table}; the target is the item there, the history what came "
             f"before it.{TRAINED if settings.train_on_validation else ''}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import ibis
 import ibis.expr.types as ir
@@ -19,7 +19,7 @@ TRAINED = " Training has what validates as well: validation figures mean nothing
 LAST_OUT = {"column": PLACE}
 """Settings of `split=leave_last_out` for examples of everyone's last decisions."""
 OWN = ("customer", "step", PLACE, HISTORY, TARGET, HISTORY_NAME, TARGET_NAME)
-"""Names that a table's own columns must not have."""
+"""Names that a table's own columns must not have, in views whose rows are those of customers."""
 
 
 def column(tables: Tables, view: str, setting: str, table: str, name: str) -> ir.Value:
@@ -52,17 +52,17 @@ def list_column(tables: Tables, view: str, setting: str, table: str, name: str) 
     return values  # type: ignore[return-value]
 
 
-def free(view: str, setting: str, names: Iterable[str]) -> None:
+def free(view: str, setting: str, names: Iterable[str], own: Sequence[str] = OWN) -> None:
     """Columns of a table that become columns of the examples under their own names.
 
     Raises:
-        DataError: one is called as a column that the view makes.
+        DataError: one is called as a column that the view makes (`own`).
     """
     for name in names:
-        if name in OWN:
+        if name in own:
             raise DataError(
                 f"view {view}: view.{setting} names column '{name}', and the view makes one of that name itself "
-                f"({', '.join(OWN)}). Give it another name in the source."
+                f"({', '.join(own)}). Give it another name in the source."
             )
 
 
@@ -76,8 +76,22 @@ def before(values: ir.ArrayValue, end: ir.IntegerValue, max_steps: int) -> ir.Ar
     return values[ibis.greatest(end - max_steps, 0) : end]
 
 
-def cut(n_before: ir.IntegerColumn, max_steps: int) -> dict[str, ir.IntegerScalar]:
+def training_ends(last: ir.IntegerColumn, max_steps: int, whole_past: bool) -> ir.IntegerColumn:
+    """Where the histories of a sequence's rows of training end, a row each: before place `last`; with `whole_past`, also before
+    those that leave none of the steps further back out.
+
+    A row holds `max_steps` steps and what came next, so the next one ends so many and one before.
+    """
+    if not whole_past:
+        return last
+    behind = ibis.range(0, last // (max_steps + 1) + 1).unnest().cast("int64")
+    return last - behind * (max_steps + 1)
+
+
+def cut(n_before: ir.IntegerColumn, max_steps: int, whole_past: bool) -> dict[str, ir.IntegerScalar]:
     """What a view says it left out of training, of the number of steps before each row's decision."""
+    if whole_past:
+        return {}
     beyond = ibis.greatest(n_before - max_steps, 0).sum().fill_null(0)
     return {"earlier step than the latest view.max_steps, which training does not see": beyond}
 

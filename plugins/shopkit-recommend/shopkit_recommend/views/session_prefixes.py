@@ -6,13 +6,25 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Self
 
 import ibis
+import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 import numpy as np
 from shopkit.errors import DataError
 from shopkit.sources.base import Tables
 from shopkit.views.base import Examples, OnlySplit, View
 
-from shopkit_recommend.views.lists import HISTORY, PLACE, TARGET, TRAINED, before, column, cut, list_column
+from shopkit_recommend.views.lists import (
+    HISTORY,
+    PLACE,
+    TARGET,
+    TRAINED,
+    before,
+    column,
+    cut,
+    free,
+    list_column,
+    training_ends,
+)
 from shopkit_recommend.views.settings import SessionPrefixesSettings
 
 if TYPE_CHECKING:
@@ -20,11 +32,13 @@ if TYPE_CHECKING:
 
 NAME = "session_prefixes"
 MILLION = 1_000_000
+OWN = ("row", "session", "part", PLACE, HISTORY, TARGET)
+"""Names that lists beside the items must not have."""
 
 
 class SessionPrefixesView(View):
-    """A training session is one row: all but its last item, and that. Of a validation session every beginning is a row, as in the
-    test. The column `part` says which is which, for `split=given`."""
+    """A training session is one row: all but its last item, and that; with `whole_past`, one for each stretch of `max_steps`.
+    Of a validation session every beginning is a row, as in the test. The column `part` says which is which, for `split=given`."""
 
     settings: SessionPrefixesSettings
 
@@ -40,48 +54,53 @@ class SessionPrefixesView(View):
                 "of their numbers or times: of texts, '10' would come before '2'. Cast it in the source, or say what it is with "
                 "source.types where the source has that setting."
             )
-        every = tables[settings.train].select(number=number, items=items)
+        free(NAME, "beside", settings.beside, OWN)
+        lists = {HISTORY: (items, prefix)} | {
+            name: tuple(list_column(tables, NAME, "beside", table, name) for table in (settings.train, settings.test))
+            for name in settings.beside
+        }
+        # Of the same, both tables may have columns of other types, as whole numbers of another width.
+        kinds = {name: _common(*(values.type().value_type for values in both)) for name, both in lists.items()}
+        kinds[HISTORY] = _common(kinds[HISTORY], target.type())
+        train_lists, test_lists = ({name: both[at].cast(dt.Array(kinds[name])) for name, both in lists.items()} for at in (0, 1))
+        every = tables[settings.train].select(number=number, **train_lists)
         order = ibis.window(order_by=every.number)
         placed = every.mutate(
-            session=ibis.row_number().over(order).cast("int64"), n=every["items"].length().fill_null(0).cast("int64")
+            session=ibis.row_number().over(order).cast("int64"), n=every[HISTORY].length().fill_null(0).cast("int64")
         )
         # In whole numbers, so that every engine draws the line at the same session.
         millionths = round((1 - settings.validation_fraction) * MILLION)
         placed = placed.mutate(validates=placed.session * MILLION >= every.count() * millionths)
         sessions = placed.filter(placed.n > 0)
         trained = sessions if settings.train_on_validation else sessions.filter(~sessions.validates)
-        train = self._rows(trained, "train", trained.n - 1)
+        ends = training_ends(trained.n - 1, settings.max_steps, settings.whole_past)
         validating = sessions.filter(sessions.validates & (sessions.n > 1))
-        spread = validating.mutate(end=ibis.range(1, validating.n).unnest().cast("int64"))
-        validation = self._rows(spread, "validation", spread.end)
-        tests = tables[settings.test].select(prefix=prefix, target=target)
-        tests = tests.mutate(row=ibis.row_number().over(ibis.window(order_by=[tests.prefix, tests.target])).cast("int64"))
-        test = tests.select(
-            session=-1 - tests.row,
-            part=ibis.literal("test"),
-            place=tests.prefix.length().cast("int64"),
-            **{HISTORY: before(tests.prefix, tests.prefix.length().cast("int64"), settings.max_steps), TARGET: tests.target},
+        beginnings = ibis.range(1, validating.n).unnest().cast("int64")
+        tests = tables[settings.test].select(**test_lists, **{TARGET: target.cast(kinds[HISTORY])})
+        order = ibis.window(order_by=[tests[HISTORY], tests[TARGET], *(tests[name] for name in settings.beside)])
+        tests = tests.mutate(session=-1 - ibis.row_number().over(order).cast("int64"), end=tests[HISTORY].length().cast("int64"))
+        union = ibis.union(
+            self._rows(_with_targets(trained.mutate(end=ends)), "train"),
+            self._rows(_with_targets(validating.mutate(end=beginnings)), "validation"),
+            self._rows(tests, "test"),
         )
-        # Whole number ids of both tables may differ in width.
-        kind = "int64" if items.type().value_type.is_integer() and target.type().is_integer() else "string"
-        union = ibis.union(*(_as(rows, kind) for rows in (train, validation, test)))
         order = ibis.window(order_by=[union.part != "train", union.session, union.place])
         return Examples(
             table=union.mutate(row=ibis.row_number().over(order).cast("int64")),
             roles={"row": "key", "session": "group", "part": "ignored", PLACE: "decision", TARGET: "target"},
             kinds={HISTORY: "string", TARGET: "string"},
-            left_out={"session without items": placed.filter(placed.n == 0).count(), **cut(trained.n - 1, settings.max_steps)},
+            left_out={
+                "session without items": placed.filter(placed.n == 0).count(),
+                **cut(trained.n - 1, settings.max_steps, settings.whole_past),
+            },
             split=OnlySplit("given", {"column": "part"}),
             summary=f"Each row is a place in a session of {settings.train}, or a beginning of {settings.test}; the target is the "
             f"item there, the history what came before it.{TRAINED if self.settings.train_on_validation else ''}",
         )
 
-    def _rows(self, sessions: ir.Table, part: str, end: ir.IntegerValue) -> ir.Table:
-        return sessions.select(
-            "session",
-            part=ibis.literal(part),
-            **{PLACE: end, HISTORY: before(sessions["items"], end, self.settings.max_steps), TARGET: sessions["items"][end]},
-        )
+    def _rows(self, sessions: ir.Table, part: str) -> ir.Table:
+        cut = {name: before(sessions[name], sessions.end, self.settings.max_steps) for name in (HISTORY, *self.settings.beside)}
+        return sessions.select("session", part=ibis.literal(part), **{PLACE: sessions.end, TARGET: sessions[TARGET]}, **cut)
 
     @classmethod
     def example(cls, settings: SessionPrefixesSettings) -> tuple[Self, Mapping[str, pd.DataFrame]]:
@@ -96,5 +115,14 @@ class SessionPrefixesView(View):
         }
 
 
-def _as(rows: ir.Table, kind: str) -> ir.Table:
-    return rows.mutate(**{HISTORY: rows[HISTORY].cast(f"array<{kind}>"), TARGET: rows[TARGET].cast(kind)})
+def _with_targets(sessions: ir.Table) -> ir.Table:
+    return sessions.mutate(**{TARGET: sessions[HISTORY][sessions.end]})
+
+
+def _common(*kinds: dt.DataType) -> dt.DataType:
+    """The type that holds the values of all of them."""
+    if all(kind.is_integer() for kind in kinds):
+        return dt.int64
+    if all(kind.is_numeric() for kind in kinds):
+        return dt.float64
+    return kinds[0] if len(set(kinds)) == 1 else dt.string

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 
 from shopkit.errors import ConfigError
 
+MAX_STEPS = 256
+"""As of `features.max_length`, so that a file reads as many steps as training saw."""
+
 
 def _at_least(setting: str, value: int, least: int) -> None:
     if value < least:
@@ -41,8 +44,12 @@ class InteractionsSettings:
     """A column of amounts that becomes the sequence `amount`, step by step beside `history`."""
     days: bool = False
     """Adds the sequence `days_before`: days from a step to the decision."""
-    max_steps: int = 200
-    """The latest steps of a history that are kept."""
+    beside: list[str] = field(default_factory=list)
+    """Columns that run beside `history`, step by step: of the table `items`, where it has them (department, brand), else of the
+    interactions. Of several lines that are one interaction, the largest value stands. Networks read them, and `two_tower` knows
+    items by them."""
+    max_steps: int = MAX_STEPS
+    """The latest steps of a history that are kept; `features.max_length` of them, at most, are read."""
     whole_past: bool = False
     """Trains on all that a customer did: beside the row of the latest steps, on one for each `max_steps` further back. Otherwise
     what is further back is left out of training, and the report counts it."""
@@ -98,14 +105,18 @@ class ItemSequencesSettings:
     item_names: str = ""
     """A column of lists with a readable name of each item: reports print it beside the item."""
     beside: list[str] = field(default_factory=list)
-    """Columns of lists that run beside `items`, step by step."""
+    """Columns of lists that run beside `items`, step by step (department, brand, amount). Networks read them, and `two_tower`
+    knows items by them."""
     profile: list[str] = field(default_factory=list)
     """Plain columns that become features."""
     train_on_validation: bool = False
     """Trains on the decision that validates as well: for the last run, when all settings and the number of epochs stand.
     Validation figures then mean nothing."""
-    max_steps: int = 200
-    """The latest steps of a history that are kept."""
+    max_steps: int = MAX_STEPS
+    """The latest steps of a history that are kept; `features.max_length` of them, at most, are read."""
+    whole_past: bool = False
+    """Trains on whole sequences: beside the row of the latest steps, on one for each `max_steps` further back. Otherwise what is
+    further back is left out of training, and the report counts it."""
 
     def __post_init__(self) -> None:
         _at_least("max_steps", self.max_steps, 1)
@@ -129,13 +140,19 @@ class SessionPrefixesSettings:
     """Its column of lists: the beginning of a session."""
     target: str = "target"
     """Its column with the item that came next."""
+    beside: list[str] = field(default_factory=list)
+    """Columns of lists, of both tables, that run beside `items` and `prefix`, step by step (category, price). Networks read them,
+    and `two_tower` knows items by them."""
     validation_fraction: float = 0.1
     """Share of the training sessions, the latest, whose every beginning validates."""
     train_on_validation: bool = False
     """Trains on the validation sessions as well, as published figures do: for the last run, when all settings and the number of
     epochs stand. Validation figures then mean nothing."""
-    max_steps: int = 200
-    """The latest steps of a history that are kept."""
+    max_steps: int = MAX_STEPS
+    """The latest steps of a history that are kept; `features.max_length` of them, at most, are read."""
+    whole_past: bool = False
+    """Trains on whole sessions: beside the row of the latest steps, on one for each `max_steps` further back. Otherwise what is
+    further back is left out of training, and the report counts it."""
 
     def __post_init__(self) -> None:
         _at_least("max_steps", self.max_steps, 1)
