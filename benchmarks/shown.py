@@ -116,6 +116,13 @@ SHOWN: dict[str, tuple[Grid | str, ...]] = {
     "intents_linear": (OF_TEXTS,),
     "load_checks": ((M("{column}, ms", "files/{file}/ms/{column}", FINE),),),
     "lstm": (EXPORTED,),
+    "next_item": (
+        (
+            M("nDCG@10", "experiments/{experiment}/results/{model}/ndcg_10"),
+            M("recall@10", "experiments/{experiment}/results/{model}/recall_10"),
+            M("nDCG@10, the experiment's model minus this", "experiments/{experiment}/model minus/{model}/ndcg_10", "{:+.4f}"),
+        ),
+    ),
     "online_shoppers": ((M("AUROC", "folds/{who}/auroc"), M("average precision", "folds/{who}/average_precision")),),
     "predict_rows": (
         (

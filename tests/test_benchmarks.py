@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -189,3 +189,34 @@ def test_the_peak_of_a_card_is_known_by_its_name(script: Script, monkeypatch: py
     monkeypatch.setattr(gpu.torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(gpu.torch.cuda, "get_device_name", lambda: card)
     assert gpu.known_peak() == peak
+
+
+def test_the_recommenders_beside_the_shipped_ones_are_of_one_run(script: Script) -> None:
+    """As the experiment names them, and some more; no figure is shown for a metric that it lacks."""
+    pytest.importorskip("shopkit_recommend")
+    from shopkit.config import compose
+    from shopkit.registry import load_registry
+
+    benchmark, registry = script("next_item"), load_registry()
+    for name, more in benchmark.MORE.items():
+        named = compose(name, [], registry).evaluation.baselines
+        composed = compose(name, benchmark.overrides_of(name), registry).evaluation.baselines
+        assert composed == [*({"name": spec} if isinstance(spec, str) else spec for spec in named), *more]
+        assert all(registry.choice("models", {key: spec[key] for key in spec if key != "as"}) for spec in composed)
+    one = {"value": 0.2, "low": 0.1, "high": 0.3}
+    metrics = {
+        "protocol": "full ranking",
+        "n_rows": {"test": 9},
+        "interval": {"n_units": 3},
+        "metrics": {"test": {"ndcg_10": one, "coverage": one}},
+        "baselines": {
+            "constant": {"metrics": {"ndcg_10": one}, "difference": {"ndcg_10": one}},
+            "popular": {"metrics": {"ndcg_10": one}, "difference": {"ndcg_10": {**one, "verdict": "better"}}},
+        },
+    }
+    found = benchmark.figures(SimpleNamespace(metrics=metrics), "sasrec")
+    assert found["results"] == {"sasrec": {"ndcg_10": one}, "popular": {"ndcg_10": one}}
+    assert found["model minus"] == {"popular": {"ndcg_10": one}}
+    shown = dict(script("table").rows("next_item", {"experiments": {"next_item": found}}))
+    assert shown["next_item, sasrec, ndcg_10"] == "0.2000 (0.1000 to 0.3000)"
+    assert shown["next_item, model minus, popular, ndcg_10"] == "+0.2000 (+0.1000 to +0.3000)"
