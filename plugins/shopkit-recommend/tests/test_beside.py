@@ -84,10 +84,12 @@ def test_lists_beside_sessions_and_their_beginnings(tmp_path: Path) -> None:
             "items": [[1, 2], [3], [4, 5, 6], [7, 8, 9]],
             "kind": [["a", "b"], ["c"], ["d", "e", "f"], ["g", "h", "i"]],
             "price": [[1, 2], [3], [4, 5, 6], [7, 8, 9]],
+            "n": [[1, 2], [3], [4, 5, 6], [7, 8, 9]],
         }
     )
     tests = pd.DataFrame({"prefix": [[1, 2], [1]], "target": [3, 2], "kind": [["a", "b"], ["a"]], "price": [[1.5, 2.5], [1.5]]})
-    view = SessionPrefixesView(SessionPrefixesSettings(validation_fraction=0.25, beside=["kind", "price"]))
+    tests["n"] = [[10, 20], [10]]
+    view = SessionPrefixesView(SessionPrefixesSettings(validation_fraction=0.25, beside=["kind", "price", "n"]))
     rows, _ = made(view, tables(train_sessions=train, test_prefixes=tests), tmp_path)
     found = {part: [list(kind) for kind in of_part.kind] for part, of_part in rows.groupby("part")}
     assert found["train"] == [["a"], [], ["d", "e"]]
@@ -95,6 +97,7 @@ def test_lists_beside_sessions_and_their_beginnings(tmp_path: Path) -> None:
     assert sorted(found["test"]) == [["a"], ["a", "b"]]
     assert sorted(list(price) for price in rows[rows.part == "test"].price) == [[1.5], [1.5, 2.5]]
     assert [list(price) for price in rows[rows.part == "validation"].price] == [[7.0], [7.0, 8.0]]
+    assert [list(n) for n in rows[rows.part == "train"].n] == [[1], [], [4, 5]]
 
 
 @pytest.mark.parametrize(

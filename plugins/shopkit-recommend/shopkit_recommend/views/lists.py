@@ -84,8 +84,8 @@ def training_ends(last: ir.IntegerColumn, max_steps: int, whole_past: bool) -> i
     """
     if not whole_past:
         return last
-    behind = ibis.range(0, last // (max_steps + 1) + 1).unnest().cast("int64")
-    return last - behind * (max_steps + 1)
+    apart = max_steps + 1
+    return ibis.range(last % apart, last + 1, apart).unnest().cast("int64")
 
 
 def cut(n_before: ir.IntegerColumn, max_steps: int, whole_past: bool) -> dict[str, ir.IntegerScalar]:

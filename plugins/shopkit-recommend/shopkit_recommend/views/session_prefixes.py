@@ -63,25 +63,28 @@ class SessionPrefixesView(View):
         kinds = {name: _common(*(values.type().value_type for values in both)) for name, both in lists.items()}
         kinds[HISTORY] = _common(kinds[HISTORY], target.type())
         train_lists, test_lists = ({name: both[at].cast(dt.Array(kinds[name])) for name, both in lists.items()} for at in (0, 1))
-        every = tables[settings.train].select(number=number, **train_lists)
-        order = ibis.window(order_by=every.number)
+        every = tables[settings.train].select(shopkit_number=number, **train_lists)
+        order = ibis.window(order_by=every.shopkit_number)
         placed = every.mutate(
-            session=ibis.row_number().over(order).cast("int64"), n=every[HISTORY].length().fill_null(0).cast("int64")
+            session=ibis.row_number().over(order).cast("int64"),
+            shopkit_n=every[HISTORY].length().fill_null(0).cast("int64"),
         )
         # In whole numbers, so that every engine draws the line at the same session.
         millionths = round((1 - settings.validation_fraction) * MILLION)
-        placed = placed.mutate(validates=placed.session * MILLION >= every.count() * millionths)
-        sessions = placed.filter(placed.n > 0)
-        trained = sessions if settings.train_on_validation else sessions.filter(~sessions.validates)
-        ends = training_ends(trained.n - 1, settings.max_steps, settings.whole_past)
-        validating = sessions.filter(sessions.validates & (sessions.n > 1))
-        beginnings = ibis.range(1, validating.n).unnest().cast("int64")
+        placed = placed.mutate(shopkit_validates=placed.session * MILLION >= every.count() * millionths)
+        sessions = placed.filter(placed.shopkit_n > 0)
+        trained = sessions if settings.train_on_validation else sessions.filter(~sessions.shopkit_validates)
+        ends = training_ends(trained.shopkit_n - 1, settings.max_steps, settings.whole_past)
+        validating = sessions.filter(sessions.shopkit_validates & (sessions.shopkit_n > 1))
+        beginnings = ibis.range(1, validating.shopkit_n).unnest().cast("int64")
         tests = tables[settings.test].select(**test_lists, **{TARGET: target.cast(kinds[HISTORY])})
         order = ibis.window(order_by=[tests[HISTORY], tests[TARGET], *(tests[name] for name in settings.beside)])
-        tests = tests.mutate(session=-1 - ibis.row_number().over(order).cast("int64"), end=tests[HISTORY].length().cast("int64"))
+        tests = tests.mutate(
+            session=-1 - ibis.row_number().over(order).cast("int64"), shopkit_end=tests[HISTORY].length().cast("int64")
+        )
         union = ibis.union(
-            self._rows(_with_targets(trained.mutate(end=ends)), "train"),
-            self._rows(_with_targets(validating.mutate(end=beginnings)), "validation"),
+            self._rows(_with_targets(trained.mutate(shopkit_end=ends)), "train"),
+            self._rows(_with_targets(validating.mutate(shopkit_end=beginnings)), "validation"),
             self._rows(tests, "test"),
         )
         order = ibis.window(order_by=[union.part != "train", union.session, union.place])
@@ -90,8 +93,8 @@ class SessionPrefixesView(View):
             roles={"row": "key", "session": "group", "part": "ignored", PLACE: "decision", TARGET: "target"},
             kinds={HISTORY: "string", TARGET: "string"},
             left_out={
-                "session without items": placed.filter(placed.n == 0).count(),
-                **cut(trained.n - 1, settings.max_steps, settings.whole_past),
+                "session without items": placed.filter(placed.shopkit_n == 0).count(),
+                **cut(trained.shopkit_n - 1, settings.max_steps, settings.whole_past),
             },
             split=OnlySplit("given", {"column": "part"}),
             summary=f"Each row is a place in a session of {settings.train}, or a beginning of {settings.test}; the target is the "
@@ -99,8 +102,9 @@ class SessionPrefixesView(View):
         )
 
     def _rows(self, sessions: ir.Table, part: str) -> ir.Table:
-        cut = {name: before(sessions[name], sessions.end, self.settings.max_steps) for name in (HISTORY, *self.settings.beside)}
-        return sessions.select("session", part=ibis.literal(part), **{PLACE: sessions.end, TARGET: sessions[TARGET]}, **cut)
+        end, names = sessions.shopkit_end, (HISTORY, *self.settings.beside)
+        lists = {name: before(sessions[name], end, self.settings.max_steps) for name in names}
+        return sessions.select("session", part=ibis.literal(part), **{PLACE: end, TARGET: sessions[TARGET]}, **lists)
 
     @classmethod
     def example(cls, settings: SessionPrefixesSettings) -> tuple[Self, Mapping[str, pd.DataFrame]]:
@@ -116,7 +120,7 @@ class SessionPrefixesView(View):
 
 
 def _with_targets(sessions: ir.Table) -> ir.Table:
-    return sessions.mutate(**{TARGET: sessions[HISTORY][sessions.end]})
+    return sessions.mutate(**{TARGET: sessions[HISTORY][sessions.shopkit_end]})
 
 
 def _common(*kinds: dt.DataType) -> dt.DataType:
