@@ -27,8 +27,7 @@ from shopkit.registry import load_registry
 
 AGAIN = {"exclude_seen": False}
 MORE: dict[str, list[dict[str, Any]]] = {
-    "next_item": [{"name": name, **AGAIN} for name in ("markov", "ease", "two_tower")],
-    "next_basket_category": [{"name": name, **AGAIN} for name in ("markov", "ease", "als")],
+    name: [{"name": model, **AGAIN} for model in ("markov", "ease", "als")] for name in ("next_item", "next_basket_category")
 }
 """Experiment → models beside those that it names itself."""
 SHOWN = ("recall_10", "ndcg_10", "mrr_10", "map_10", "recall_20", "ndcg_20")

@@ -86,16 +86,35 @@ def test_a_basket_is_one_decision(tmp_path: Path) -> None:
     chosen = InteractionsSettings(**CLICKS, basket="bill", amount="paid", days=True)
     rows, facts = made(InteractionsView(chosen), tables(clicks=table), tmp_path)
     assert histories(rows) == {
-        ("ann", "1"): (["bread"], "milk"),
-        ("ann", "2"): (["bread", "milk"], "eggs"),
-        ("ann", "3"): (["bread", "milk", "eggs"], "eggs"),
-        ("ann", "4"): (["bread", "milk", "eggs"], "milk"),
+        ("ann", "1"): (["milk"], "bread"),
+        ("ann", "2"): (["milk", "bread"], "eggs"),
+        ("ann", "3"): (["milk", "bread", "eggs"], "eggs"),
+        ("ann", "4"): (["milk", "bread", "eggs"], "milk"),
         ("bob", "0"): ([], "milk"),
     }
     row = rows[(rows.customer == "ann") & (rows.step == "3")].iloc[0]
     assert list(row["amount"]) == [3.0, 3.0, 4.0]
     assert list(row["days_before"]) == [2.0, 2.0, 1.0]
     assert facts.left_out == {"line that repeats an item of its basket or moment": 1}
+
+
+@pytest.mark.parametrize("time", ["at", ""])
+def test_the_items_of_a_basket_stand_in_an_order_of_chance(tmp_path: Path, time: str) -> None:
+    """The same wherever its lines stand; of two items that are always bought together, neither is mostly first."""
+    day = np.arange(200)
+    lines = pd.DataFrame(
+        {"who": "ann", "bill": [f"b{n:03}" for n in day], "at": pd.Timestamp("2024-01-01") + pd.to_timedelta(day, "D")}
+    )
+    table = pd.concat([lines.assign(what=item) for item in ("bread", "milk")]).sort_values(["at", "what"], kind="stable")
+    view = InteractionsView(InteractionsSettings(**{**CLICKS, "time": time}, basket="bill", max_steps=1000))
+    rows, _ = made(view, tables(clicks=table), tmp_path)
+    whole = max(histories(rows).values(), key=lambda row: len(row[0]))[0]
+    assert len(whole) == 398
+    assert all(set(pair) == {"bread", "milk"} for pair in zip(whole[::2], whole[1::2], strict=True))
+    assert 70 <= sum(first == "milk" for first in whole[::2]) <= 130
+    if time:
+        again, _ = made(view, tables(clicks=table[::-1]), tmp_path)
+        pd.testing.assert_frame_equal(again, rows)
 
 
 def test_by_time_training_ends_for_everyone_at_once(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ class InteractionsView(View):
 
     Held out are everyone's last two decisions, or by time all decisions from `validation_from` on. What came before is one row of
     training for each customer: its last item, with all that came before that; with `whole_past`, a row for each stretch of
-    `max_steps`. Lines of one basket (or moment) with the same item are one interaction.
+    `max_steps`. Lines of one basket (or moment) with the same item are one interaction; its items stand in an order of chance.
     """
 
     settings: InteractionsSettings
@@ -72,8 +72,8 @@ class InteractionsView(View):
         )
         outside = outside_core(merged, {"customer": settings.min_of_customer, "item": settings.min_of_item})
         core = merged if outside is None else merged.filter(~outside)
-        decisions = self._decisions(_numbered(core))
-        table = self._with_histories(decisions, _numbered(core))
+        decisions = self._decisions(self._numbered(core))
+        table = self._with_histories(decisions, self._numbered(core))
         if settings.customers:
             profile = tables[settings.customers]
             column(tables, NAME, "customer", settings.customers, settings.customer)
@@ -174,6 +174,21 @@ class InteractionsView(View):
             "seconds. Cast it in the source, or say what it is with source.types where the source has that setting."
         )
 
+    def _numbered(self, core: ir.Table) -> ir.Table:
+        """With `step` and `place`, the number of interactions and of decisions of the customer before, and `n_decisions`.
+
+        What is of one basket or moment came in no order. In one that is the same each time, as by the items' ids, models would
+        learn that order, and of what comes next nothing else; so it is one of chance, by digests, which all engines make alike.
+        """
+        moment = core.moment if self.settings.time else core["at"]
+        chance = (moment.cast("string") + " " + core["item"].cast("string")).hexdigest("md5")
+        order = [core["at"], core.basket]
+        numbered = core.mutate(
+            step=ibis.row_number().over(ibis.window(group_by="customer", order_by=[*order, chance, core["item"]])).cast("int64"),
+            place=ibis.dense_rank().over(ibis.window(group_by="customer", order_by=order)).cast("int64"),
+        )
+        return numbered.mutate(n_decisions=numbered.place.max().over(ibis.window(group_by="customer")) + 1)
+
     def _decisions(self, events: ir.Table) -> ir.Table:
         """The rows: customer, step, place, target, time, `train`, and `end`, the step at which the history ends."""
         settings = self.settings
@@ -225,14 +240,3 @@ class InteractionsView(View):
         from shopkit.views.example import shop
 
         return cls(replace(settings, days=True, basket="basket_id")), shop()
-
-
-def _numbered(core: ir.Table) -> ir.Table:
-    """With `step` and `place`, the number of interactions and of decisions of the customer before, and `n_decisions`."""
-    order = [core["at"], core.basket]
-    in_order = ibis.window(group_by="customer", order_by=order)
-    numbered = core.mutate(
-        step=ibis.row_number().over(ibis.window(group_by="customer", order_by=[*order, core["item"]])).cast("int64"),
-        place=ibis.dense_rank().over(in_order).cast("int64"),
-    )
-    return numbered.mutate(n_decisions=numbered.place.max().over(ibis.window(group_by="customer")) + 1)
