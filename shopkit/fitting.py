@@ -89,7 +89,7 @@ class Features:
     schema: Schema
     """The columns; those the plan leaves out are `ignored`, with a note why."""
     description: list[dict[str, Any]]
-    """`column, kind, extractor, <settings>, why`, a row for each."""
+    """`column, kind, extractor, <settings>, why, width`, a row for each."""
     folder: Path
     vocabularies: Vocabularies
     """Column → categories, in the order of their ids."""

@@ -38,6 +38,21 @@ def test_a_text_is_found_out_and_weighed(run: Run) -> None:
     assert run.metrics["metrics"]["test"]["auroc"]["value"] > 0.99
 
 
+def test_each_extractor_of_a_column_is_told_with_its_own_width(tmp_path) -> None:
+    words, letters = "{name: tfidf, min_df: 1}", "{name: tfidf, analyzer: char, ngram_range: [1, 1], min_df: 1}"
+    run = shopkit.run(
+        None, [*OVERRIDES, f"features.columns.review=[{words}, {letters}]"], data=reviews(100), folder=tmp_path / "run"
+    )
+    facts = run.facts("features") or {}
+    widths = {(row["column"], row.get("analyzer")): row["width"] for row in facts["columns"]}
+    assert widths["review", "word"] != widths["review", "char"]
+    assert [block["width"] for block in facts["spec"] if block["tensor"] == "bag"] == [
+        widths["review", "word"], widths["review", "char"],
+    ]  # fmt: skip
+    page = run.report_path.read_text(encoding="utf-8")
+    assert all(f'<td class="n">{width:,}</td>' in page for width in widths.values())
+
+
 def test_the_file_answers_for_any_text(run: Run) -> None:
     predictor = shopkit.Predictor(run.model_path)
     texts = ["love it, soft fabric", "不推荐，退货", "", None, "ЖЖЖ", "😀😀", " \n", "word " * 200_000]

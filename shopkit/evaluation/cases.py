@@ -208,7 +208,7 @@ def _analyzers(spec: FeatureSpec, described: Sequence[Mapping[str, Any]]) -> lis
     alike: dict[str, list[str]] = {}
     for entry in described:
         if entry["extractor"] in extractors:
-            settings = {name: value for name, value in entry.items() if name not in ("column", "why")}
+            settings = {name: value for name, value in entry.items() if name not in ("column", "why", "width")}
             alike.setdefault(json.dumps(settings, sort_keys=True), []).append(str(entry.get("analyzer", "word")))
     return [analyzer for of_settings in alike.values() for analyzer in of_settings]
 

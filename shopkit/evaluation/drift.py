@@ -21,16 +21,22 @@ FREE_TEXT, FREE_TEXT_ROWS = 0.5, 100
 """Texts of which more than this share are distinct, in so many rows at least, are compared by their length."""
 
 
-def drift(train: Raw, test: Raw) -> list[dict[str, Any]]:
-    """The entry `drift` of `evaluate`: columns of both parts, the most drifted first."""
-    found = [_column(name, train[name], test[name]) for name in train if name in test and len(train[name]) and len(test[name])]
+def drift(train: Raw, test: Raw, groups: np.ndarray | None = None) -> list[dict[str, Any]]:
+    """The entry `drift` of `evaluate`: columns of both parts, the most drifted first.
+
+    Args:
+        groups: of the test rows, (N,). A text that names them, and that the split so keeps out of the training part, is compared
+            by its length.
+    """
+    both = [name for name in train if name in test and len(train[name]) and len(test[name])]
+    found = [_column(name, train[name], test[name], groups) for name in both]
     return sorted(found, key=lambda entry: (-entry["psi"], entry["column"]))
 
 
-def _column(name: str, train: np.ndarray, test: np.ndarray) -> dict[str, Any]:
+def _column(name: str, train: np.ndarray, test: np.ndarray, groups: np.ndarray | None) -> dict[str, Any]:
     ks = unseen = None
     kind = {"O": "string", "U": "string", "T": "string", "i": "time"}.get(train.dtype.kind, "number")
-    if kind == "string" and _is_free_text(train):
+    if kind == "string" and (_is_free_text(train) or (groups is not None and _is_kept_apart(train, test, groups))):
         kind, train, test = "text", _lengths(train), _lengths(test)
     if kind == "string":
         missing_train, missing_test = train == "", test == ""
@@ -72,6 +78,15 @@ def _is_free_text(values: np.ndarray) -> bool:
     """Hardly two rows have the same: what the test part has is always unseen, and only its length can be compared."""
     present = values[values != ""]
     return len(present) >= FREE_TEXT_ROWS and len(distinct_texts(present)[0]) > FREE_TEXT * len(present)
+
+
+def _is_kept_apart(train: np.ndarray, test: np.ndarray, groups: np.ndarray) -> bool:
+    """It names the groups of the test part, a text each, and none of them is in the training part: so they were split."""
+    texts, codes = distinct_texts(test)
+    if np.isin(texts, distinct_texts(train)[0]).any():
+        return False
+    pairs = np.unique(np.stack([codes, np.unique(groups, return_inverse=True)[1]]), axis=1).shape[1]
+    return pairs == len(texts) == len(np.unique(groups))
 
 
 def _lengths(texts: np.ndarray) -> np.ndarray:

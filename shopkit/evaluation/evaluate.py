@@ -71,7 +71,7 @@ gives that apart. Keys that depend on the task are marked; a key whose inputs ar
       "drift": [                              # train against test, falling by psi; empty without a training part
         {"column": "Month", "kind": "string", "psi": 0.31, "ks": None, "missing_train": 0.0, "missing_test": 0.01,
          "unseen": 0.02, "level": "large"},   # ks: numbers and times only; unseen: strings only; level: none | moderate | large;
-                                              # kind "text": hardly a value occurs twice, so its length is compared
+                                              # kind "text": its length is compared, as its values do not come again
       ],
       "audit": [                              # warnings, worst first; empty is good
         {"check": "one_column_predicts", "severity": "warning", "column": "refund_id", "value": 0.998,
@@ -159,7 +159,7 @@ def evaluate(
         "curves": _curves(task, kind, test, settings, seed),
         "segments": segment_metrics(task, some, settings, seed, order),
         "importance": importance,
-        "drift": drift(samples["train"].raw, some.raw) if "train" in samples else [],
+        "drift": drift(samples["train"].raw, some.raw, some.groups) if "train" in samples else [],
         "audit": audit(
             parts,
             settings,

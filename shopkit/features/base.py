@@ -119,10 +119,9 @@ class FeatureSpec:
         return next((block for block in self.blocks if READ_BY.get(block.tensor, "") not in ("", *tags)), None)
 
     def __str__(self) -> str:
-        parts = [f"{self.n_dense} numbers and {self.n_ids} ids"] if self.n_dense or self.n_ids else []
+        parts = [_counted(self.n_dense, self.n_ids)] if self.n_dense or self.n_ids else []
         if self.has_sequences:
-            numbers, ids = (self.widths.get(tensor, 0) for tensor in ("sequence_dense", "sequence_ids"))
-            parts.append(f"of each step {numbers} numbers and {ids} ids")
+            parts.append("of each step " + _counted(*(self.widths.get(of, 0) for of in ("sequence_dense", "sequence_ids"))))
         if self.n_bag:
             parts.append(f"{self.n_bag:,} terms")
         if self.tokens is not None:
@@ -138,6 +137,11 @@ class FeatureSpec:
     def from_json(cls, data: Sequence[Mapping[str, Any]]) -> FeatureSpec:
         tuples = ("names", "shape")
         return cls(tuple(FeatureBlock(**{**block, **{key: tuple(block[key]) for key in tuples}}) for block in data))
+
+
+def _counted(numbers: int, ids: int) -> str:
+    counts = {"number": numbers, "id": ids}
+    return " and ".join(f"{count:,} {name}{'s' if count > 1 else ''}" for name, count in counts.items() if count)
 
 
 @dataclass(frozen=True)

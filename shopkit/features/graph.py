@@ -37,7 +37,7 @@ class FittedFeatures:
     """First position in `dense` → (training rows, width) float32 that replaces the graph's values in training, e.g.
     out-of-fold target rates."""
     description: list[dict[str, Any]]
-    """Plain data for the report: `column, kind, extractor, <settings>, why`."""
+    """Plain data for the report: `column, kind, extractor, <settings>, why, width` (positions of its tensor)."""
     vocabularies: dict[str, list[str]]
     """Column → its categories in the order of their ids, from id 2 on."""
     assets: dict[str, str]
@@ -86,6 +86,12 @@ def fit(plan: ResolvedPlan, context: FitContext) -> FittedFeatures:
             rows = group.extractor.fit_transform_rows(column, context, state)
             if rows is not None:
                 overrides[starts[column]] = rows
+    widths = {
+        id(assignment): sum(block.width for block in group.extractor.blocks(assignment.column.name, state))
+        for group in groups
+        for assignment, state in zip(group.assignments, group.states, strict=True)
+    }
+    description = [{**assignment.to_json(), "width": widths[id(assignment)]} for assignment in plan.assignments]
     vocabularies = {
         assignment.column.name: list(categories)
         for group in groups
@@ -93,7 +99,7 @@ def fit(plan: ResolvedPlan, context: FitContext) -> FittedFeatures:
         if (categories := group.extractor.categories(state)) is not None
     }
     assets = {name: text for group in groups for name, text in group.extractor.assets(group.states).items()}
-    return FittedFeatures(model, spec, overrides, plan.to_json(), vocabularies, assets, tuple(groups))
+    return FittedFeatures(model, spec, overrides, description, vocabularies, assets, tuple(groups))
 
 
 def grouped(assignments: Sequence[Assignment]) -> list[list[Assignment]]:

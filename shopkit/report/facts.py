@@ -104,6 +104,12 @@ class Facts:
         return next((column.name for column in self.columns if column.role == "target"), "target")
 
     @property
+    def group_column(self) -> str:
+        """The column whose rows are resampled together: the group, or the first of several keys."""
+        groups, keys = ([column.name for column in self.columns if column.role == role] for role in ("group", "key"))
+        return str(self.group("view").get("group") or next(iter([*groups, *keys]), ""))
+
+    @property
     def times(self) -> Mapping[str, Any]:
         """Part of the split → first and last moment in it, seconds since 1970 UTC."""
         return self.stage("split").get("times") or {}

@@ -255,20 +255,16 @@ def sampled(metrics: Plain) -> list[str]:
 
 def features(stage: Plain) -> list[Row]:
     """What each column becomes: extractor, its settings, width in the tensors, and why."""
-    widths: dict[tuple[str, str], int] = {}
-    for block in stage.get("spec") or []:
-        key = (block.get("column", ""), block.get("extractor", ""))
-        widths[key] = widths.get(key, 0) + block.get("width", 0)
     rows = []
     for row in stage.get("columns") or []:
-        settings = {name: value for name, value in row.items() if name not in ("column", "kind", "extractor", "why")}
+        settings = {name: value for name, value in row.items() if name not in ("column", "kind", "extractor", "why", "width")}
         rows.append(
             {
                 "column": row.get("column", ""),
                 "kind": row.get("kind", ""),
                 "extractor": row.get("extractor", ""),
                 "settings": scalar(settings) if settings else "",
-                "width": widths.get((row.get("column", ""), row.get("extractor", ""))),
+                "width": row.get("width"),
                 "why": row.get("why", ""),
             }
         )

@@ -73,3 +73,15 @@ def test_free_text_is_compared_by_its_length() -> None:
     same, longer = (drift({"review": texts(1, 40)}, {"review": other})[0] for other in (texts(2, 40), texts(30, 80)))
     assert (same["kind"], same["unseen"], same["level"]) == ("text", None, "none")
     assert longer["level"] == "large"
+
+
+def test_a_text_that_the_split_keeps_apart_is_compared_by_its_length() -> None:
+    groups = np.repeat(np.arange(100), 4)
+    train, test = (np.array([f"type {start + group}" for group in groups], object) for start in (100, 500))
+    (apart,) = drift({"type": train}, {"type": test}, groups)
+    assert (apart["kind"], apart["level"]) == ("text", "none")
+    for others in (None, groups // 2, np.arange(400)):  # no groups, two texts in a group, a text in several groups
+        (new,) = drift({"type": train}, {"type": test}, others)
+        assert (new["kind"], new["unseen"], new["level"]) == ("string", 1.0, "large")
+    (met,) = drift({"type": train}, {"type": train}, groups)
+    assert met["kind"] == "string"

@@ -234,11 +234,11 @@ def write_run(path: Path, kind: str, name: str, columns: tuple[Column, ...] = CO
     run.finish_stage("split", {"times": {part: [FIRST + a * DAY, FIRST + b * DAY] for part, (a, b) in spans.items()}})
     extractors = {"number": ("piecewise_linear", 16), "string": ("vocabulary", 1), "time": ("time_parts", 6)}
     described = [
-        {"column": column.name, "kind": column.kind, "extractor": extractors[column.kind][0], "n_bins": 16, "why": "many values"}
+        {"column": column.name, "kind": column.kind, "extractor": name, "n_bins": 16, "why": "many values", "width": width}
         for column in features
+        for name, width in [extractors[column.kind]]
     ]
-    spec = [{"column": c.name, "extractor": extractors[c.kind][0], "width": extractors[c.kind][1]} for c in features]
-    run.finish_stage("features", {"columns": described, "spec": spec, "schema": Schema((*columns, target)).to_json()})
+    run.finish_stage("features", {"columns": described, "schema": Schema((*columns, target)).to_json()})
     rng = np.random.default_rng(2)
     watched = next(iter(VALUES[kind]))
     history = [

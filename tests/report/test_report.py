@@ -107,6 +107,7 @@ def test_the_page_says_what_a_reader_wants_to_know(make_run: MakeRun) -> None:
         "5d41402abc4b2a76",
         file_hash(run.model_path),
         "onnxruntime-node",
+        "whole groups (2,063): rows of one household stay together",
     ):
         assert " ".join(words.split()) in page.text
     assert page.headings == [
