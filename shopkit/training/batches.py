@@ -51,6 +51,8 @@ class Batches:
         self.n = len(arrays)
         self.seed = seed
         self.epoch = 0
+        self.taken = 0
+        """Steps that were made in this epoch, for those who watch."""
         all_steps = max(1, round(self.n / batch_size))
         self.batch_size = math.ceil(self.n / all_steps)
         self.steps = min(math.ceil(self.n / self.batch_size), max_steps or all_steps)

@@ -94,6 +94,7 @@ class Learner(pl.LightningModule):
             features = {name: parts[i] for name, parts in batches.items()}
             step = self.state.epoch * self.batches.steps + first + i
             losses.append(self._optimize(features, target, weight, step))
+            self.batches.taken = first + i + 1
         self.losses.append(torch.stack(losses))
         self._refuse_non_finite(self.losses[-1], first)
 
@@ -175,6 +176,7 @@ class Learner(pl.LightningModule):
         state.history.append(row)
         patience = self.trainer_settings.patience
         state.epoch += 1
+        self.batches.taken = 0
         stop = patience > 0 and state.epoch - 1 - state.best_epoch >= patience
         state.finished = stop or state.epoch >= self.trainer_settings.max_epochs
         self.trainer.should_stop = stop
