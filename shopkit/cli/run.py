@@ -248,7 +248,12 @@ def announcer() -> Callable[[str, str, float], None]:
 
 
 def _show(run: Run) -> None:
-    show_paths(run.path, run.model_path, run.report_path)
+    """Where the result is: for people what to do with it, in a pipe the paths."""
+    if not is_terminal():
+        show_paths(run.path, run.model_path, run.report_path)
+        return
+    print(f"\nlook at   {_from_here(run.report_path)}  (in a browser: how good it is, and how to call the file)")
+    print(f"use       {_from_here(run.model_path)}")
 
 
 def show_folds(done: CrossValidation) -> None:
@@ -268,10 +273,14 @@ def show_folds(done: CrossValidation) -> None:
 
 def show_paths(*paths: Path) -> None:
     """Those of the paths that exist, relative to the current folder where they lie in it."""
-    here = Path.cwd()
     for path in paths:
         if path.exists():
-            print(path.relative_to(here) if path.is_relative_to(here) else path)
+            print(_from_here(path))
+
+
+def _from_here(path: Path) -> Path:
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 # -- arguments --------------------------------------------------------------------------------------------------

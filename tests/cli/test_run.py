@@ -27,6 +27,18 @@ def test_a_run_gets_a_partial_folder_and_prints_what_came_out(shopkit: Shopkit, 
     assert gc.isenabled()
 
 
+def test_on_a_terminal_it_says_what_to_do_with_what_came_out(
+    shopkit: Shopkit, pipeline: Pipeline, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shopkit.cli.run.is_terminal", lambda: True)
+    _, out, _ = shopkit("run", "+experiment=purchase_intent", "hydra.run.dir=runs/one")
+    assert out.splitlines()[-3:] == [
+        "",
+        "look at   runs/one/report.html  (in a browser: how good it is, and how to call the file)",
+        "use       runs/one/model.onnx",
+    ]
+
+
 def test_the_folder_is_named_after_experiment_and_time(shopkit: Shopkit, pipeline: Pipeline, here: Path) -> None:
     shopkit("run", "experiment=basket_value")
     folder = pipeline.calls[0][1]
