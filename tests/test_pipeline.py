@@ -68,6 +68,15 @@ def test_baselines_stand_on_the_same_rows(run: Run) -> None:
     assert baselines["linear"]["metrics"]["auroc"]["value"] > 0.6
 
 
+def test_a_baseline_is_told_before_the_result(tmp_path: Path) -> None:
+    told: list[tuple[str, str]] = []
+    given = [*OVERRIDES, "evaluation.baselines=[linear]", "trainer.max_epochs=1"]
+    shopkit.run(data=visits(200), overrides=given, folder=tmp_path / "run", announce=lambda *said: told.append(said[:2]))
+    (at,) = [place for place, (stage, _) in enumerate(told) if stage == "baseline"]
+    assert told[at][1].startswith("linear with ")
+    assert told[at + 1][0] == "evaluate"
+
+
 def test_the_same_run_twice_gives_the_same_bits(run: Run, tmp_path: Path) -> None:
     again = shopkit.run(data=visits(), overrides=OVERRIDES, folder=tmp_path / "again")
     assert again.manifest["files"] == run.manifest["files"]

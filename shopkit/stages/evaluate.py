@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -207,6 +208,7 @@ def _baselines(way: Way) -> tuple[dict[str, dict[str, np.ndarray]], list[str]]:
         if component not in installed:
             skipped.append(f"{component} is not installed")
             continue
+        start = time.perf_counter()
         choice = way.registry.choice("models", {"name": component, **changed}, "evaluation.baselines")
         folder, rows = way.run.work / "baselines" / name, way.baseline_rows
         try:
@@ -220,6 +222,8 @@ def _baselines(way: Way) -> tuple[dict[str, dict[str, np.ndarray]], list[str]]:
         fit_decision(task, model, features.arrays(rows, "validation"))
         found[name] = part_outputs(task, model, features.arrays(rows, "test"))
         features.discard_arrays()
+        said = f"{name} with {model.n_parameters:,} parameters, to compare with"
+        way.announce("baseline", said, time.perf_counter() - start)
     return found, skipped
 
 

@@ -27,4 +27,5 @@ def run(way: Way) -> tuple[str, dict[str, Any]]:
     }
     longer = [cut for cut in features.cut if cut["rows"]]
     shorter = "".join(f"; {cut['rows']:.1%} of rows cut to {cut['max_length']} {cut['unit']}" for cut in longer)
-    return f"{len(features.schema.of_role('feature'))} columns → {features.spec}{shorter}", facts
+    n_columns = len(features.schema.of_role("feature"))
+    return f"{n_columns} column{'s' if n_columns > 1 else ''} → {features.spec}{shorter}", facts
