@@ -23,6 +23,9 @@ N_BINS = 50
 DUPLICATES = 0.05
 """Share of test rows that repeat a training row from which it is a warning and not a remark."""
 
+NEGLIGIBLE = 0.0005
+"""Share of them below which nothing is said: it is written as 0.0 %."""
+
 Severity = Literal["error", "warning", "info"]
 _ORDER: dict[Severity, int] = {"error": 0, "warning": 1, "info": 2}
 
@@ -198,7 +201,7 @@ def _duplicate_rows(train: np.ndarray, test: np.ndarray) -> list[Finding]:
         return []
     known, counts = np.unique(train, return_counts=True)
     share = float(np.isin(test, known).mean())
-    if share == 0:
+    if share < NEGLIGIBLE:
         return []
     within = float(counts[counts > 1].sum() / len(train))
     return [

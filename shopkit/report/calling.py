@@ -47,13 +47,10 @@ def snippets(description: Description, summaries: Mapping[str, Summary]) -> list
     columns = [(column, description.inputs[column.name]) for column in description.schema.of_role("feature")]
     values = {column.name: _example(column, summaries.get(column.name)) for column, _ in columns}
     lengths = description.lengths
+    line = "shopkit predict model.onnx customers.csv -o out.csv"
+    of_tables = Snippet("Command line", "a table in, the same rows with predictions out", "sh", line)
     return [
-        Snippet(
-            "Command line",
-            "a table in, the same rows with predictions out",
-            "sh",
-            "shopkit predict model.onnx customers.csv -o out.csv",
-        ),
+        *([of_tables] if all(column.kind != "image" for column, _ in columns) else []),
         Snippet("Python", 'pip install "shopkit[cpu]"', "python", _python(columns, values)),
         Snippet("Python without shopkit", "pip install numpy onnxruntime", "python", _bare(columns, values, lengths)),
         Snippet("Node", "npm install onnxruntime-node", "js", _node(columns, values, description)),

@@ -45,7 +45,9 @@ def model_card(facts: Facts, summaries: Mapping[str, Summary]) -> str:
         if description
         else [],
         outputs=description.outputs if description else (),
-        snippets=[Markup(snippet.code) for snippet in snippets(description, summaries)[1:2]] if description else [],
+        snippets=[Markup(snippet.code) for snippet in snippets(description, summaries) if snippet.language == "python"][:1]
+        if description
+        else [],
         export=facts.stage("export"),
         exports=exports.lines(facts.exports, facts.metrics),
         refused=exports.refused(facts.exports),

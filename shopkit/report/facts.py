@@ -91,6 +91,11 @@ class Facts:
         return str(self.metrics.get("kind", "other"))
 
     @property
+    def kind_title(self) -> str:
+        """What was asked for: the kind, or the task of one that is none of the usual ones."""
+        return self.kind if self.kind != "other" else str(self.group("task").get("name") or self.kind)
+
+    @property
     def columns(self) -> tuple[Column, ...]:
         """All columns of the examples, with the roles that feature planning left them."""
         recorded = self.stage("features").get("schema") or self.stage("examples").get("schema")

@@ -66,8 +66,9 @@ class Headline:
 
 def measured_on(part: str, metrics: Plain) -> dict[str, Plain]:
     """Metrics of a part in print order: JSON with sorted keys does not keep the order they were made in."""
-    measured = (metrics.get("metrics") or {}).get(part) or {}
-    return {name: measured[name] for name in sorted(measured, key=lambda name: (_ORDER.get(name, len(_ORDER)), name))}
+    measured, watched = (metrics.get("metrics") or {}).get(part) or {}, metrics.get("primary")
+    order = sorted(measured, key=lambda name: (_ORDER.get(name, len(_ORDER)), name != watched, name))
+    return {name: measured[name] for name in order}
 
 
 def baselines_of(metrics: Plain) -> dict[str, Plain]:
@@ -130,7 +131,7 @@ def headline(facts: Facts) -> Headline:
     metrics = facts.metrics
     name = primary_metric(metrics)
     writers = {"binary": _binary, "multiclass": _multiclass, "regression": _regression, "ranking": _ranking}
-    title, lead = writers[facts.kind](facts) if facts.kind in writers and name else (facts.name.replace("_", " "), "")
+    title, lead = writers.get(facts.kind, _other)(facts) if name else (facts.name.replace("_", " "), "")
     return Headline(title, lead, tuple(_verdicts(metrics, name)) if name else (), name)
 
 
@@ -192,6 +193,16 @@ def _ranking(facts: Facts) -> tuple[str, str]:
     among = f" in {count(groups)} groups" if is_number(groups) else ""
     left_out = f" {count(empty)} of the groups have no relevant row and are left out." if empty else ""
     return title, f"1 is the best possible order. Measured on {_n_test(metrics)}{among}.{left_out}"
+
+
+def _other(facts: Facts) -> tuple[str, str]:
+    metrics = facts.metrics
+    name = primary_metric(metrics)
+    meaning = str(((metrics.get("about") or {}).get(name) or {}).get("meaning") or "")
+    said = f"That is: {meaning}. " if meaning else ""
+    return f"{title_of(metrics, name)} of {written(name, metrics['metrics']['test'][name]['value'])}", (
+        f"{said}Measured on {_n_test(metrics)}."
+    )
 
 
 def _n_test(metrics: Plain) -> str:

@@ -22,7 +22,7 @@ STAGES = ("source", "view", "split", "task", "model", "exporter")
 QUESTION = ("source", "view", "split")
 """Groups whose settings belong to the question rather than to the way of answering it."""
 
-SHOWN = ("path", "url", "department")
+SHOWN = ("path", "url", "department", "validation_from", "test_from")
 """Settings of theirs that are shown beside the numbers; the others are names of columns and the like."""
 
 MOST_ROWS = 300
@@ -187,11 +187,18 @@ def _asked(facts: Facts) -> list[tuple[str, str, str]]:
     for name in STAGES:
         group = facts.group(name)
         settings = {
-            key: value for key, value in group.items() if name in QUESTION and (_numeric(value) or (key in SHOWN and value))
+            key: value
+            for key, value in group.items()
+            if name in QUESTION and (_numeric(value) or (key in SHOWN and value)) and not _is_unused(key, group)
         }
         if group.get("name"):
             rows.append((name, str(group.get("name", "")), "; ".join(f"{k}: {formats.scalar(v)}" for k, v in settings.items())))
     return rows
+
+
+def _is_unused(key: str, group: Plain) -> bool:
+    """A part's share, where the split says on which day it begins."""
+    return key.endswith("_fraction") and bool(group.get(key.replace("_fraction", "_from")))
 
 
 def _numeric(value: Any) -> bool:

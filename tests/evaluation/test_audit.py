@@ -120,6 +120,16 @@ def test_copied_rows_are_found(shop: Shop, copies: int, severity: str) -> None:
     assert found["value"] == pytest.approx(copies / 1000)
 
 
+def test_a_copied_row_of_very_many_is_not_told(shop: Shop) -> None:
+    train, test = shop[1]["train"], shop[1]["test"].take(np.arange(4000) % 1000)
+    noise = np.random.default_rng(9).normal(size=4000).astype(np.float32)
+    raw = {**test.raw, "noise": noise}
+    raw = {name: np.concatenate([train.raw[name][:1], values[1:]]) for name, values in raw.items()}
+    parts = {"train": train, "test": replace(test, raw=raw, target=np.concatenate([train.target[:1], test.target[1:]]))}
+    found = audit(parts, EvaluationSettings(), n_classes=2, seed=0)
+    assert "duplicate_rows" not in [finding["check"] for finding in found]
+
+
 def test_row_hashes_tell_rows_apart() -> None:
     hashes = row_hashes({"a": np.array(["x", "x", "y"], object), "b": np.array([1.0, np.nan, 1.0], np.float32)})
     again = row_hashes({"a": np.array(["x", "x"], object), "b": np.array([1.0, np.nan], np.float32)})

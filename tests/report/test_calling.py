@@ -64,7 +64,7 @@ def test_an_image_is_made_of_zeros_of_the_commonest_size() -> None:
         "format_version": 1,
     }
     description = Description.from_json(json.dumps(facts), Path("model.onnx"))
-    _, python, bare, node = snippets(description, {"photo": Summary(photo, 0.0, 5, median=(28, 20))})
+    python, bare, node = snippets(description, {"photo": Summary(photo, 0.0, 5, median=(28, 20))})
     assert "import numpy as np" in python.code
     assert "'photo': np.zeros((28, 20, 3), np.uint8)," in python.code
     assert "'photo': np.array([np.zeros((28, 20, 3), np.uint8)], np.uint8)," in bare.code

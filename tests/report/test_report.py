@@ -202,10 +202,41 @@ def test_values_that_do_not_exist_are_dashes(make_run: MakeRun) -> None:
 
 def test_a_task_of_a_plugin_gets_the_parts_that_suit_every_task(make_run: MakeRun) -> None:
     run = make_run("binary")
-    write_json(run.metrics_path, {**run.metrics, "kind": "other"})
+    write_json(run.metrics_path, {**run.metrics, "kind": "other", "primary": "average_precision"})
+    run.config_path.write_text("task: {name: next_item}\n")
     _, page = page_of(run)
     assert "How good it is" in page.headings
     assert "Whom to pick" not in page.headings
+    assert "Average precision of 0.713 That is: area under the precision–recall curve. Measured on 6,000 rows" in page.text
+    assert "purchase_intent · next_item · model" in page.text
+    assert page.text.index("Average precision 0.713") < page.text.index("Accuracy")  # the watched one first
+
+
+def test_what_was_not_asked_for_is_told_apart_from_what_is_missing(make_run: MakeRun) -> None:
+    run = make_run("binary", importance=None, segments=[], drift=[])
+    text, page = page_of(run)
+    assert "No column divides the rows into segments." in page.text
+    assert "No column is compared: lists and images are not." in page.text
+    run.config_path.write_text("evaluation: {permutation_repeats: 0, max_segment_columns: 0}\n")
+    _, page = page_of(run)
+    for setting in ("permutation_repeats", "max_segment_columns"):
+        assert f"Not asked for: evaluation.{setting} is 0." in page.text
+    assert "importance was not recorded" not in page.text
+
+
+def test_of_a_split_by_dates_the_dates_are_shown(make_run: MakeRun) -> None:
+    run = make_run("binary")
+    run.config_path.write_text(
+        "split: {name: time, validation_from: '2017-12-01', validation_fraction: 0.15, test_fraction: 0.2}\n"
+    )
+    _, page = page_of(run)
+    assert "validation_from: 2017-12-01; test_fraction: 0.2" in page.text
+
+
+def test_the_numbers_of_a_detail_stand_under_their_names(make_run: MakeRun) -> None:
+    detail = {"title": "T", "reading": "R", "columns": ["who", "how many"], "rows": [["a", 3]], "curve": False}
+    text, _ = page_of(make_run("binary", details=[detail]))
+    assert '<th>who</th><th class="n">how many</th>' in text
 
 
 def test_many_columns_and_classes_still_make_a_small_page(make_run: MakeRun) -> None:
