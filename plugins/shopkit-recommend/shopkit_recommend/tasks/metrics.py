@@ -65,21 +65,24 @@ class Ranks:
         def total(values: np.ndarray) -> np.ndarray:
             return np.bincount(codes, values, minlength=len(self.sizes))
 
-        self.values: dict[str, np.ndarray] = {}
+        found: dict[str, np.ndarray] = {}
         for k in cutoffs:
             hit = (rank < k).astype(np.float64)
             n_best = np.minimum(self.sizes, k)
             best = np.concatenate([[0.0], np.cumsum(1 / np.log2(np.arange(k) + 2.0))])[n_best]
-            self.values[f"recall_{k}"] = total(hit) / self.sizes
-            self.values[f"ndcg_{k}"] = total(hit / np.log2(rank + 2.0)) / best
-            self.values[f"mrr_{k}"] = total(hit * (before == 0) / (rank + 1.0))
+            found[f"recall_{k}"] = total(hit) / self.sizes
+            found[f"ndcg_{k}"] = total(hit / np.log2(rank + 2.0)) / best
+            found[f"mrr_{k}"] = total(hit * (before == 0) / (rank + 1.0))
             if groups is not None:
-                self.values[f"map_{k}"] = total(hit * (before + 1) / (rank + 1.0)) / n_best
+                found[f"map_{k}"] = total(hit * (before + 1) / (rank + 1.0)) / n_best
+        # One product for each resample: thousands of small ones wait for each other's threads on a busy machine.
+        self.names, self.values = tuple(found), np.stack([*found.values()])
 
     def __call__(self, weight: np.ndarray) -> dict[str, float]:
         of_group = np.bincount(self.codes, weight, minlength=len(self.sizes)) / self.sizes
         total = float(of_group.sum())
-        return {name: float(of_group @ values) / total if total else float("nan") for name, values in self.values.items()}
+        means = self.values @ of_group / total if total else np.full(len(self.names), np.nan)
+        return dict(zip(self.names, means.tolist(), strict=True))
 
 
 class Lists:
@@ -102,18 +105,18 @@ class Lists:
         surprise = np.append(-np.log2(np.maximum(share, 1 / max(1, 2 * counts.sum()))), 0.0)
         bought = np.append(counts, 0).astype(np.float64)
         places = np.where(given, self.shown, self.n_items)
-        self.n_given, self.surprise, self.bought = given.sum(axis=1), surprise[places].sum(axis=1), bought[places].sum(axis=1)
-        self.bought_next = bought[np.where(target >= 0, target, self.n_items)]
+        bought_next = bought[np.where(target >= 0, target, self.n_items)]
+        self.of_row = np.stack([given.sum(axis=1), surprise[places].sum(axis=1), bought[places].sum(axis=1), bought_next])
 
     def __call__(self, weight: np.ndarray) -> dict[str, float]:
         drawn = self.shown[weight > 0]
         n_covered = np.count_nonzero(np.bincount(drawn[drawn >= 0], minlength=self.n_items))
-        n_given, total = float(weight @ self.n_given), float(weight.sum())
-        next_bought = float(weight @ self.bought_next) / total if total else 0.0
-        bias = float(weight @ self.bought) / n_given / next_bought if n_given and next_bought else float("nan")
+        total = float(weight.sum())
+        n_given, surprise, bought, bought_next = (self.of_row @ weight).tolist()
+        bias = bought / n_given / (bought_next / total) if n_given and bought_next else float("nan")
         return {
             **self.ranks(weight),
             "coverage": n_covered / self.n_items,
-            "novelty": float(weight @ self.surprise) / n_given if n_given else float("nan"),
+            "novelty": surprise / n_given if n_given else float("nan"),
             "popularity_bias": bias,
         }
