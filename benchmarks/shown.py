@@ -197,6 +197,14 @@ SHOWN: dict[str, tuple[Grid | str, ...]] = {
         (M("first answer, seconds", "first_answer/seconds/{from a file}", FINE),),
         (M("shopkit.runtime / onnxruntime and numpy", "first_answer/ratio", FINE), M("at most", "first_answer/aim", FINE)),
     ),
+    "text_experiments": (
+        (
+            M("accuracy", "results/{experiment}/answers/{model}/accuracy"),
+            M("AUROC", "results/{experiment}/answers/{model}/auroc"),
+            M("macro F1", "results/{experiment}/answers/{model}/f1_macro"),
+        ),
+        (M("parameters", "results/{experiment}/parameters", WHOLE), M("training, s", "results/{experiment}/training seconds", WHOLE)),
+    ),
     "text_features": (
         tuple(M(f"{{column}}, {n:,} rows, ms", f"cases/{{terms}}/milliseconds, {n} rows/{{column}}", FINE) for n in (1, 1000)),
     ),

@@ -214,7 +214,7 @@ def test_a_task_of_a_plugin_gets_the_parts_that_suit_every_task(make_run: MakeRu
 
 def test_what_was_not_asked_for_is_told_apart_from_what_is_missing(make_run: MakeRun) -> None:
     run = make_run("binary", importance=None, segments=[], drift=[])
-    text, page = page_of(run)
+    _, page = page_of(run)
     assert "No column divides the rows into segments." in page.text
     assert "No column is compared: lists and images are not." in page.text
     run.config_path.write_text("evaluation: {permutation_repeats: 0, max_segment_columns: 0}\n")
@@ -226,9 +226,8 @@ def test_what_was_not_asked_for_is_told_apart_from_what_is_missing(make_run: Mak
 
 def test_of_a_split_by_dates_the_dates_are_shown(make_run: MakeRun) -> None:
     run = make_run("binary")
-    run.config_path.write_text(
-        "split: {name: time, validation_from: '2017-12-01', validation_fraction: 0.15, test_fraction: 0.2}\n"
-    )
+    split = "{name: time, validation_from: '2017-12-01', validation_fraction: 0.15, test_fraction: 0.2}"
+    run.config_path.write_text(f"split: {split}\n")
     _, page = page_of(run)
     assert "validation_from: 2017-12-01; test_fraction: 0.2" in page.text
 
