@@ -47,6 +47,12 @@ def _ratio(numerator: float, denominator: float) -> float:
     return float(numerator / denominator) if denominator > 0 else 0.0
 
 
+def summed(first: np.ndarray, second: np.ndarray) -> float:
+    """The sum of products of two (N,). Not by BLAS: its threads gain nothing here, and on a busy machine wait for each other ten
+    times as long as the sum takes, thousands of times in a bootstrap."""
+    return float(np.einsum("i,i", first, second))
+
+
 class _Ranking:
     """Scores sorted once, best first, with equal scores as one step."""
 
@@ -66,9 +72,9 @@ class _Ranking:
             return float("nan"), (1.0 if true[-1] > 0 else float("nan"))
         true_before = np.concatenate(([0.0], true[:-1]))
         false_steps = np.diff(false, prepend=0.0)
-        area = float(np.dot(false_steps, true + true_before) / (2 * true[-1] * false[-1]))
+        area = float(summed(false_steps, true + true_before) / (2 * true[-1] * false[-1]))
         precision = np.divide(true, flagged, out=np.zeros_like(true), where=flagged > 0)
-        return area, float(np.dot(true - true_before, precision) / true[-1])
+        return area, float(summed(true - true_before, precision) / true[-1])
 
 
 class _Reliability:
@@ -154,7 +160,7 @@ class MulticlassStatistics:
             "precision_macro": macro(right, predicted),
             "recall_macro": macro(right, actual),
             "auroc_macro": float(areas.mean()) if len(areas) else float("nan"),
-            "log_loss": float(np.dot(self.loss, weight) / total),
+            "log_loss": float(summed(self.loss, weight) / total),
             "calibration_error": self.reliability(weight),
         }
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from shopkit.tasks.metrics import summed
+
 
 class RankingStatistics:
     """Metrics of scores (N,), relevance (N,) and gains (N,) of rows in groups (N,), at k.
@@ -53,7 +55,7 @@ class RankingStatistics:
     def __call__(self, weight: np.ndarray) -> dict[str, float]:
         of_group = (np.bincount(self.codes, weight, minlength=len(self.sizes)) / self.sizes)[self.counted]
         total = float(of_group.sum())
-        return {name: float(of_group @ values / total) if total > 0 else float("nan") for name, values in self.values.items()}
+        return {name: summed(of_group, values) / total if total > 0 else float("nan") for name, values in self.values.items()}
 
 
 def _chance_of_first(
