@@ -64,7 +64,7 @@ def _example(column: Column, summary: Summary | None) -> Any:
     if column.kind == "image":
         return Code(f"np.zeros({(*(value or (1, 1)), column.channels)}, np.uint8)")
     if column.kind == "string":
-        return str(value or "")
+        return str(value or ("…" if summary else ""))  # a text that hardly comes again is shown to nobody
     if column.kind == "time":
         return int(value) if value is not None else 0
     return float(f"{value:.6g}") if value is not None else 0.0

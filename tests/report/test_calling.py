@@ -69,3 +69,17 @@ def test_an_image_is_made_of_zeros_of_the_commonest_size() -> None:
     assert "'photo': np.zeros((28, 20, 3), np.uint8)," in python.code
     assert "'photo': np.array([np.zeros((28, 20, 3), np.uint8)], np.uint8)," in bare.code
     assert 'new ort.Tensor("uint8", new Uint8Array(1680), [1, 28, 20, 3])' in node.code
+
+
+def test_a_text_that_may_not_be_shown_is_not_taken_for_an_empty_one() -> None:
+    review = Column("review", "string")
+    facts = {
+        "schema": Schema((review,)).to_json(),
+        "inputs": {"review": "review"},
+        "outputs": [{"name": "label"}],
+        "format_version": 1,
+    }
+    description = Description.from_json(json.dumps(facts), Path("model.onnx"))
+    line, python, *_ = snippets(description, {"review": Summary(review, 0.0, 900)})
+    assert "'review': '…'," in python.code
+    assert line.code.startswith("shopkit predict ")

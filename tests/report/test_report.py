@@ -249,6 +249,12 @@ def test_many_columns_and_classes_still_make_a_small_page(make_run: MakeRun) -> 
     assert "The 6 largest of 60 classes" in page.text
 
 
+def test_a_matrix_of_many_classes_is_narrow(make_run: MakeRun) -> None:
+    few, many = (page_of(make_run("multiclass", f"of {n}", classes=[f"department {i}" for i in range(n)]))[0] for n in (8, 9))
+    assert '<table class="matrix">' in few
+    assert '<table class="matrix many">' in many
+
+
 def test_a_run_without_metrics_is_refused(make_run: MakeRun) -> None:
     run = make_run("binary")
     run.metrics_path.unlink()
