@@ -13,6 +13,7 @@ RUNTIME := $(shell if nvidia-smi -L >/dev/null 2>&1; then echo gpu; else echo cp
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install --constraint constraints.txt
 JOBS ?= 2
 PART ?= views
+NEXT := echo "== next: open report.html in a browser; after '. $(BIN)/activate' the command is shopkit, see shopkit --help"
 PLUGINS := $(patsubst %/pyproject.toml,-e %,$(wildcard plugins/*/pyproject.toml))
 
 help: ## say what there is
@@ -21,18 +22,22 @@ help: ## say what there is
 demo: $(VENV)/.demo ## set up, then train on 1.47 million real transactions and write a report
 	@echo "== running: shopkit run +experiment=purchase_intent (a finished run with the same data and settings is shown again)"
 	@$(BIN)/shopkit run +experiment=purchase_intent resume=true
+	@$(NEXT)
 
 demo-text: $(VENV)/.text ## set up, then tell favourable reviews from others (Chinese)
 	@echo "== running: shopkit run +experiment=review_sentiment (a finished run with the same data and settings is shown again)"
 	@$(BIN)/shopkit run +experiment=review_sentiment resume=true
+	@$(NEXT)
 
 demo-recommend: $(VENV)/.recommend ## set up, then recommend the next product
 	@echo "== running: shopkit run +experiment=next_item (a finished run with the same data and settings is shown again)"
 	@$(BIN)/shopkit run +experiment=next_item resume=true
+	@$(NEXT)
 
 demo-vision: $(VENV)/.vision ## set up, then tell articles on photographs apart
 	@echo "== running: shopkit run +experiment=product_image (a finished run with the same data and settings is shown again)"
 	@$(BIN)/shopkit run +experiment=product_image resume=true
+	@$(NEXT)
 
 test: $(VENV)/.dev ## set up, then run the default tests
 	@echo "== running the tests on $(JOBS) processes"
