@@ -6,13 +6,14 @@ the first one. It is one ibis expression, and compiles for DuckDB and for Spark.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import reduce
 from itertools import pairwise
 
 import ibis
 import ibis.expr.types as ir
 
+from shopkit.errors import DataError
 from shopkit.views.base import Examples, Parts
 from shopkit.views.purchases import EXAMPLE, MONEY_SCALE, Purchases, floor_div, left_join, ratio, slugs
 
@@ -21,12 +22,16 @@ MONDAY = 3
 """1970-01-01 was a Thursday, 3 days after a Monday."""
 COUNTS = ("n_campaigns", "n_coupons")
 """Where these are missing, nothing happened: 0."""
+OWN = (*EXAMPLE, "cutoff", "buys", "basket_value")
+"""Columns of examples beside the features."""
 
 
 def history(purchases: Purchases) -> ir.Table:
     """One row per active customer and closed cut-off, with all features; named by `customer` and `k`."""
-    parts = (_bought(purchases), _campaigns(purchases), _redemptions(purchases), _stores(purchases), _facts(purchases))
-    joined = reduce(left_join, (part for part in parts if part is not None))
+    made = (_bought(purchases), _campaigns(purchases), _redemptions(purchases), _stores(purchases))
+    parts = [part for part in made if part is not None]
+    facts = _facts(purchases, taken={*OWN, *(name for part in parts for name in part.columns)})
+    joined = reduce(left_join, parts if facts is None else [*parts, facts])
     return joined.mutate({name: joined[name].fill_null(0) for name in joined.columns if name.startswith(COUNTS)})
 
 
@@ -55,7 +60,7 @@ def _bought(purchases: Purchases) -> ir.Table:
         sums[f"n_weeks_{window}d"] = spread.count(where=inside & ends_week)
     for slug in purchases.departments:
         amount = spread[f"amount_{slug}"]
-        sums[f"amount_{slug}"] = amount.sum(where=in_longest).fill_null(0).cast("int64")
+        sums[f"spent_{slug}"] = amount.sum(where=in_longest).fill_null(0).cast("int64")
         sums[f"days_since_{slug}"] = spread.age.min(where=amount > 0)
     known = spread.group_by(*EXAMPLE).aggregate(**sums)
     known = known.filter(known.recency_days <= settings.active_days, known.k < calendar.n_closed)
@@ -104,7 +109,7 @@ def _features(purchases: Purchases, known: ir.Table) -> dict[str, ir.Value]:
                 known[f"{counted}_{short}d"] * long, known[f"{counted}_{long}d"] * short
             )
     for slug in purchases.departments:
-        features[f"share_{slug}"] = ratio(known[f"amount_{slug}"], known[f"amount_{longest}d"])
+        features[f"share_{slug}"] = ratio(known[f"spent_{slug}"], known[f"amount_{longest}d"])
         features[f"days_since_{slug}"] = known[f"days_since_{slug}"]
     if purchases.departments:
         features["department_breadth"] = known.department_breadth
@@ -129,17 +134,22 @@ def _stores(purchases: Purchases) -> ir.Table | None:
     return best.select(*EXAMPLE, "favourite_store_share", "n_stores", favourite_store=best.store)
 
 
-def _facts(purchases: Purchases) -> ir.Table | None:
+def _facts(purchases: Purchases, taken: Collection[str]) -> ir.Table | None:
     settings = purchases.settings
     if not settings.customers:
         return None
     facts = purchases.tables[settings.customers]
     customer = purchases.column(facts, "customers", "customer")
-    texts = facts.select(
-        customer=customer, **{name: facts[name].cast("string") for name in facts.columns if name != settings.customer}
-    )
+    names = [name for name in facts.columns if name != settings.customer]
+    for name in names:
+        if name in taken:
+            raise DataError(
+                f"view.customers: table '{settings.customers}' has a column '{name}', which is what the view calls a column of "
+                "its own. Rename it in the source."
+            )
+    texts = facts.select(customer=customer, **{name: facts[name].cast("string") for name in names})
     # A customer who is there twice would double the examples.
-    return texts.group_by("customer").aggregate(**{name: texts[name].max() for name in texts.columns if name != "customer"})
+    return texts.group_by("customer").aggregate(**{name: texts[name].max() for name in names})
 
 
 def _campaigns(purchases: Purchases) -> ir.Table | None:

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
+from itertools import chain, count
 
 import ibis
 import ibis.expr.types as ir
@@ -175,7 +176,8 @@ class Purchases:
         known = self.lines.filter(self.lines.day < 0, self.lines.department != "")
         counted = known.group_by("department").aggregate(n=known.count())
         ranked = counted.order_by(counted.n.desc(), counted.department.asc()).limit(self.settings.n_departments)
-        return slugs(dict.fromkeys([*self.of_interest, *ranked.to_pyarrow()["department"].to_pylist()]))
+        names = dict.fromkeys([*self.of_interest, *ranked.to_pyarrow()["department"].to_pylist()])
+        return slugs(names, taken=("campaign_start", "redemption"))  # there are days since these, too
 
     @cached_property
     def baskets(self) -> ir.Table:
@@ -230,7 +232,7 @@ class Purchases:
         number_of = (self.lines.customer.hash() % n_parts + n_parts) % n_parts
         parts = []
         for number in range(n_parts):
-            part = Purchases(self.settings, self.tables, self.of_interest, self.category, calendar=self.calendar)
+            part = Purchases(self.settings, self.tables, calendar=self.calendar)
             part.departments = self.departments
             part.lines = self.lines.filter(number_of == number)
             parts.append(part)
@@ -307,12 +309,13 @@ def left_join(left: ir.Table, right: ir.Table) -> ir.Table:
     return joined.select(*[left[name] for name in left.columns], *[right[name] for name in right.columns if name not in EXAMPLE])
 
 
-def slugs(names: Iterable[str]) -> dict[str, str]:
-    """Column-name part → name, each part once."""
+def slugs(names: Iterable[str], taken: Sequence[str] = ()) -> dict[str, str]:
+    """Column-name part → name, each part once and none of those that are taken."""
     slugs: dict[str, str] = {}
     for name in names:
         slug = re.sub(r"[^0-9a-z]+", "_", name.lower()).strip("_") or "other"
-        slugs[slug if slug not in slugs else f"{slug}_{len(slugs)}"] = name
+        numbered = (f"{slug}_{number}" for number in count(len(slugs)))
+        slugs[next(part for part in chain([slug], numbered) if part not in (*slugs, *taken))] = name
     return slugs
 
 

@@ -318,8 +318,9 @@ def test_no_purchases():
 def test_parts_of_the_customers_are_together_the_whole(view):
     examples = view.examples(as_tables(shop()))
     whole = examples.table.to_pandas()
-    assert len(examples.tables(1 << 30)) == 1
-    parts = [part.to_pandas() for part in examples.tables(len(shop()["transactions"]) * BYTES_A_LINE // 3)]
+    enough = len(shop()["transactions"]) * BYTES_A_LINE
+    assert [len(examples.tables(memory)) for memory in (1 << 30, enough, enough - 1)] == [1, 1, 2]
+    parts = [part.to_pandas() for part in examples.tables(enough // 3)]
     customers = [set(part.household_id) for part in parts]
     assert len(parts) >= 3
     assert min(map(len, customers)) > 0
