@@ -198,7 +198,7 @@ def _write(engine: duckdb.DuckDBPyConnection, columns: Sequence[RawColumn], sche
     with replacing(path) as temporary, pq.ParquetWriter(temporary, fields, compression="zstd") as writer:
         for batch in _even(reader, size):
             arrays = [_canonical(batch.column(column.name), column, n_rows) for column in schema]
-            writer.write_table(pa.table(arrays, schema=fields), row_group_size=size)
+            writer.write_table(pa.table(arrays, schema=fields))
             n_rows += batch.num_rows
     return n_rows
 
@@ -224,9 +224,8 @@ def _plain(raw: RawColumn, column: Column) -> str:
     name = quote(raw.name)
     if raw.is_sequence and raw.kind is not None:
         step = raw.step
-        plain = column.kind == "string" and (step.is_whole or step.is_text)
         wide = step.dtype.startswith("DECIMAL") or step.dtype == "BOOLEAN"
-        return f"{name}::VARCHAR[] AS {name}" if plain else f"{name}::DOUBLE[] AS {name}" if wide else name
+        return f"{name}::DOUBLE[] AS {name}" if wide else name
     if raw.kind is None:
         value = "''"
     elif column.kind == "time":
@@ -235,7 +234,7 @@ def _plain(raw: RawColumn, column: Column) -> str:
         elif raw.is_whole:
             value = f"coalesce({name}::BIGINT, {MISSING_TIME})"
         else:
-            value = f"{name}::TIMESTAMP" if raw.is_time else name
+            value = name
     elif column.kind == "string" and (raw.is_whole or raw.is_text):
         value = f"{name}::VARCHAR"
     elif raw.dtype.startswith("DECIMAL") or (raw.dtype == "BOOLEAN" and column.kind == "number"):
@@ -246,20 +245,14 @@ def _plain(raw: RawColumn, column: Column) -> str:
 
 
 def _canonical(values: pa.ChunkedArray, column: Column, first_row: int) -> pa.Array:
-    raw = values.combine_chunks()
-    array = raw if isinstance(raw, pa.Array) else pa.chunked_array([], values.type).combine_chunks()
+    array = values.combine_chunks()
     if column.sequence:
         steps, lengths = canonical_steps(array, column, first_row)
         stops = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
         return pa.ListArray.from_arrays(stops, pa.array(steps, _arrow_type(replace(column, sequence=False))))
     if column.kind == "image":
         return image_structs(canonicalise(array, column, first_row))
-    moments = array.to_numpy(zero_copy_only=False)
-    if column.kind == "time" and moments.dtype.kind == "M":
-        # Zones are applied value by value: cut-offs and days repeat.
-        distinct, inverse = np.unique(moments, return_inverse=True)
-        return pa.array(canonicalise(distinct, column)[inverse], pa.int64())
-    return pa.array(canonicalise(moments, column, first_row), _arrow_type(column))
+    return pa.array(canonicalise(array.to_numpy(zero_copy_only=False), column, first_row), _arrow_type(column))
 
 
 def _arrow_type(column: Column) -> pa.DataType:

@@ -66,11 +66,37 @@ def test_the_latest_lines(frames):
         np.testing.assert_allclose(row.past_spend, latest.sales_value, atol=1e-6)
 
 
+def test_baskets_of_a_day_stand_in_the_order_of_their_first_lines(frames):
+    orders, cutoff, buyer = frames["transactions"], pd.Timestamp("2024-02-05"), 7
+    of_day = orders.head(6).assign(
+        household_id=buyer,
+        basket_id=[900_003, 900_002, 900_001, 900_003, 900_002, 900_001],
+        sales_value=[1.0, 20.0, 300.0, 4_000.0, 50_000.0, 600_000.0],
+        transaction_timestamp=cutoff - DAY + pd.to_timedelta([9, 11, 13, 18, 17, 16], "h"),
+    )
+    others = orders[(orders.household_id != buyer) | (orders.transaction_timestamp < cutoff - DAY)]
+    found = rows(view(max_steps=3, aggregates=False), {**frames, "transactions": pd.concat([others, of_day])})
+    row = found[(found.household_id == buyer) & (found.cutoff == cutoff)].iloc[0]
+    assert list(row.past_spend) == [4_001.0, 50_020.0, 600_300.0]
+    assert list(row.past_lines) == [2.0, 2.0, 2.0]
+
+
 def test_rows_targets_and_aggregates_are_those_of_purchase_within(frames):
     plain, joined, alone = (rows(found, frames) for found in (PurchaseWithinView(settings()), view(), view(aggregates=False)))
     pd.testing.assert_frame_equal(joined[plain.columns], plain)
+    assert [name for name in joined if name not in plain] == ["past_category", "past_spend", "past_days_since", "past_lines"]
     pd.testing.assert_frame_equal(alone[[*PLACE, "buys"]], plain[[*PLACE, "buys"]])
     assert [name for name in alone if not name.startswith("past_")] == [*PLACE, "buys"]
+
+
+def test_a_department_of_interest_has_columns_whatever_is_bought_in_it(frames):
+    found = view(department="FUEL", n_departments=1).examples(as_tables(frames)).table.columns
+    assert [
+        name for name in found if name.startswith("days_since_") and "_campaign" not in name and "_redemption" not in name
+    ] == [
+        "days_since_fuel",
+        "days_since_grocery",
+    ]
 
 
 def test_another_category_of_the_products(frames):

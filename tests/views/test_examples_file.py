@@ -125,6 +125,16 @@ def test_a_value_beyond_the_first_batch_is_named_with_its_row(table, tmp_path):
     rows = table("SELECT i % 2 AS y, CASE WHEN i = 70000 THEN 'soon' ELSE '2024-01-01' END AS x FROM range(70002) AS t(i)")
     with pytest.raises(DataError, match=r"^Column 'x', row 70000: 'soon'"):
         made(rows, tmp_path, {"x": "time"})
+    steps = table("SELECT i % 2 AS y, [1.0, CASE WHEN i = 70000 THEN 'inf'::DOUBLE ELSE i END] AS x FROM range(70002) AS t(i)")
+    with pytest.raises(DataError, match=r"^Column 'x', row 70000, step 1: inf is not a finite number"):
+        made(steps, tmp_path)
+
+
+def test_lists_of_nothing_but_empty_lists_keep_their_type(table, tmp_path):
+    result, columns = made(table("SELECT i % 2 AS y, []::VARCHAR[] AS a, []::DOUBLE[] AS b FROM range(3) AS t(i)"), tmp_path)
+    assert (columns["a"], columns["b"], result.n_rows) == ([[]] * 3, [[]] * 3, 3)
+    types = {field.name: field.type for field in pq.read_schema(tmp_path / "examples.parquet")}
+    assert (types["a"], types["b"]) == (pa.list_(pa.string()), pa.list_(pa.float32()))
 
 
 def test_a_column_called_row_leaves_the_key_another_name(table, tmp_path):

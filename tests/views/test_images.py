@@ -58,6 +58,21 @@ def test_more_images_than_go_at_once(tmp_path: Path) -> None:
     assert [int(one[0, 0, 0]) for one in found] == [i % 256 for i in range(n)]
 
 
+def test_an_image_that_is_none_is_named_with_its_row_beyond_the_first_batch(tmp_path: Path) -> None:
+    structs = image_structs(images(*[(2, 2, 1)] * (IMAGE_ROWS + 8))).to_pylist()
+    structs[IMAGE_ROWS + 5]["pixels"] = b"123"
+    with pytest.raises(DataError, match=f"^Column 'photo', row {IMAGE_ROWS + 5}: 3 bytes"):
+        made(tmp_path, pa.array(structs, image_structs(images((1, 1, 1))).type))
+
+
+def test_columns_beside_an_image_are_looked_at_too(tmp_path: Path) -> None:
+    table = {"id": [1, 2], "photo": image_structs(images((2, 3, 1), (2, 3, 1))), "same": ["a", "a"], "label": [0, 1]}
+    pq.write_table(pa.table(table), tmp_path / "table.parquet")
+    source = FilesSource(FilesSettings(path=str(tmp_path / "table.parquet"))).open()["data"]
+    found = materialise(Examples(source, {"id": "key", "label": "target"}), {}, tmp_path / "examples.parquet")
+    assert found.notes == ("same: constant: every row has the same value",)
+
+
 def test_channels_must_be_the_same(tmp_path: Path) -> None:
     with pytest.raises(
         DataError, match=r"Column 'photo' has images of 1 and of 3 channels. Convert them to one number of channels"
