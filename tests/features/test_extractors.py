@@ -121,7 +121,9 @@ def test_blocks_cover_the_outputs(case: str) -> None:
     assert {name: values.shape[1] for name, values in outputs.items()} == {
         name: width for name, width in (("dense", spec.n_dense), ("ids", spec.n_ids)) if width
     }
+    given = EXTRACTORS[case][1]
     for block in spec.blocks:
+        assert (block.column, block.extractor) == ("x", given if isinstance(given, str) else given["name"])
         assert len(block.names) == block.width
         if block.tensor == "ids":
             ids = outputs["ids"][:, block.start : block.start + block.width]

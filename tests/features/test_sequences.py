@@ -16,6 +16,7 @@ from shopkit.errors import ConfigError, DataError
 from shopkit.features.base import FeatureBlock, State
 from shopkit.features.graph import FittedFeatures, fit
 from shopkit.features.plan import ResolvedPlan, resolve
+from shopkit.features.sequences import steps_context
 from shopkit.features.settings import FeaturePlan
 from shopkit.features.tensors import take
 from shopkit.features.training_part import training_part
@@ -125,6 +126,30 @@ def test_what_stands_beyond_a_row_means_nothing(tmp_path):
         answers.append(session(features.model).run(None, {**feed, LENGTHS_INPUT: np.array([1])}))
     for first, second in zip(*answers, strict=True):
         np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize("keep", ["latest", "earliest"])
+@pytest.mark.parametrize("max_length", [0, 2])
+def test_a_length_counts_the_steps_that_there_are(tmp_path, keep, max_length):
+    features, _ = fitted(tmp_path, max_length=max_length, keep=keep)
+    feed = {INPUT_PREFIX + "age": np.ones(3, np.float32), INPUT_PREFIX + "town": np.array(["ulm"] * 3, object)}
+    feed[INPUT_PREFIX + "item"] = np.array([["tea", "bread", "milk"]] * 3, object)
+    feed[INPUT_PREFIX + "spend"] = np.array([[1.0, 3.0, 5.0]] * 3, np.float32)
+    too_long, exact = (
+        session(features.model).run(None, {**feed, LENGTHS_INPUT: np.array(lengths)}) for lengths in ([9, 3, -2], [3, 3, 0])
+    )
+    for first, second in zip(too_long, exact, strict=True):
+        np.testing.assert_array_equal(first, second)
+
+
+def test_a_step_has_the_target_and_the_weight_of_its_row(tmp_path):
+    target, weight = np.array([0.0, 1.0, 2.0, 3.0]), np.array([1.0, 0.5, 0.25, 2.0])
+    with training_part(write(tmp_path), np.ones(4, bool), target, weight) as context:
+        steps = steps_context(context, "item")
+        found = steps.table.mutate(y=steps.target, w=steps.weight).order_by(steps.row).to_pyarrow()
+    assert found["item"].to_pylist() == ["tea", "", "milk", "tea", "tea", "bread"]
+    assert found["y"].to_pylist() == [0, 0, 0, 2, 3, 3]
+    assert found["w"].to_pylist() == [1, 1, 1, 0.25, 2, 2]
 
 
 def test_arrays_for_training_are_padded_where_they_are_sliced(tmp_path):

@@ -78,12 +78,25 @@ def test_max_features_keeps_those_that_occur_most():
     assert times[kept].min() >= np.sort(times)[-10]
 
 
+@pytest.mark.parametrize("batch", [7, 75])
+def test_terms_counted_a_few_texts_at_a_time_are_those_counted_at_once(monkeypatch, batch):
+    monkeypatch.setattr("shopkit.features.text.BATCH_ROWS", batch)
+    spec = {"name": "tfidf", "min_df": 2, "max_df": 0.5}
+    parts = fit_column(PLAIN[:75], spec)
+    monkeypatch.undo()
+    whole = fit_column(PLAIN[:75], spec)
+    assert parts.features.spec == whole.features.spec
+    np.testing.assert_array_equal(parts.states["x"]["idf"], whole.states["x"]["idf"])
+
+
 def test_several_columns_share_one_vocabulary():
     plan = FeaturePlan(strings={"name": "tfidf", "min_df": 1, "analyzer": "char"})
     both = fit_table({"title": PLAIN[:80], "review": PLAIN[70:150]}, plan)
     title, review = both.features.spec.blocks
     assert (title.start, review.start) == (0, title.width)
-    found = as_matrix(both.run({"title": PLAIN[:80], "review": PLAIN[70:150]}), both.features.spec.n_bag)
+    outputs = both.run({"title": PLAIN[:80], "review": PLAIN[70:150]})
+    assert not outputs["bag_ids"][outputs["bag_weights"] == 0].any()
+    found = as_matrix(outputs, both.features.spec.n_bag)
     for block, values in ((title, PLAIN[:80]), (review, PLAIN[70:150])):
         own = both.reference(block.column, values)
         np.testing.assert_allclose(found[:, block.start : block.start + block.width], own, atol=1e-6)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
@@ -92,6 +92,25 @@ def test_graph_equals_tokenizers(vocabulary: str, keep: str) -> None:
 )
 def test_graph_equals_tokenizers_on_any_text(words: list[str]) -> None:
     assert rows(fitted(), texts(words)) == of_tokenizers(fitted(), texts(words))
+
+
+FEW_PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", "ab", "abca", "c", "中", ".", "##b", "##bc", "##a", "##ca", "##é"]
+
+
+@pytest.fixture(scope="module")
+def of_few_pieces(tmp_path_factory: pytest.TempPathFactory) -> Fitted:
+    folder = tmp_path_factory.mktemp("encoder")
+    (folder / "vocab.txt").write_text("\n".join(FEW_PIECES), encoding="utf-8")
+    return fitted(str(folder), 512)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.text("aaabbcc  AÉd.中国ⴰ\u0301\u200b", max_size=40), min_size=1, max_size=8))
+@example(["abca ac ca abcab abcad adab da d abd", "bb ab", "", "."])
+@example(["ab " * 80 + "ad"])
+@example([word * n for word in ("a", "ab", "ad", "c", "d", "中", "国") for n in (31, 33, 50, 51, 99, 100, 101, 128)])
+def test_every_split_into_few_pieces_is_that_of_tokenizers(of_few_pieces: Fitted, given: list[str]) -> None:
+    assert rows(of_few_pieces, texts(given)) == of_tokenizers(of_few_pieces, texts(given))
 
 
 def test_every_character_is_read_as_tokenizers_read_it() -> None:
