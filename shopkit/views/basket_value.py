@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 import ibis
@@ -48,9 +47,9 @@ class BasketValueView(View):
 
     @classmethod
     def example(cls, settings: BasketValueSettings) -> tuple[Self, Mapping[str, pd.DataFrame]]:
-        from shopkit.views.example import shop
+        from shopkit.views.example import shop, small
 
-        return cls(replace(settings, windows_days=[7, 28], active_days=28, n_departments=2)), shop()
+        return cls(small(settings)), shop()
 
 
 def _labelled(purchases: Purchases) -> ir.Table:

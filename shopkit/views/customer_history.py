@@ -53,9 +53,9 @@ class CustomerHistoryView(PurchaseWithinView):
 
     @classmethod
     def example(cls, settings: CustomerHistorySettings) -> tuple[Self, Mapping[str, pd.DataFrame]]:  # type: ignore[override]
-        from shopkit.views.example import shop
+        from shopkit.views.example import shop, small
 
-        return cls(replace(settings, windows_days=[7, 28], active_days=28, n_departments=2, max_steps=5)), shop()
+        return cls(replace(small(settings), max_steps=5)), shop()
 
 
 def _sequences(purchases: Purchases, settings: CustomerHistorySettings) -> ir.Table:

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import TypeVar
+
 import numpy as np
 import pandas as pd
 
+from shopkit.views.settings import HistorySettings
+
+S = TypeVar("S", bound=HistorySettings)
 N_CUSTOMERS, N_DAYS, N_PRODUCTS = 30, 90, 20
 START = pd.Timestamp("2024-01-01")
+
+
+def small(settings: S) -> S:
+    """The settings with a history as short as the shop's."""
+    return replace(settings, windows_days=[7, 28], active_days=28, n_departments=2)
 
 
 def shop() -> dict[str, pd.DataFrame]:
