@@ -74,12 +74,13 @@ def _features(purchases: Purchases, known: ir.Table) -> dict[str, ir.Value]:
     windows = settings.windows_days
     longest = windows[-1]
     gap_mean = ratio(known.gap_sum, known.gap_count)
+    # Of whole numbers of days: 0, or too far from it for rounding to make it negative.
     gap_variance = ratio(known.gap_squares, known.gap_count) - gap_mean * gap_mean
     features: dict[str, ir.Value] = {
         "recency_days": known.recency_days,
         "tenure_days": known.k * purchases.calendar.every_days - known.first_day,
         "gap_mean_days": gap_mean,
-        "gap_std_days": ibis.greatest(gap_variance, 0.0).sqrt(),
+        "gap_std_days": gap_variance.sqrt(),
         "recency_in_gaps": ratio(known.recency_days, gap_mean),
         "weekend_share": ratio(known.n_weekend, known.n_days),
         "largest_basket": known.largest / MONEY_SCALE,

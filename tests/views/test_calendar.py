@@ -189,3 +189,51 @@ def test_cents_are_added_without_rounding_errors():
     found = view.examples(as_tables({"transactions": orders})).table.to_pyarrow().to_pandas()
     assert set(found.spend_7d) == {21.0}
     assert set(found.largest_basket) == {3.0}
+
+
+def lines(customer: int, days: list[int], amount: float) -> pd.DataFrame:
+    """One line a day, so many days after the start."""
+    times = [pd.Timestamp(START) + pd.Timedelta(day, "D") for day in days]
+    basket = [1_000 * customer + day for day in days]
+    return pd.DataFrame({"household_id": customer, "transaction_timestamp": times, "sales_value": amount, "basket_id": basket})
+
+
+def test_a_customer_of_one_day_one_who_spends_nothing_and_one_of_every_day():
+    orders = [lines(1, [8], 0.0), lines(2, [6], 2.5), lines(3, list(range(3, 11)), 0.0001), lines(4, [0, 40], 1.0)]
+    frames = {
+        "transactions": pd.concat(orders).assign(product_id=7),
+        "products": pd.DataFrame({"product_id": [7], "department": ["Tea"]}),
+    }
+    with_products = {"product": "product_id", "products": "products", "first_cutoff": "2024-01-12", "last_cutoff": "2024-01-12"}
+    view = PurchaseWithinView(PurchaseWithinSettings(**{**BARE, **with_products, "windows_days": [3, 7]}))
+    found = (
+        view.examples(as_tables(frames)).table.to_pyarrow().to_pandas().set_index("household_id").drop(columns=["cutoff", "buys"])
+    )
+    nan = np.nan
+    expected = {
+        # 2024-01-09 was a Tuesday; the cut-off is 11 days after the start.
+        1: {"recency_days": 3, "tenure_days": 3, "weekend_share": 0, "largest_basket": 0, "basket_mean": 0, "share_tea": nan,
+            "days_since_tea": nan, "spend_trend_3d_7d": nan, "basket_trend_3d_7d": 7 / 3},
+        2: {"recency_days": 5, "tenure_days": 5, "weekend_share": 1, "largest_basket": 2.5, "basket_mean": 2.5, "share_tea": 1,
+            "days_since_tea": 5, "spend_trend_3d_7d": 0, "basket_trend_3d_7d": 0},
+        3: {"recency_days": 1, "tenure_days": 8, "weekend_share": 0.25, "largest_basket": 0.0001, "basket_mean": 0.0001,
+            "share_tea": 1, "days_since_tea": 1, "spend_trend_3d_7d": 1, "basket_trend_3d_7d": 1},
+    }  # fmt: skip
+    for customer in (1, 2):
+        expected[customer] |= {"gap_mean_days": nan, "gap_std_days": nan, "recency_in_gaps": nan, "lines_per_basket": 1}
+    expected[3] |= {"gap_mean_days": 1, "gap_std_days": 0, "recency_in_gaps": 1, "lines_per_basket": 1}
+    assert sorted(found.index) == [1, 2, 3]
+    for customer, values in expected.items():
+        np.testing.assert_allclose(found.loc[customer, [*values]].astype(float), [*values.values()], err_msg=str(customer))
+
+
+def test_what_lies_further_back_than_the_longest_window_is_forgotten_at_every_cutoff():
+    orders = daily()
+    orders.loc[20, "sales_value"] = 99.0
+    view = PurchaseWithinView(PurchaseWithinSettings(**{**BARE, "first_cutoff": "2024-01-12", "every_days": 2}))
+    found = view.examples(as_tables({"transactions": orders})).table.to_pyarrow().to_pandas().set_index("cutoff")
+    assert len(found) == 21
+    for cutoff, row in found.iterrows():
+        seen = orders[(orders.transaction_timestamp < cutoff) & (orders.transaction_timestamp >= cutoff - pd.Timedelta(10, "D"))]
+        assert row.largest_basket == seen.sales_value.max()
+        assert row.weekend_share == (seen.transaction_timestamp.dt.day_of_week >= 5).mean()
