@@ -211,6 +211,19 @@ def mutated(files: Sequence[Path]) -> dict[str, Mutant]:
     return mutants
 
 
+def of_before(mutants: dict[str, Mutant], found: dict[str, Any]) -> dict[str, Any]:
+    """What was found of the same changes of the same functions: their numbers are others once a function has changed."""
+    known: dict[tuple[str, str], list[Any]] = {}
+    for name in sorted(found, key=_number):
+        known.setdefault((found[name]["function"], found[name]["change"]), []).append(found[name])
+    same = {name: known.get((mutants[name].function, mutants[name].change), []) for name in sorted(mutants, key=_number)}
+    return {name: of_name.pop(0) for name, of_name in same.items() if of_name}
+
+
+def _number(name: str) -> int:
+    return int(name.rpartition("_")[2])
+
+
 def _own_lines(node: ast.stmt) -> tuple[int, int]:
     """First and last line of a statement, without those of the statements within it; a function's are all, as it is called."""
     if isinstance(node, ast.FunctionDef):
@@ -244,8 +257,7 @@ def main() -> None:
     folder = Path("shopkit") / given.part
     mutants = mutated(sorted(file for file in folder.glob("*.py") if file.name not in LEFT_ALONE))
     store = COPY / f"{given.part}.json"
-    kept: dict[str, Any] = json.loads(store.read_text()) if store.exists() else {}
-    kept = {name: kept[name] for name in mutants if name in kept and kept[name]["change"] == mutants[name].change}
+    kept = of_before(mutants, json.loads(store.read_text()) if store.exists() else {})
     names = sorted(name for name in mutants if not given.files or Path(mutants[name].file).name in given.files)
     random.Random(0).shuffle(names)
     chosen = [name for name in names[: round(given.share * len(names))] if name not in kept]
