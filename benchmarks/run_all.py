@@ -68,3 +68,89 @@ EVERY = (
     Benchmark("reviews_zh_linear", (CHINESE,), minutes=4),
     Benchmark("review_recommend", (ENGLISH,), minutes=10),
     Benchmark("text_experiments", (INTENTS,), minutes=30),
+    Benchmark("next_item", minutes=15),
+    Benchmark("recommend_beauty", (BEAUTY,), minutes=20),
+    Benchmark("recommend_sessions", ("data:.",), minutes=30),
+    Benchmark("bert_int8", (INTENTS,), minutes=10),
+    Benchmark("bert_intents", (INTENTS,), minutes=10),
+    Benchmark("bert_intents_few_shot", (INTENTS, "--few-shot"), minutes=10, script="bert_intents"),
+    Benchmark("predict_rows", minutes=30),
+    Benchmark("block_shuffle", minutes=20),
+    Benchmark("scale", ("scratch",), minutes=120),
+    Benchmark("sasrec_accuracy", ("data:.",), minutes=60),
+    Benchmark("sasrec_epoch", (BEAUTY, "--rectools", "peer:rectools"), minutes=15),
+    Benchmark("fashion_mnist", ("data:fashion_mnist",), minutes=25),
+)
+
+BY_HAND = ("recommend_memory", "reviews_zh")
+"""Scripts that are called by hand, for one model at a time."""
+
+
+class LackingError(Exception):
+    """A benchmark lacks its data or its peer's environment."""
+
+
+def arguments_of(benchmark: Benchmark, data: Path | None, peers: Path | None) -> list[str]:
+    """What to call it with.
+
+    Raises:
+        LackingError: says what is missing.
+    """
+    found = []
+    for argument in benchmark.arguments:
+        if argument.startswith("peer:"):
+            if peers is None:
+                raise LackingError("it needs --peers FOLDER")
+            found.append(str(peers / argument.removeprefix("peer:")))
+        elif argument == "scratch":
+            found.append(str(Path(tempfile.gettempdir()) / f"shopkit-{benchmark.name}"))
+        elif argument.startswith("data:"):
+            place = argument.removeprefix("data:")
+            path = None if data is None else data / place
+            if path is None or not path.exists():
+                if benchmark.can_make_rows:
+                    continue
+                raise LackingError(f"it needs {place} in --data FOLDER")
+            found.append(str(path))
+        else:
+            found.append(argument)
+    return found
+
+
+def main(given: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, metavar="FOLDER", help="a folder for each data set")
+    parser.add_argument("--peers", type=Path, metavar="FOLDER", help="environments of other libraries")
+    parser.add_argument("--only", nargs="+", choices=[one.name for one in EVERY], metavar="NAME", help="run these only")
+    parser.add_argument("--quick", action="store_true", help=f"leave out what takes more than {QUICK_MINUTES:g} minutes")
+    parsed = parser.parse_args(given)
+
+    RESULTS.mkdir(exist_ok=True)
+    failed = []
+    for one in EVERY:
+        if parsed.only and one.name not in parsed.only:
+            continue
+        if parsed.quick and one.minutes > QUICK_MINUTES:
+            print(f"== {one.name}: left out, it takes about {one.minutes:g} minutes")
+            continue
+        try:
+            arguments = arguments_of(one, parsed.data, parsed.peers)
+        except LackingError as what:
+            print(f"== {one.name}: left out, {what}")
+            continue
+        print(f"== {one.name}", flush=True)
+        script = HERE / f"{one.script or one.name}.py"
+        command = [sys.executable, str(script), *arguments, "--json", str(RESULTS / f"{one.name}.json")]
+        done = subprocess.run(command, env={"OMP_NUM_THREADS": "1", **os.environ}, check=False)
+        result = RESULTS / f"{one.name}.json"
+        short = missed(json.loads(result.read_text(encoding="utf-8"))) if result.is_file() else []
+        if done.returncode or short:
+            failed.append(f"{one.name} ({'; '.join(short)})" if short else one.name)
+    subprocess.run([sys.executable, str(HERE / "table.py")], check=True)
+    if failed:
+        print(f"Failed, or missed an aim: {', '.join(failed)}")
+    return len(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -203,7 +203,10 @@ SHOWN: dict[str, tuple[Grid | str, ...]] = {
             M("AUROC", "results/{experiment}/answers/{model}/auroc"),
             M("macro F1", "results/{experiment}/answers/{model}/f1_macro"),
         ),
-        (M("parameters", "results/{experiment}/parameters", WHOLE), M("training, s", "results/{experiment}/training seconds", WHOLE)),
+        (
+            M("parameters", "results/{experiment}/parameters", WHOLE),
+            M("training, s", "results/{experiment}/training seconds", WHOLE),
+        ),
     ),
     "text_features": (
         tuple(M(f"{{column}}, {n:,} rows, ms", f"cases/{{terms}}/milliseconds, {n} rows/{{column}}", FINE) for n in (1, 1000)),
