@@ -396,8 +396,9 @@ def test_an_export_that_was_copied_out_loads_and_its_parts_still_belong_together
         OpenVINOPredictor(tmp_path / "out" / "openvino")
 
 
-def test_an_unreadable_manifest_of_the_run_is_named(sealed: Run, tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", ["{", "[" * 100_000])
+def test_an_unreadable_manifest_of_the_run_is_named(sealed: Run, tmp_path: Path, text: str) -> None:
     shutil.copytree(sealed.path, tmp_path / "it")
-    (tmp_path / "it" / "manifest.json").write_text("{")
+    (tmp_path / "it" / "manifest.json").write_text(text)
     with pytest.raises(ArtifactError, match=r"it/manifest\.json cannot be read .* so model\.optimized\.onnx cannot be checked"):
         Predictor(tmp_path / "it" / "exports" / "optimized" / "model.optimized.onnx")

@@ -49,7 +49,7 @@ def _sealed_hash(path: Path) -> str | None:
     for run in (run for run in runs if (run / MANIFEST).is_file()):
         try:
             facts = json.loads((run / MANIFEST).read_bytes())
-        except ValueError as error:
+        except (ValueError, RecursionError, OSError) as error:
             raise ArtifactError(
                 f"{run / MANIFEST} cannot be read ({error}), so {path.name} cannot be checked against it."
             ) from error

@@ -137,7 +137,7 @@ def _check_parts(folder: Path) -> None:
     with check_manifest(folder / DESCRIPTION, text):
         try:
             files = json.loads(text).get("files")
-        except (ValueError, AttributeError):  # damaged, which those say who read the rest of it
+        except (ValueError, AttributeError, RecursionError):  # damaged, which those say who read the rest of it
             return
         for name, expected in files.items() if isinstance(files, dict) else ():
             path = folder / name

@@ -56,6 +56,20 @@ def test_vectors_of_customers_and_items_give_the_scores(tmp_path: Path, model: s
     assert index.search(np.asarray([customer], np.float32), 1)[1][0, 0] == best[0]
 
 
+def test_the_index_stands_beside_another_export_of_the_same_file(tmp_path: Path) -> None:
+    pytest.importorskip("faiss")
+    changes = ["model=two_tower", "model.exclude_seen=false", "exports=[onnx,{name: item_index, k: 5}]", *QUICK]
+    run = recommend(tmp_path, sequences(), *changes)
+    made = (run.facts("exports") or {})["exports"]
+    assert {name: one["path"] for name, one in made.items()} == {
+        "onnx": "exports/onnx/model.onnx",
+        "item_index": "exports/item_index/model.onnx",
+    }
+    assert {path.name for path in (run.exports_path / "onnx").iterdir()} == {"model.onnx"}
+    assert {"customers.onnx", "items.npz", "index.json"} < {path.name for path in (run.exports_path / "item_index").iterdir()}
+    run.verify()
+
+
 def test_new_items_get_a_vector_of_their_attributes(tmp_path: Path) -> None:
     pytest.importorskip("faiss")
     rows = sequences()
