@@ -14,10 +14,8 @@ import shopkit
 from shopkit import provenance
 from shopkit.cli import main
 from shopkit.cli.export import specs
-from shopkit.errors import ArtifactError, ConfigError, ExportError, RunError
-from shopkit.exporters.base import Exported, Fitted, decided, export_apart
-from shopkit.exporters.onnx import OnnxExporter
-from shopkit.exporters.settings import OnnxSettings
+from shopkit.errors import ArtifactError, ConfigError, RunError
+from shopkit.exporters.base import decided
 from shopkit.models.base import Arrays
 from shopkit.pipeline import add_exports
 from shopkit.runs import Run, file_hash, lock, write_json
@@ -27,7 +25,7 @@ from shopkit.stages import Way
 from shopkit.stages.export import changes
 from shopkit.stages.way import WORK
 from shopkit.training import checkpoint
-from tests.handmade import fitted_task, make_fitted
+from tests.handmade import fitted_task
 from tests.shop import TABLE, visits
 
 OVERRIDES = [
@@ -100,16 +98,6 @@ def test_a_refused_export_leaves_nothing_of_an_earlier_one(tmp_path: Path) -> No
     assert "refused" in exports(again)["int8"]
     assert list(done.exports_path.iterdir()) == []
     again.verify()
-
-
-def test_what_is_left_elsewhere_is_refused(tmp_path: Path) -> None:
-    class Strays(OnnxExporter):
-        def export(self, fitted: Fitted, folder: Path) -> Exported:
-            return super().export(fitted, tmp_path)
-
-    with pytest.raises(ExportError, match=r"Strays left .*model\.onnx, which is not in the folder that it was given"):
-        export_apart(Strays(OnnxSettings()), make_fitted(), tmp_path / "own")
-    assert not (tmp_path / "own").exists()
 
 
 def test_how_sure_a_change_is_follows_from_the_rows() -> None:
