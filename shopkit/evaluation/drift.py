@@ -86,7 +86,7 @@ def _is_kept_apart(train: np.ndarray, test: np.ndarray, groups: np.ndarray) -> b
     if np.isin(texts, distinct_texts(train)[0]).any():
         return False
     pairs = np.unique(np.stack([codes, np.unique(groups, return_inverse=True)[1]]), axis=1).shape[1]
-    return pairs == len(texts) == len(np.unique(groups))
+    return bool(pairs == len(texts) == len(np.unique(groups)))
 
 
 def _lengths(texts: np.ndarray) -> np.ndarray:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import pytorch_lightning as pl
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
@@ -49,7 +47,7 @@ class _Line(Progress):
 class _Said(ProgressColumn):
     """Which epoch it is, for how long, and what validation has come to."""
 
-    max_refresh: ClassVar[float] = 0.5
+    max_refresh = 0.5
 
     def __init__(self, learner: Learner) -> None:
         super().__init__()
