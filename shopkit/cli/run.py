@@ -242,7 +242,8 @@ def announcer() -> Callable[[str, str, float], None]:
 
     def show(stage: str, line: str, seconds: float) -> None:
         style = "bold yellow" if stage == "warning" else "bold"
-        console.print(f"[{style}]{stage:9}[/] {escape(line)}  [dim]{seconds:.1f} s[/]")
+        took = f"  [dim]{seconds:.1f} s[/]" if seconds else ""
+        console.print(f"[{style}]{stage:9}[/] {escape(line)}{took}", soft_wrap=True)  # a path is broken by nothing
 
     return show
 

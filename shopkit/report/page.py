@@ -189,7 +189,7 @@ def _asked(facts: Facts) -> list[tuple[str, str, str]]:
         settings = {
             key: value
             for key, value in group.items()
-            if name in QUESTION and (_numeric(value) or (key in SHOWN and value)) and not _is_unused(key, group)
+            if name in QUESTION and value and (_numeric(value) or key in SHOWN) and not _is_unused(key, group)
         }
         if group.get("name"):
             rows.append((name, str(group.get("name", "")), "; ".join(f"{k}: {formats.scalar(v)}" for k, v in settings.items())))

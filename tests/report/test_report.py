@@ -216,7 +216,7 @@ def test_what_was_not_asked_for_is_told_apart_from_what_is_missing(make_run: Mak
     run = make_run("binary", importance=None, segments=[], drift=[])
     _, page = page_of(run)
     assert "No column divides the rows into segments." in page.text
-    assert "No column is compared: lists and images are not." in page.text
+    assert "No column is compared: of lists and images this is not measured." in page.text
     run.config_path.write_text("evaluation: {permutation_repeats: 0, max_segment_columns: 0}\n")
     _, page = page_of(run)
     for setting in ("permutation_repeats", "max_segment_columns"):
