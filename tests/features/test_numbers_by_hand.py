@@ -129,9 +129,10 @@ def test_a_spread_counts_beside_the_mean(values, expected):
 # -- categories ---------------------------------------------------------------------------------------------------------
 
 
-def test_positions_of_an_earlier_run_stay_and_new_categories_follow(tmp_path):
+@pytest.mark.parametrize("name", ["one_hot", "vocabulary"])
+def test_places_of_an_earlier_run_stay_and_new_categories_follow(tmp_path, name):
     path = write({"x": texts(["new", "new", "old"])}, tmp_path / "examples.parquet")
-    extractor = REGISTRY.build(REGISTRY.choice("features", "one_hot"))
+    extractor = REGISTRY.build(REGISTRY.choice("features", name))
     with training_part(path, np.ones(3, bool)) as part:
         state = extractor.fit("x", replace(part, vocabularies={"x": ("gone", "old"), "y": ("other",)}))
     assert state["categories"].tolist() == ["gone", "old", "new"]
