@@ -200,9 +200,11 @@ def lines(customer: int, days: list[int], amount: float) -> pd.DataFrame:
 
 def test_a_customer_of_one_day_one_who_spends_nothing_and_one_of_every_day():
     orders = [lines(1, [8], 0.0), lines(2, [6], 2.5), lines(3, list(range(3, 11)), 0.0001), lines(4, [0, 40], 1.0)]
+    orders = [pd.concat(orders).assign(product_id=7)]
+    orders += [lines(5, [9], amount).assign(product_id=product) for amount, product in ((5.0, 7), (-5.0, 8))]
     frames = {
-        "transactions": pd.concat(orders).assign(product_id=7),
-        "products": pd.DataFrame({"product_id": [7], "department": ["Tea"]}),
+        "transactions": pd.concat(orders),
+        "products": pd.DataFrame({"product_id": [7, 8], "department": ["Tea", "Refunds"]}),
     }
     with_products = {"product": "product_id", "products": "products", "first_cutoff": "2024-01-12", "last_cutoff": "2024-01-12"}
     view = PurchaseWithinView(PurchaseWithinSettings(**{**BARE, **with_products, "windows_days": [3, 7]}))
@@ -219,10 +221,12 @@ def test_a_customer_of_one_day_one_who_spends_nothing_and_one_of_every_day():
         3: {"recency_days": 1, "tenure_days": 8, "weekend_share": 0.25, "largest_basket": 0.0001, "basket_mean": 0.0001,
             "share_tea": 1, "days_since_tea": 1, "spend_trend_3d_7d": 1, "basket_trend_3d_7d": 1},
     }  # fmt: skip
+    # What is bought and given back is no share of nothing.
+    expected[5] = {"largest_basket": 0, "share_tea": nan, "share_refunds": nan, "days_since_tea": 2, "days_since_refunds": nan}
     for customer in (1, 2):
         expected[customer] |= {"gap_mean_days": nan, "gap_std_days": nan, "recency_in_gaps": nan, "lines_per_basket": 1}
     expected[3] |= {"gap_mean_days": 1, "gap_std_days": 0, "recency_in_gaps": 1, "lines_per_basket": 1}
-    assert sorted(found.index) == [1, 2, 3]
+    assert sorted(found.index) == [1, 2, 3, 5]
     for customer, values in expected.items():
         np.testing.assert_allclose(found.loc[customer, [*values]].astype(float), [*values.values()], err_msg=str(customer))
 
