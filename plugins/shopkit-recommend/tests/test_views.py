@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import ibis
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
@@ -253,6 +254,25 @@ def test_the_rows_on_spark_are_those_of_duckdb(tmp_path: Path) -> None:
         found, _ = made(view, there, tmp_path)
         pd.testing.assert_frame_equal(found, here)
     spark.session.stop()
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        InteractionsView(InteractionsSettings(**CLICKS, basket="visit", beside=["paid"], whole_past=True)),
+        ItemSequencesView(ItemSequencesSettings(whole_past=True)),
+        SessionPrefixesView(SessionPrefixesSettings(whole_past=True)),
+    ],
+    ids=["interactions", "item_sequences", "session_prefixes"],
+)
+def test_a_view_compiles_for_a_database_that_computes_it_in_place(view: View) -> None:
+    frames = {
+        "clicks": clicks(),
+        "data": pd.DataFrame({"items": [[1, 2, 3, 4]]}),
+        "train_sessions": pd.DataFrame({"session": [1, 2], "items": [[1, 2], [3, 4]]}),
+        "test_prefixes": pd.DataFrame({"prefix": [[1]], "target": [2]}),
+    }
+    ibis.to_sql(view.examples(tables(**frames)).table, dialect="postgres")
 
 
 @pytest.mark.parametrize(

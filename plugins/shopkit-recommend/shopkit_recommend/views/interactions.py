@@ -43,6 +43,11 @@ BESIDE = "shopkit_beside_"
 """What the columns beside the items are called, with their number, until they are lists."""
 
 
+@ibis.udf.scalar.builtin
+def md5(text: str) -> str:
+    """The digest in hexadecimal digits, by the function that DuckDB, Spark and PostgreSQL have under this name."""
+
+
 class InteractionsView(View):
     """A decision is an interaction, or with `basket` a whole basket, whose items are a row each.
 
@@ -181,7 +186,7 @@ class InteractionsView(View):
         learn that order, and of what comes next nothing else; so it is one of chance, by digests, which all engines make alike.
         """
         moment = core.moment if self.settings.time else core["at"]
-        chance = (moment.cast("string") + " " + core["item"].cast("string")).hexdigest("md5")
+        chance = md5(moment.cast("string") + " " + core["item"].cast("string"))
         order = [core["at"], core.basket]
         numbered = core.mutate(
             step=ibis.row_number().over(ibis.window(group_by="customer", order_by=[*order, chance, core["item"]])).cast("int64"),
