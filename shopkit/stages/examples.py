@@ -56,4 +56,5 @@ def run(way: Way) -> tuple[str, dict[str, Any]]:
         sum(made.left_out[reason] for reason in made.left_out if QUARANTINE in reason),
     )
     also = f", {left_out:,} left out" + (f", {aside:,} of them in {QUARANTINE}" if aside else "") if left_out else ""
-    return f"{made.n_rows:,} examples with {len(made.schema.of_role('feature'))} columns{also}", facts
+    n_columns = len(made.schema.of_role("feature"))
+    return f"{made.n_rows:,} examples with {n_columns} column{'s' if n_columns != 1 else ''}{also}", facts

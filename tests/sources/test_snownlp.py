@@ -18,10 +18,10 @@ def reviews(folder, pos="很好\n质量不错\u2028下次再来\n", neg="太差�
     return SnownlpSource(SnownlpSettings(str(folder)))
 
 
-def test_a_review_a_line_with_its_label(tmp_path):
+def test_a_review_a_line_and_whether_it_is_favourable(tmp_path):
     tables = reviews(tmp_path).open()
     rows = tables["data"].to_pyarrow().to_pylist()
-    assert [(row["review"], row["label"]) for row in rows] == [("很好", 1), ("质量不错\u2028下次再来", 1), ("太差了", 0)]
+    assert [(row["review"], row["favourable"]) for row in rows] == [("很好", 1), ("质量不错\u2028下次再来", 1), ("太差了", 0)]
     assert any("twice" in note for note in tables.notes)
 
 
