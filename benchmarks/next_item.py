@@ -27,9 +27,12 @@ from shopkit.registry import load_registry
 
 AGAIN = {"exclude_seen": False}
 MORE: dict[str, list[dict[str, Any]]] = {
-    name: [{"name": model, **AGAIN} for model in ("markov", "ease", "als")] for name in ("next_item", "next_basket_category")
+    "next_item": [{"name": model, **AGAIN} for model in ("markov", "ease", "als", "sasrec")],
+    "next_basket_category": [{"name": model, **AGAIN} for model in ("markov", "ease", "als")],
 }
 """Experiment → models beside those that it names itself."""
+NETWORKS = ("trainer.max_epochs=10", "trainer.schedule=cosine", "trainer.patience=4")
+"""How those that are trained by gradients are trained."""
 SHOWN = ("recall_10", "ndcg_10", "mrr_10", "map_10", "recall_20", "ndcg_20")
 
 
@@ -38,7 +41,7 @@ def overrides_of(experiment: str) -> list[str]:
     named = compose(experiment, [], load_registry()).evaluation.baselines
     specs = [{"name": spec} if isinstance(spec, str) else dict(spec) for spec in (*named, *MORE[experiment])]
     written = ("{" + ", ".join(f"{key}: {json.dumps(value)}" for key, value in spec.items()) + "}" for spec in specs)
-    return [f"evaluation.baselines=[{', '.join(written)}]", "trainer.threads=1"]
+    return [f"evaluation.baselines=[{', '.join(written)}]", *NETWORKS, "trainer.threads=1"]
 
 
 def estimates(found: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -40,7 +40,7 @@ def sessions() -> dict[str, pd.DataFrame]:
     ("name", "tables", "changes", "item"),
     [
         ("next_basket_category", grocer(), [], "category 3"),
-        ("next_item", grocer(), SMALL, "type 3"),
+        ("next_item", grocer(), [], "type 3"),
         ("next_item_sequences", {"data": pd.DataFrame({"items": sequences(40)})}, SMALL, "103"),
         ("session_next_click", sessions(), [], "103"),
     ],
