@@ -199,7 +199,13 @@ def lines(customer: int, days: list[int], amount: float) -> pd.DataFrame:
 
 
 def test_a_customer_of_one_day_one_who_spends_nothing_and_one_of_every_day():
-    orders = [lines(1, [8], 0.0), lines(2, [6], 2.5), lines(3, list(range(3, 11)), 0.0001), lines(4, [0, 40], 1.0)]
+    orders = [
+        lines(1, [8], 0.0),
+        lines(2, [6], 2.5),
+        lines(3, list(range(3, 11)), 0.0001),
+        lines(4, [0, 40], 1.0),
+        lines(6, [1], 1.0),
+    ]
     orders = [pd.concat(orders).assign(product_id=7)]
     orders += [lines(5, [9], amount).assign(product_id=product) for amount, product in ((5.0, 7), (-5.0, 8))]
     frames = {
@@ -226,7 +232,7 @@ def test_a_customer_of_one_day_one_who_spends_nothing_and_one_of_every_day():
     for customer in (1, 2):
         expected[customer] |= {"gap_mean_days": nan, "gap_std_days": nan, "recency_in_gaps": nan, "lines_per_basket": 1}
     expected[3] |= {"gap_mean_days": 1, "gap_std_days": 0, "recency_in_gaps": 1, "lines_per_basket": 1}
-    assert sorted(found.index) == [1, 2, 3, 5]
+    assert sorted(found.index) == [1, 2, 3, 5, 6]  # the last ten days before the cut-off, whole
     for customer, values in expected.items():
         np.testing.assert_allclose(found.loc[customer, [*values]].astype(float), [*values.values()], err_msg=str(customer))
 
@@ -241,3 +247,18 @@ def test_what_lies_further_back_than_the_longest_window_is_forgotten_at_every_cu
         seen = orders[(orders.transaction_timestamp < cutoff) & (orders.transaction_timestamp >= cutoff - pd.Timedelta(10, "D"))]
         assert row.largest_basket == seen.sales_value.max()
         assert row.weekend_share == (seen.transaction_timestamp.dt.day_of_week >= 5).mean()
+
+
+def test_who_bought_by_the_day_before_an_open_cutoff_is_counted_there():
+    orders = pd.concat([daily(), lines(2, [58], 1.0), lines(3, [59], 1.0)])
+    view = PurchaseWithinView(PurchaseWithinSettings(**{**BARE, "first_cutoff": "2024-02-08"}))
+    # The open one is the last day, 59 days after the start.
+    left_out = view.examples(as_tables({"transactions": orders})).left_out
+    assert left_out["the horizon is not over yet"].to_pyarrow().as_py() == 2
+
+
+def test_a_discount_that_is_missing_leaves_the_others_as_they_are():
+    orders = daily().assign(first=np.where(np.arange(60) % 2, np.nan, 1.0), second=0.5)
+    view = PurchaseWithinView(PurchaseWithinSettings(**{**BARE, "windows_days": [8], "coupon_discounts": ["first", "second"]}))
+    found = view.examples(as_tables({"transactions": orders})).table.to_pyarrow().to_pandas()
+    np.testing.assert_allclose(found.coupon_share_8d, (4 * 1.5 + 4 * 0.5) / (8 * 2.5 + 4 * 1.5 + 4 * 0.5))
