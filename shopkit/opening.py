@@ -103,12 +103,12 @@ def _take_up(folder: Path, identity: str, announce: Announce) -> Path:
     if found is None:
         return folder
     if found != folder:
-        _discard_unused(folder)
+        discard_unused(folder)
     announce("resume", f"going on in {found}" if found.name.endswith(PARTIAL) else f"{found} is complete already", 0.0)
     return found
 
 
-def _discard_unused(folder: Path) -> None:
+def discard_unused(folder: Path) -> None:
     """Remove the folder Hydra made for a run that goes on elsewhere, if nothing but Hydra's notes is in it."""
     if folder.is_dir() and all(path.name == ".hydra" for path in folder.iterdir()):
         shutil.rmtree(folder)

@@ -193,6 +193,7 @@ def _run(config: Any, composer: Composer) -> None:
     _blot_notes(Path(node.runtime.output_dir) / str(node.output_subdir), Path(node.sweep.dir))
     experiment = from_hydra(config, list(node.overrides.task), composer)
 
+    from shopkit.opening import discard_unused
     from shopkit.pipeline import execute
 
     gc.enable()
@@ -200,14 +201,18 @@ def _run(config: Any, composer: Composer) -> None:
         print(f"Run {node.job.num}: {' '.join(blotted(list(node.overrides.task))).replace('++', '')}")
     folder = Path(node.runtime.output_dir)
     done: CrossValidation | Run
-    if experiment.cv:
-        from shopkit.crossvalidation import execute_folds
+    try:
+        if experiment.cv:
+            from shopkit.crossvalidation import execute_folds
 
-        done = execute_folds(experiment, folder, registry=composer.registry, announce=announcer())
-        show_folds(done)
-    else:
-        done = execute(experiment, folder, registry=composer.registry, announce=announcer())
-        _show(done)
+            done = execute_folds(experiment, folder, registry=composer.registry, announce=announcer())
+            show_folds(done)
+        else:
+            done = execute(experiment, folder, registry=composer.registry, announce=announcer())
+            _show(done)
+    except Exception:
+        discard_unused(folder)  # of a run that failed before its first stage, as for data that are not there, nothing is left
+        raise
     if _is_sweep():
         sweep.note(path=str(done.path.absolute()))
 

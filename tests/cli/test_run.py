@@ -68,10 +68,19 @@ def test_a_sweep_is_refused_before_its_first_job(shopkit: Shopkit, pipeline: Pip
     assert not (here / "runs").exists()
 
 
-def test_a_failing_run_is_one_line_and_its_exit_code(shopkit: Shopkit, pipeline: Pipeline) -> None:
+def test_a_failing_run_is_one_line_and_its_exit_code(shopkit: Shopkit, pipeline: Pipeline, here: Path) -> None:
     pipeline.error = DataError("There is no file x.csv.")
-    code, _, err = shopkit("run")
+    code, _, err = shopkit("run", "hydra.run.dir=runs/one")
     assert (code, err) == (1, "Error: There is no file x.csv.\n")
+    assert list((here / "runs").iterdir()) == []  # nothing had been done
+
+
+def test_a_run_that_fails_on_its_way_is_kept(shopkit: Shopkit, pipeline: Pipeline, here: Path) -> None:
+    pipeline.error = DataError("There is no file x.csv.")
+    (here / "runs" / "one.partial").mkdir(parents=True)
+    (here / "runs" / "one.partial" / "config.yaml").touch()
+    assert shopkit("run", "hydra.run.dir=runs/one")[0] == 1
+    assert (here / "runs" / "one.partial" / "config.yaml").is_file()
 
 
 def test_a_failing_sweep_goes_on_and_says_how_many_failed(shopkit: Shopkit, pipeline: Pipeline) -> None:
