@@ -113,6 +113,8 @@ def test_the_rest_of_a_sequence_is_given_where_it_is_wanted(tmp_path, monkeypatc
         for row, ids in zip(found["rest_ids"][:, :, 0].tolist(), [[2, 0, 4], [], [2], [2, 3]], strict=True):
             expected = ids[n_read:] if keep == "earliest" else ids[: max(0, len(ids) - n_read)]
             assert [value for value in row if value] == [value for value in expected if value]
+    alone = run(features, {name: rows[2:3] for name, rows in ROWS.items()})
+    assert not alone["rest_ids"].any()  # its one step is read
 
 
 def test_what_stands_beyond_a_row_means_nothing(tmp_path):
