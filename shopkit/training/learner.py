@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
 from shopkit.errors import RunError
@@ -95,6 +96,9 @@ class Learner(pl.LightningModule):
             step = self.state.epoch * self.batches.steps + first + i
             losses.append(self._optimize(features, target, weight, step))
             self.batches.taken = first + i + 1
+            if self.trainer.received_sigterm and self.trainer.world_size == 1:
+                # Lightning looks after a chunk, and tells the other processes, which must all be at the same step.
+                raise SIGTERMException
         self.losses.append(torch.stack(losses))
         self._refuse_non_finite(self.losses[-1], first)
 

@@ -207,6 +207,19 @@ def test_ctrl_c_reaches_the_caller_and_can_be_pressed_again(features, task, tmp_
     assert signal.getsignal(signal.SIGINT) is handler
 
 
+def test_a_process_that_is_told_to_end_does_one_step_more_at_most(features, task, tmp_path, monkeypatch):
+    steps = []
+
+    def told(*_):
+        steps.append(os.kill(os.getpid(), signal.SIGTERM))
+        return torch.zeros((), requires_grad=True)
+
+    monkeypatch.setattr(type(task), "loss", told)
+    with pytest.raises(KeyboardInterrupt):
+        train(features, task, tmp_path, batch_size=10)
+    assert len(steps) == 1
+
+
 def test_a_loss_that_is_not_finite_is_an_error_with_its_place(features, task, tmp_path):
     with pytest.raises(
         RunError, match=r"training loss became (nan|inf) in epoch 1, step \d+\. Lower trainer\.lr \(it is 1e\+30\)"
