@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from shopkit.config import Composer
@@ -24,7 +25,7 @@ def check_search(path: Path, composer: Composer) -> None:
         raise ConformanceError(f"{path}: its first line is the command that runs it, `{wanted}`; it is `{command}`.")
     if not summary.startswith("# "):
         raise ConformanceError(f"{path}: its second line says what is tried, `# …`; it is `{summary}`.")
-    settings, typed = read_search(command.removeprefix(_COMMAND).split(), composer.folders)
+    settings, typed = read_search(shlex.split(command.removeprefix(_COMMAND)), composer.folders)
     values = [space.choices or [space.low, space.high] for space in settings.space.values()]
     for turn in range(max(map(len, values))):
         tried = {key: of_key[turn % len(of_key)] for key, of_key in zip(settings.space, values, strict=True)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -90,7 +91,7 @@ def test_every_shipped_experiment_composes_and_opens_with_its_command(path: Path
     assert header == "# @package _global_"
     assert command.startswith(f"# shopkit run +experiment={path.stem}")
     assert summary.startswith("# ")
-    assert compose(None, command.removeprefix("# shopkit run ").split()).name == path.stem
+    assert compose(None, shlex.split(command.removeprefix("# shopkit run "))).name == path.stem
 
 
 OPTIONS = [path for path in sorted(core_folder().glob("[!e]*/*.yaml")) if path.parent.name != "hparams_search"]
