@@ -11,6 +11,8 @@ from shopkit import provenance
 from shopkit.errors import RunError
 from shopkit.runs import PARTIAL, discard_temporaries, lock
 
+UNFINISHED = (".hydra", ".lock", "config.yaml", provenance.IDENTITY, "work")
+"""What stands in a run folder before a stage is finished."""
 Announce = Callable[[str, str, float], None]
 """Told of each finished stage: its name, one line of what came out, seconds."""
 
@@ -109,6 +111,6 @@ def _take_up(folder: Path, identity: str, announce: Announce) -> Path:
 
 
 def discard_unused(folder: Path) -> None:
-    """Remove the folder Hydra made for a run that goes on elsewhere, if nothing but Hydra's notes is in it."""
-    if folder.is_dir() and all(path.name == ".hydra" for path in folder.iterdir()):
+    """Remove the folder of a run that goes on elsewhere, or failed, if no stage of it was finished and nothing was put aside."""
+    if folder.is_dir() and all(path.name in UNFINISHED for path in folder.iterdir()):
         shutil.rmtree(folder)

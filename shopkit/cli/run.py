@@ -211,7 +211,7 @@ def _run(config: Any, composer: Composer) -> None:
             done = execute(experiment, folder, registry=composer.registry, announce=announcer())
             _show(done)
     except Exception:
-        discard_unused(folder)  # of a run that failed before its first stage, as for data that are not there, nothing is left
+        discard_unused(folder)  # of a run that failed in its first stage, as for data that are not there, nothing is left
         raise
     if _is_sweep():
         sweep.note(path=str(done.path.absolute()))

@@ -75,10 +75,25 @@ def test_a_failing_run_is_one_line_and_its_exit_code(shopkit: Shopkit, pipeline:
     assert list((here / "runs").iterdir()) == []  # nothing had been done
 
 
-def test_a_run_that_fails_on_its_way_is_kept(shopkit: Shopkit, pipeline: Pipeline, here: Path) -> None:
+def begun(folder: Path) -> Path:
+    """What a run makes before its first stage."""
+    (folder / "work").mkdir(parents=True)
+    for name in ("config.yaml", "identity.json", ".lock"):
+        (folder / name).touch()
+    return folder
+
+
+def test_of_a_run_that_fails_in_its_first_stage_nothing_is_left(shopkit: Shopkit, pipeline: Pipeline, here: Path) -> None:
+    pipeline.error = DataError("view.target names column 'x', which table 'data' does not have.")
+    begun(here / "runs" / "one.partial")
+    assert shopkit("run", "hydra.run.dir=runs/one")[0] == 1
+    assert list((here / "runs").iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["stages", "quarantine.parquet"])
+def test_a_run_that_fails_on_its_way_is_kept(shopkit: Shopkit, pipeline: Pipeline, here: Path, name: str) -> None:
     pipeline.error = DataError("There is no file x.csv.")
-    (here / "runs" / "one.partial").mkdir(parents=True)
-    (here / "runs" / "one.partial" / "config.yaml").touch()
+    (begun(here / "runs" / "one.partial") / name).touch()
     assert shopkit("run", "hydra.run.dir=runs/one")[0] == 1
     assert (here / "runs" / "one.partial" / "config.yaml").is_file()
 
