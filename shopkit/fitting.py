@@ -89,7 +89,7 @@ class Features:
     schema: Schema
     """The columns; those the plan leaves out are `ignored`, with a note why."""
     description: list[dict[str, Any]]
-    """`column, kind, extractor, <settings>, why, width`, a row for each."""
+    """`column, kind, extractor, settings, why, width`, a row for each."""
     folder: Path
     vocabularies: Vocabularies
     """Column → categories, in the order of their ids."""
@@ -346,10 +346,8 @@ def part_outputs(task: Task, model: FittedModel, part: Arrays) -> dict[str, np.n
     def answer(features: FeatureArrays) -> dict[str, np.ndarray]:
         return outputs_of(task, model.scores(features))
 
-    if "lengths" in part.features:
-        found = [asked_once(take(features, slice(None)), answer) for _, features in _blocks(task, part)]
-    else:
-        found = [answer(features) for _, features in _blocks(task, part)]
+    once, blocks = "lengths" in part.features, (features for _, features in _blocks(task, part))
+    found = [asked_once(take(features, slice(None)), answer) if once else answer(features) for features in blocks]
     return {name: np.concatenate([outputs[name] for outputs in found]) for name in found[0]}
 
 

@@ -37,7 +37,7 @@ def test_an_encoder_from_scratch_learns_its_own_word_pieces(tmp_path: Path) -> N
     own = [override for override in OVERRIDES if not override.startswith("features")]
     learnt = shopkit.run(None, [*own, "trainer.max_steps=1"], data=table, folder=tmp_path / "run")
     (column,) = learnt.facts("features")["columns"]
-    assert (column["extractor"], column["vocabulary"]) == ("wordpiece", "scratch")
+    assert (column["extractor"], column["settings"]["vocabulary"]) == ("wordpiece", "scratch")
 
 
 def answers(run: Run, *texts: object) -> np.ndarray:

@@ -41,7 +41,7 @@ def by_hand(
     Raises:
         CannotError: an extractor that no one would write in pandas.
     """
-    described = {(row["column"], row["extractor"]): row for row in columns}
+    described = {(row["column"], row["extractor"]): row["settings"] for row in columns}
     parts: dict[str, list[Callable[[pd.DataFrame], np.ndarray]]] = {}
     of_steps: dict[str, list[tuple[str, Encode]]] = {}
     text: Callable[[pd.DataFrame], dict[str, np.ndarray]] | None = None

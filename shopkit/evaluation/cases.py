@@ -208,8 +208,8 @@ def _analyzers(spec: FeatureSpec, described: Sequence[Mapping[str, Any]]) -> lis
     alike: dict[str, list[str]] = {}
     for entry in described:
         if entry["extractor"] in extractors:
-            settings = {name: value for name, value in entry.items() if name not in ("column", "why", "width")}
-            alike.setdefault(json.dumps(settings, sort_keys=True), []).append(str(entry.get("analyzer", "word")))
+            like = json.dumps([entry["kind"], entry["extractor"], entry["settings"]], sort_keys=True)
+            alike.setdefault(like, []).append(str(entry["settings"].get("analyzer", "word")))
     return [analyzer for of_settings in alike.values() for analyzer in of_settings]
 
 

@@ -119,9 +119,11 @@ class FeatureSpec:
         return next((block for block in self.blocks if READ_BY.get(block.tensor, "") not in ("", *tags)), None)
 
     def __str__(self) -> str:
-        parts = [_counted(self.n_dense, self.n_ids)] if self.n_dense or self.n_ids else []
+        parts = [_numbers_and_ids(self.n_dense, self.n_ids)] if self.n_dense or self.n_ids else []
         if self.has_sequences:
-            parts.append("of each step " + _counted(*(self.widths.get(of, 0) for of in ("sequence_dense", "sequence_ids"))))
+            parts.append(
+                "of each step " + _numbers_and_ids(*(self.widths.get(of, 0) for of in ("sequence_dense", "sequence_ids")))
+            )
         if self.n_bag:
             parts.append(f"{self.n_bag:,} terms")
         if self.tokens is not None:
@@ -139,9 +141,13 @@ class FeatureSpec:
         return cls(tuple(FeatureBlock(**{**block, **{key: tuple(block[key]) for key in tuples}}) for block in data))
 
 
-def _counted(numbers: int, ids: int) -> str:
-    counts = {"number": numbers, "id": ids}
-    return " and ".join(f"{count:,} {name}{'s' if count > 1 else ''}" for name, count in counts.items() if count)
+def counted(count: int, name: str) -> str:
+    """`1 column`, `2 columns`."""
+    return f"{count:,} {name}{'' if count == 1 else 's'}"
+
+
+def _numbers_and_ids(numbers: int, ids: int) -> str:
+    return " and ".join(counted(count, name) for name, count in {"number": numbers, "id": ids}.items() if count)
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ class FittedFeatures:
     """First position in `dense` → (training rows, width) float32 that replaces the graph's values in training, e.g.
     out-of-fold target rates."""
     description: list[dict[str, Any]]
-    """Plain data for the report: `column, kind, extractor, <settings>, why, width` (positions of its tensor)."""
+    """Plain data for the report: `column, kind, extractor, settings, why, width` (positions of its tensor)."""
     vocabularies: dict[str, list[str]]
     """Column → its categories in the order of their ids, from id 2 on."""
     assets: dict[str, str]
@@ -79,6 +79,8 @@ def fit(plan: ResolvedPlan, context: FitContext) -> FittedFeatures:
     model, spec = trace(columns, groups, plan.limit), lay_out(groups)
     places = iter(spec.blocks)
     overrides: dict[int, np.ndarray] = {}
+    widths: dict[int, int] = {}
+    vocabularies: dict[str, list[str]] = {}
     for group in groups:
         starts = {block.column: block.start for block in reversed([next(places) for _ in group.blocks()])}
         for assignment, state in zip(group.assignments, group.states, strict=True):
@@ -86,18 +88,10 @@ def fit(plan: ResolvedPlan, context: FitContext) -> FittedFeatures:
             rows = group.extractor.fit_transform_rows(column, context, state)
             if rows is not None:
                 overrides[starts[column]] = rows
-    widths = {
-        id(assignment): sum(block.width for block in group.extractor.blocks(assignment.column.name, state))
-        for group in groups
-        for assignment, state in zip(group.assignments, group.states, strict=True)
-    }
+            widths[id(assignment)] = sum(block.width for block in group.extractor.blocks(column, state))
+            if (categories := group.extractor.categories(state)) is not None:
+                vocabularies[column] = list(categories)
     description = [{**assignment.to_json(), "width": widths[id(assignment)]} for assignment in plan.assignments]
-    vocabularies = {
-        assignment.column.name: list(categories)
-        for group in groups
-        for assignment, state in zip(group.assignments, group.states, strict=True)
-        if (categories := group.extractor.categories(state)) is not None
-    }
     assets = {name: text for group in groups for name, text in group.extractor.assets(group.states).items()}
     return FittedFeatures(model, spec, overrides, description, vocabularies, assets, tuple(groups))
 

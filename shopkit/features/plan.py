@@ -73,7 +73,13 @@ class Assignment:
     """Why this one, for the report."""
 
     def to_json(self) -> dict[str, Any]:
-        return {"column": self.column.name, "kind": self.column.kind, "extractor": self.name, **self.settings, "why": self.why}
+        return {
+            "column": self.column.name,
+            "kind": self.column.kind,
+            "extractor": self.name,
+            "settings": dict(self.settings),
+            "why": self.why,
+        }
 
 
 @dataclass(frozen=True)
@@ -87,7 +93,7 @@ class ResolvedPlan:
     """How many steps of a sequence are read."""
 
     def to_json(self) -> list[dict[str, Any]]:
-        """`column, kind, extractor, <settings>, why`, a row for each."""
+        """`column, kind, extractor, settings, why`, a row for each."""
         return [assignment.to_json() for assignment in self.assignments]
 
 

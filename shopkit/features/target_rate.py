@@ -71,8 +71,8 @@ class TargetRate(Extractor):
 
     def _scaled(self, count: np.ndarray, total: np.ndarray) -> np.ndarray:
         """Smoothed rates of weighted counts (categories, folds) and totals (…, width), scaled fold by fold."""
-        share = count / np.maximum(count.sum(axis=0), TINY)
-        mean = total.sum(axis=0) / np.maximum(count.sum(axis=0), TINY)[:, None]  # (folds, width)
+        of_fold = np.maximum(count.sum(axis=0), TINY)
+        share, mean = count / of_fold, total.sum(axis=0) / of_fold[:, None]  # (categories, folds), (folds, width)
         m = float(self.settings.smoothing)
         # A category without rows, and smoothing 0: nothing is known of it but the mean.
         known = (count + m > 0)[:, :, None]

@@ -255,20 +255,7 @@ def sampled(metrics: Plain) -> list[str]:
 
 def features(stage: Plain) -> list[Row]:
     """What each column becomes: extractor, its settings, width in the tensors, and why."""
-    rows = []
-    for row in stage.get("columns") or []:
-        settings = {name: value for name, value in row.items() if name not in ("column", "kind", "extractor", "why", "width")}
-        rows.append(
-            {
-                "column": row.get("column", ""),
-                "kind": row.get("kind", ""),
-                "extractor": row.get("extractor", ""),
-                "settings": scalar(settings) if settings else "",
-                "width": row.get("width"),
-                "why": row.get("why", ""),
-            }
-        )
-    return rows
+    return [{**row, "settings": scalar(row["settings"]) if row["settings"] else ""} for row in stage.get("columns") or []]
 
 
 MUCH_CUT = 0.05

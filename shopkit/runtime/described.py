@@ -102,9 +102,8 @@ def options_of(data: Any) -> tuple[dict[str, Any], ...]:
     """
     options = tuple(dict(_object(option, "an option")) for option in _list(data, "options"))
     for option in options:
-        for key in ("name", "input", "dtype", "meaning", "column"):
-            if key != "column" or key in option:
-                _text(option.get(key), f"the {key} of an option")
+        for key in ("name", "input", "dtype", "meaning", *(["column"] if "column" in option else [])):
+            _text(option.get(key), f"the {key} of an option")
         if option["dtype"] not in DTYPES:
             raise ValueError(f"option '{option['name']}' has dtype={option['dtype']!r}; there are {', '.join(DTYPES)}")
         shape, default = _list(option.get("shape", []), "shape"), option.get("default")

@@ -6,6 +6,7 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 from shopkit.errors import ConfigError, DataError
+from shopkit.features.base import counted
 from shopkit.sources.database import in_our_words
 from shopkit.sources.engine import bound
 from shopkit.views.base import View
@@ -56,5 +57,4 @@ def run(way: Way) -> tuple[str, dict[str, Any]]:
         sum(made.left_out[reason] for reason in made.left_out if QUARANTINE in reason),
     )
     also = f", {left_out:,} left out" + (f", {aside:,} of them in {QUARANTINE}" if aside else "") if left_out else ""
-    n_columns = len(made.schema.of_role("feature"))
-    return f"{made.n_rows:,} examples with {n_columns} column{'s' if n_columns != 1 else ''}{also}", facts
+    return f"{made.n_rows:,} examples with {counted(len(made.schema.of_role('feature')), 'column')}{also}", facts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from shopkit.features.base import counted
 from shopkit.runs import copy
 from shopkit.training.warm_start import VOCABULARIES
 
@@ -27,5 +28,4 @@ def run(way: Way) -> tuple[str, dict[str, Any]]:
     }
     longer = [cut for cut in features.cut if cut["rows"]]
     shorter = "".join(f"; {cut['rows']:.1%} of rows cut to {cut['max_length']} {cut['unit']}" for cut in longer)
-    n_columns = len(features.schema.of_role("feature"))
-    return f"{n_columns} column{'s' if n_columns > 1 else ''} → {features.spec}{shorter}", facts
+    return f"{counted(len(features.schema.of_role('feature')), 'column')} → {features.spec}{shorter}", facts

@@ -10,6 +10,7 @@ import spox
 import spox.opset.ai.onnx.ml.v4 as ml
 import spox.opset.ai.onnx.v21 as op
 
+from shopkit.component import MAIN
 from shopkit.errors import ExportError
 from shopkit.exporters.base import Exported, Exporter, Fitted, Raw, export_apart
 from shopkit.fitting import outputs_of
@@ -67,7 +68,7 @@ def fitted(subject: Subject, exported_bias: float = 0.0, model_input: str = "den
 def _export(subject: Subject, pipeline: Fitted, folder: str) -> Exported:
     path = subject.folder / folder
     exporter: Exporter = subject.build()
-    if "main" not in subject.tags:
+    if MAIN not in subject.tags:
         return export_apart(exporter, pipeline, path)
     path.mkdir()
     return exporter.export(pipeline, path)

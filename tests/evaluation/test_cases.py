@@ -92,7 +92,10 @@ FEATURES = Fitted(
             FeatureBlock("shop", "vocabulary", "ids", 0, 1, ("shop",), 4),
         )
     ),
-    [{"column": name, "kind": "string", "extractor": "tfidf", "analyzer": "word", "why": ""} for name in ("title", "review")],
+    [
+        {"column": name, "kind": "string", "extractor": "tfidf", "settings": {"analyzer": "word"}, "why": ""}
+        for name in ("title", "review")
+    ],
 )
 
 
@@ -361,7 +364,7 @@ def test_two_kinds_of_terms_of_one_text_are_added_up():
         FeatureBlock("review", "tfidf", "bag", 1, 1, ("review: goo",)),
     )
     described = [
-        {"column": "review", "kind": "string", "extractor": "tfidf", "analyzer": analyzer, "why": ""}
+        {"column": "review", "kind": "string", "extractor": "tfidf", "settings": {"analyzer": analyzer}, "why": ""}
         for analyzer in ("word", "char")
     ]
     schema = Schema((Column("id", "string", "key"), Column("review", "string")))

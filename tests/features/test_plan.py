@@ -73,7 +73,7 @@ def test_the_user_comes_first_and_every_row_says_why() -> None:
     assert why["amount"] == "chosen for this column"
     assert why["town"] == "chosen for string columns"
     assert why["is_member"] == "2 distinct values, fewer than 8"
-    assert next(row for row in fitted.features.description if row["extractor"] == "bucketize")["n_bins"] == 4
+    assert next(row for row in fitted.features.description if row["extractor"] == "bucketize")["settings"]["n_bins"] == 4
 
 
 def test_columns_without_information_are_left_out_with_a_note() -> None:
@@ -186,7 +186,7 @@ CODES = texts([f"{at:036x}" for at in range(N)])
 def test_auto_makes_a_bag_of_a_text(values: np.ndarray, tags: list[str], expected: tuple[Any, ...]) -> None:
     (row,) = fit_table({"review": values}, tags=tags).features.description
     extractor, analyzer, ngram_range, why = expected
-    assert (row["extractor"], row["analyzer"], row["ngram_range"]) == (extractor, analyzer, ngram_range)
+    assert (row["extractor"], row["settings"]["analyzer"], row["settings"]["ngram_range"]) == (extractor, analyzer, ngram_range)
     assert why in row["why"]
 
 

@@ -234,7 +234,14 @@ def write_run(path: Path, kind: str, name: str, columns: tuple[Column, ...] = CO
     run.finish_stage("split", {"times": {part: [FIRST + a * DAY, FIRST + b * DAY] for part, (a, b) in spans.items()}})
     extractors = {"number": ("piecewise_linear", 16), "string": ("vocabulary", 1), "time": ("time_parts", 6)}
     described = [
-        {"column": column.name, "kind": column.kind, "extractor": name, "n_bins": 16, "why": "many values", "width": width}
+        {
+            "column": column.name,
+            "kind": column.kind,
+            "extractor": name,
+            "settings": {"n_bins": 16},
+            "why": "many values",
+            "width": width,
+        }
         for column in features
         for name, width in [extractors[column.kind]]
     ]

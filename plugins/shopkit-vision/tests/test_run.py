@@ -52,6 +52,12 @@ def predictor(run: Run) -> Predictor:
     return Predictor(run.path)
 
 
+def test_the_width_that_is_asked_for_is_told_apart_from_what_a_column_becomes(run: Run) -> None:
+    (column,) = run.facts("features")["columns"]
+    assert (column["extractor"], column["settings"]) == ("image", {"height": 0, "width": 0})
+    assert column["width"] > 0
+
+
 def test_it_learns_and_is_checked_at_several_sizes(run: Run) -> None:
     assert run.metrics["metrics"]["test"]["accuracy"]["value"] > 0.85
     assert set(run.metrics["baselines"]) == {"constant", "linear"}
