@@ -44,7 +44,7 @@ def test_each_extractor_of_a_column_is_told_with_its_own_width(tmp_path) -> None
         None, [*OVERRIDES, f"features.columns.review=[{words}, {letters}]"], data=reviews(100), folder=tmp_path / "run"
     )
     facts = run.facts("features") or {}
-    widths = {(row["column"], row.get("analyzer")): row["width"] for row in facts["columns"]}
+    widths = {(row["column"], row["settings"].get("analyzer")): row["width"] for row in facts["columns"]}
     assert widths["review", "word"] != widths["review", "char"]
     assert [block["width"] for block in facts["spec"] if block["tensor"] == "bag"] == [
         widths["review", "word"], widths["review", "char"],
