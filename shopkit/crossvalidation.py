@@ -114,6 +114,8 @@ def summarise(experiment: Experiment, metrics: Sequence[Mapping[str, Any]]) -> d
     names = [name for name in first["metrics"]["test"] if all(name in one["metrics"]["test"] for one in metrics)]
     sizes = [(one["n_rows"]["train"], one["n_rows"]["test"]) for one in metrics]
     ratio = sum(test / train for train, test in sizes) / len(sizes)
+    about = {name: dict(first["about"][name]) for name in names if name in first["about"]}
+    ends = {name: (about.get(name, {}).get("least"), about.get(name, {}).get("most")) for name in names}
     return {
         "experiment": experiment.name,
         "model": experiment.model.name,
@@ -121,7 +123,7 @@ def summarise(experiment: Experiment, metrics: Sequence[Mapping[str, Any]]) -> d
         "n_folds": len(metrics),
         "kind": first["kind"],
         "unit": str((first.get("target") or {}).get("unit") or ""),
-        "about": {name: dict(first["about"][name]) for name in names if name in first["about"]},
+        "about": about,
         "n_rows": [{"train": train, "test": test} for train, test in sizes],
-        "metrics": {name: mean_of_folds([one["metrics"]["test"][name] for one in metrics], ratio, name) for name in names},
+        "metrics": {name: mean_of_folds([one["metrics"]["test"][name] for one in metrics], ratio, *ends[name]) for name in names},
     }

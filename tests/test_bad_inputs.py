@@ -35,6 +35,11 @@ BAD_TABLES: dict[str, tuple[pd.DataFrame, list[str], str]] = {
     "missing column": (visits(), ["view.target=bougth"], r"column 'bougth'.* Did you mean 'bought'\?"),
     "wrong type in row N": (in_row(17, "price", "cheap"), [], r"'price', row 17: 'cheap'"),
     "all-missing target": (with_column(bought=None), [], r"(?i)target"),
+    "a part without weight": (
+        with_column(importance=0.0),
+        ["view.weight=importance"],
+        r"The weights of all \d+ rows of the train part are 0, so nothing can be learnt .* Look at view\.weight and at the split",
+    ),
     "one class in training": (with_column(bought="yes"), [], r"target.* (one class|constant|one value)"),
     "constant target": (
         with_column(amount=1.0),

@@ -11,10 +11,16 @@ from scipy import stats
 
 import shopkit
 from shopkit.cli import main
-from shopkit.crossvalidation import CrossValidation
+from shopkit.config.composer import Composer
+from shopkit.crossvalidation import CrossValidation, summarise
 from shopkit.errors import ConfigError, RunError
+from shopkit.evaluation.evaluate import about
 from shopkit.evaluation.folds import mean_of_folds, student_quantile
+from shopkit.registry import load_registry
 from shopkit.runs import lock
+from shopkit.tasks.binary import Binary
+from shopkit.tasks.regression import Regression
+from shopkit.tasks.settings import BinarySettings, RegressionSettings
 from tests.shop import TABLE, visits
 
 OVERRIDES = [*TABLE, "evaluation.baselines=[]", "features.ignore=[amount]", "model=linear"]
@@ -155,5 +161,24 @@ def test_means_of_few_or_no_values() -> None:
     assert mean_of_folds([{"value": 0.5}, {"value": None}], 0.2) == {
         "value": 0.5, "low": None, "high": None, "sd": None, "folds": [{"value": 0.5}, {"value": None}],
     }  # fmt: skip
-    assert mean_of_folds([{"value": 0.1}, {"value": 0.9}], 0.2, "auroc")["high"] == 1.0
-    assert mean_of_folds([{"value": 1.0}, {"value": 9.0}], 0.2, "mae")["low"] == 0.0
+
+
+def test_an_interval_ends_where_the_metric_does_and_nowhere_else() -> None:
+    measured = {"auroc": (0.1, 0.9), "mae": (1.0, 9.0), "r2": (-0.5, 0.9), "surprise": (9.8, 10.1)}
+    of_run = {
+        "n_rows": {"train": 10, "test": 10},
+        "kind": "other",
+        "about": {
+            "auroc": about(Binary(BinarySettings()), "auroc"),
+            **{name: about(Regression(RegressionSettings()), name) for name in ("mae", "r2", "surprise")},
+        },
+    }
+    runs = [{**of_run, "metrics": {"test": {name: {"value": values[i]} for name, values in measured.items()}}} for i in (0, 1)]
+    found = summarise(Composer.of(load_registry()).compose([*TABLE]), runs)["metrics"]
+    assert (found["auroc"]["low"], found["auroc"]["high"]) == (0, 1)
+    assert found["mae"]["low"] == 0
+    assert found["mae"]["high"] > 9
+    assert found["r2"]["low"] < -0.5
+    assert found["r2"]["high"] == 1
+    assert found["surprise"]["low"] < 9.8
+    assert found["surprise"]["high"] > 10.1

@@ -92,9 +92,9 @@ def interval(samples: np.ndarray, value: float, confidence: float) -> tuple[floa
     The correction shifts the percentiles by how far the median resample lies from `value`: it changes nothing for an unbiased
     statistic, and matters for one that resampling inflates, such as the calibration error.
     """
-    samples = samples[np.isfinite(samples)] if len(samples) else samples
+    n_resamples, samples = len(samples), samples[np.isfinite(samples)]
     total = len(samples)
-    if total == 0 or not np.isfinite(value):
+    if total == 0 or 2 * total < n_resamples or not np.isfinite(value):
         return None
     below = (np.count_nonzero(samples < value) + 0.5 * np.count_nonzero(samples == value)) / total
     normal = NormalDist()

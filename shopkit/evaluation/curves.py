@@ -53,7 +53,9 @@ def precision_recall(ranked: Ranked) -> dict[str, Any]:
     """Precision and recall as ever more rows are flagged; `threshold` is the least score flagged."""
     if not ranked.exists:
         return {"recall": [], "precision": [], "threshold": [], "rate": None, "area": None}
-    recall, precision = ranked.true[1:] / ranked.true[-1], ranked.true[1:] / ranked.flagged[1:]
+    true, flagged = ranked.true[1:], ranked.flagged[1:]
+    # The first rows may weigh nothing.
+    recall, precision = true / ranked.true[-1], np.divide(true, flagged, out=np.zeros_like(true), where=flagged > 0)
     area = float(np.dot(np.diff(recall, prepend=0.0), precision))
     kept = _by_value(recall)
     return {
@@ -96,10 +98,13 @@ def gains(ranked: Ranked) -> dict[str, list[Any]]:
 
 
 def deciles(score: np.ndarray, target: np.ndarray, weight: np.ndarray | None, n: int = 10) -> list[dict[str, Any]]:
-    """Rows in tenths by falling score."""
+    """Rows in tenths by falling score. Of rows with one score each tenth has as many positives as come of a random order."""
     weight = np.ones(len(score)) if weight is None else weight.astype(np.float64)
     order = np.argsort(-score, kind="stable")
     total = float(np.dot(weight, target))
+    alike = np.unique(score, return_inverse=True)[1]
+    of_score, positives = np.bincount(alike, weight), np.bincount(alike, weight * target)
+    target = np.divide(positives, of_score, out=np.zeros_like(positives), where=of_score > 0)[alike]
     rate = total / weight.sum()
     cumulative, found = 0.0, []
     for number, rows in enumerate(np.array_split(order, n), start=1):
@@ -194,15 +199,16 @@ def multiclass_curves(
 ) -> dict[str, Any]:
     """All curves of a multiclass task."""
     matrix = confusion(target, label, classes)
-    counts = np.array(matrix["counts"], np.float64)
+    n_rows = np.array(matrix["counts"]).sum(axis=1)
+    cells = np.bincount(target * len(classes) + label, weight, minlength=len(classes) ** 2).reshape(len(classes), -1)
     areas = {name: roc(Ranked(probability[:, k], target == k, weight)) for k, name in enumerate(classes)}
-    right, actual, predicted = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
+    right, actual, predicted = np.diag(cells), cells.sum(axis=1), cells.sum(axis=0)
     with np.errstate(invalid="ignore"):
         table = zip(right / predicted, right / actual, 2 * right / (actual + predicted), strict=True)
         by_class = [
             {
                 "class": name,
-                "n": int(actual[k]),
+                "n": int(n_rows[k]),
                 **dict(zip(("precision", "recall", "f1"), plain(np.array(row)), strict=True)),
                 "auroc": areas[name]["area"],
             }

@@ -21,8 +21,9 @@ gives that apart. Keys that depend on the task are marked; a key whose inputs ar
                    "method": "bias-corrected percentile"},
                                               # unit: "rows", or "groups" where customers recur and are resampled whole
       "about": {                              # each metric that occurs below: how to print and read it
-        "auroc": {"title": "AUROC", "better": "higher", "meaning": "chance that a positive is ranked above a negative"},
-      },                                      # better: "higher" | "lower"
+        "auroc": {"title": "AUROC", "better": "higher", "meaning": "chance that a positive is ranked above a negative",
+                  "least": 0, "most": 1},
+      },                                      # better: "higher" | "lower"; least, most: its range, None where it has no end
       "metrics": {                            # in print order
         "test":       {"auroc": {"value": 0.912, "low": 0.901, "high": 0.922}, ...},
         "validation": {"auroc": {"value": 0.915, "low": 0.905, "high": 0.925}, ...},
@@ -187,10 +188,16 @@ def kind_of(task: Task) -> str:
     return "regression" if "prediction" in outputs else "other"
 
 
-def about(task: Task, name: str) -> dict[str, str]:
+def about(task: Task, name: str) -> dict[str, Any]:
     """How a metric is printed and read, plain data."""
     metric = task.described.get(name, Metric(name, "higher", ""))
-    return {"title": metric.title, "better": metric.better, "meaning": metric.meaning}
+    return {
+        "title": metric.title,
+        "better": metric.better,
+        "meaning": metric.meaning,
+        "least": metric.least,
+        "most": metric.most,
+    }
 
 
 def _target(task: Task, kind: str, parts: Mapping[str, Part]) -> dict[str, Any]:
@@ -212,12 +219,15 @@ def _target(task: Task, kind: str, parts: Mapping[str, Part]) -> dict[str, Any]:
 
         return {"classes": classes, "rate": over_parts(shares)}
     if kind == "regression":
-        spread = over_parts(lambda part: float(part.target.astype(np.float64).std()))
-        return {"mean": over_parts(mean), "std": spread, "unit": task.outputs[0].unit}
+
+        def spread(part: Part) -> float:
+            return float(np.sqrt(np.average((part.target.astype(np.float64) - mean(part)) ** 2, weights=part.weight)))
+
+        return {"mean": over_parts(mean), "std": over_parts(spread), "unit": task.outputs[0].unit}
     if kind == "ranking":
 
         def n_groups(part: Part) -> int:
-            return len(np.unique(part.groups)) if part.groups is not None else 0
+            return len(np.unique(part.within)) if part.within is not None else 0
 
         def n_without(part: Part) -> int:
             return n_groups(part) - n_groups(part.take(part.target > 0))

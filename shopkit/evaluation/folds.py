@@ -7,13 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 CONFIDENCE = 0.95
-SIGNED = frozenset({"r2", "bias"})
-"""Metrics that may be below 0."""
-UNBOUNDED = frozenset({"mae", "rmse", "wape", "log_loss", "bias"})
-"""Metrics that may be above 1."""
 
 
-def mean_of_folds(estimates: Sequence[Mapping[str, Any]], test_to_train: float, name: str = "") -> dict[str, Any]:
+def mean_of_folds(
+    estimates: Sequence[Mapping[str, Any]], test_to_train: float, least: float | None = None, most: float | None = None
+) -> dict[str, Any]:
     """Mean of a metric over folds: `value`, `low`, `high`, `sd`, and each fold's own estimate in `folds`.
 
     The interval is the corrected resampled t (Nadeau & Bengio, "Inference for the generalization error", Machine Learning 52,
@@ -22,7 +20,8 @@ def mean_of_folds(estimates: Sequence[Mapping[str, Any]], test_to_train: float, 
     Args:
         estimates: of each fold: `value`, and perhaps `low` and `high`.
         test_to_train: rows of a test part for each row of its training part.
-        name: of the metric; the interval ends where its values do.
+        least: what no value of the metric is below; the interval ends there. None is no such end.
+        most: what none is above.
     """
     values = [float(estimate["value"]) for estimate in estimates if estimate.get("value") is not None]
     folds = [dict(estimate) for estimate in estimates]
@@ -34,8 +33,8 @@ def mean_of_folds(estimates: Sequence[Mapping[str, Any]], test_to_train: float, 
         return {"value": mean, "low": None, "high": None, "sd": None, "folds": folds}
     variance = sum((value - mean) ** 2 for value in values) / (n - 1)
     half = student_quantile((1 + CONFIDENCE) / 2, n - 1) * math.sqrt(variance * (1 / n + test_to_train))
-    low = mean - half if name in SIGNED else max(mean - half, 0.0)
-    high = mean + half if name in UNBOUNDED else min(mean + half, 1.0)
+    low = mean - half if least is None else max(mean - half, least)
+    high = mean + half if most is None else min(mean + half, most)
     return {"value": mean, "low": low, "high": high, "sd": math.sqrt(variance), "folds": folds}
 
 

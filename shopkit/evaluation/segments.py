@@ -112,7 +112,7 @@ def _measure(task: Task, part: Part, n_rows: int, settings: EvaluationSettings, 
     metrics = measured(task, part, settings, seed)
     score = part.outputs.get("probability", part.outputs.get("prediction"))
     target = predicted = None
-    if score is not None and score.ndim == 1:
+    if score is not None and score.ndim == 1 and (part.weight is None or part.weight.any()):
         target = float(np.average(part.target.astype(np.float64), weights=part.weight))
         predicted = float(np.average(score.astype(np.float64), weights=part.weight))
     return {"n": len(part), "share": len(part) / n_rows, "metrics": metrics, "target": target, "predicted": predicted}

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from shopkit.errors import DataError
 from shopkit.raw import BATCH_ROWS, group_codes, time_ranges
 from shopkit.runs import replacing
 from shopkit.schema import PARTS, Schema
@@ -29,6 +30,8 @@ def run(way: Way) -> tuple[str, dict[str, Any]]:
     task.grouped_by(group_codes(way.run.examples_path, schema, way.memory))
     target, weight = (way.column(role, schema=schema) for role in ("target", "weight"))
     assert target is not None
+    if weight is not None:
+        _check_weights(weight, parts)
     task.fit_examples(Rows(schema, int(is_train.sum()), lambda name: way.read_rows([name], is_train)[name]))
     task.fit_target(target[is_train], None if weight is None else weight[is_train])
     counts = {str(NAMES[code]): int((parts == code).sum()) for code in sorted(set(parts.tolist()), key=NAMES.__getitem__)}
@@ -39,6 +42,19 @@ def run(way: Way) -> tuple[str, dict[str, Any]]:
         "task": task.state,
     }
     return ", ".join(f"{part} {counts[part]:,}" for part in [*PARTS, *sorted(set(counts) - set(PARTS))]), facts
+
+
+def _check_weights(weight: np.ndarray, parts: np.ndarray) -> None:
+    """
+    Raises:
+        DataError: the rows of a part all weigh 0.
+    """
+    for code, part in enumerate(PARTS):
+        if not (weight[parts == code] > 0).any():
+            raise DataError(
+                f"The weights of all {int((parts == code).sum()):,} rows of the {part} part are 0, so nothing can be learnt from "
+                "it or measured on it. Look at view.weight and at the split."
+            )
 
 
 def _write(way: Way, keys: list[str], parts: np.ndarray) -> None:

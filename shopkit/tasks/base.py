@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import ndonnx as ndx
 import numpy as np
+import torch
 from torch import Tensor
 
 from shopkit.split.base import Rows
@@ -59,6 +60,10 @@ class Metric:
     title: str
     better: Literal["higher", "lower"]
     meaning: str
+    least: float | None = None
+    """What no value of it is below; None is no such end."""
+    most: float | None = None
+    """What no value of it is above."""
     resampled: bool = True
     """Whether resamples of the rows tell how sure it is. Of a count of different things they do not: a row drawn twice adds
     nothing, so every resample has fewer."""
@@ -224,3 +229,10 @@ class Task(ABC):
     def example_target(self, rng: np.random.Generator, n_rows: int) -> np.ndarray | None:
         """A raw target (n_rows,) that suits the task, for the conformance suite; None lets it try classes and amounts."""
         return None
+
+
+def mean_loss(losses: Tensor, weight: Tensor | None) -> Tensor:
+    """The mean of the rows' losses (N,) by their weights (N,); 0 where no row weighs anything, as in a small batch may be."""
+    if weight is None:
+        return losses.mean()
+    return (losses * weight).sum() / weight.sum().clamp(min=torch.finfo(weight.dtype).tiny)

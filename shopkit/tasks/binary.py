@@ -24,7 +24,7 @@ from torchmetrics.functional.regression import mean_squared_error
 
 from shopkit.errors import DataError, nearest
 from shopkit.tasks import threshold
-from shopkit.tasks.base import Monitor, Output, Task
+from shopkit.tasks.base import Monitor, Output, Task, mean_loss
 from shopkit.tasks.calibration import fit_scaling, require_scores
 from shopkit.tasks.metrics import BINARY, N_BINS, BinaryStatistics
 from shopkit.tasks.settings import BinarySettings
@@ -67,6 +67,11 @@ class Binary(Task):
         positive, note = self._positive(found, counts)
         classes = [name for name in found if name != positive] + [positive]
         prior = float(class_shares(encode_classes(values, classes), weight, 2)[1])
+        if prior in (0.0, 1.0):
+            raise DataError(
+                f"All training rows of the class '{classes[int(prior == 0)]}' have weight 0: nothing tells a yes from a no. "
+                "Look at view.weight and at the split."
+            )
         shares = np.array([1 - prior, prior])
         weights = loss_weights(shares, self.settings.class_weights == "balanced", [1.0, self.settings.positive_weight])
         self.state = {
@@ -121,7 +126,7 @@ class Binary(Task):
             losses = losses * torch.where(target > 0, positive, negative)
         if losses.ndim == 2:
             losses = losses.mean(dim=1)
-        return losses.mean() if weight is None else (losses * weight).sum() / weight.sum()
+        return mean_loss(losses, weight)
 
     def initial_bias(self) -> np.ndarray:
         rate = self.state["prior"] * self.state["loss_weights"][1]
@@ -137,7 +142,7 @@ class Binary(Task):
     def fit_decision(self, scores: np.ndarray, target: np.ndarray, weight: np.ndarray | None) -> None:
         require_scores(scores)
         if self.settings.calibration == "platt":
-            scale, bias = fit_scaling(scores, target.astype(np.int64), weight)
+            scale, bias = fit_scaling(scores, target.astype(np.int64), weight, [1 - self.state["prior"], self.state["prior"]])
             self.state.update(scale=float(np.float32(scale)), bias=float(np.float32(bias[0])))
         if len(np.unique(target)) < 2 and self.settings.threshold in ("f1", "cost"):
             only = self.state["classes"][int(target[0])]

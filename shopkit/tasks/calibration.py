@@ -6,6 +6,8 @@ Platt, "Probabilistic outputs for support vector machines" (1999); Guo et al., "
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from shopkit.errors import DataError, RunError
@@ -15,6 +17,12 @@ RIDGE = 1.0
 
 LEAST_SCALE = 0.01
 """Below this a fit has found no use in the scores; a negative scale would turn the ranking round."""
+
+ROUNDS, CLOSE = 100, 1e-6
+"""Of finding the biases of absent classes: rounds at most, and the step at which they are found."""
+
+LEAST_SHARE = 1e-9
+"""Of a class, so that its logarithm is finite."""
 
 
 def require_scores(scores: np.ndarray) -> None:
@@ -36,23 +44,29 @@ def require_scores(scores: np.ndarray) -> None:
         )
 
 
-def fit_scaling(scores: np.ndarray, target: np.ndarray, weight: np.ndarray | None) -> tuple[float, np.ndarray]:
+def fit_scaling(
+    scores: np.ndarray, target: np.ndarray, weight: np.ndarray | None, prior: Sequence[float]
+) -> tuple[float, np.ndarray]:
     """Scale a and biases b such that softmax(a·scores + b) is calibrated, by Newton's method.
 
     Args:
         scores: (N, K) float; for two classes (N, 1), the logit of class 1, the other's score being 0.
         target: int (N,) class index.
         weight: (N,) or None.
+        prior: share of each class in training.
 
     Returns:
-        The scale and the biases (K,): the weighted mean prediction of each class then equals its share. A class that is
-        absent cannot be calibrated; without at least two classes the answer is scale 1 and no bias.
+        The scale and the biases (K,): the weighted mean prediction of each class then equals its share, or that in training
+        where the class is absent here. Without at least two classes the answer is scale 1 and no bias.
     """
     scores = np.asarray(scores, np.float64)
     if scores.shape[1] == 1:
-        scale, bias = fit_scaling(np.hstack([np.zeros_like(scores), scores]), target, weight)
+        scale, bias = fit_scaling(np.hstack([np.zeros_like(scores), scores]), target, weight, prior)
         return scale, bias[1:] - bias[:1]
     n_classes = scores.shape[1]
+    if weight is not None:
+        used = weight > 0
+        scores, target, weight = scores[used], target[used], weight[used]
     weight = np.ones(len(target)) if weight is None else np.asarray(weight, np.float64) / np.mean(weight)
     shares = np.bincount(target, weight, minlength=n_classes)
     present = np.flatnonzero(shares > 0)
@@ -63,7 +77,20 @@ def fit_scaling(scores: np.ndarray, target: np.ndarray, weight: np.ndarray | Non
         scale, found = _newton(scores[:, present], np.searchsorted(present, target), weight, fixed_scale=LEAST_SCALE)
     bias = np.zeros(n_classes)
     bias[present] = found
+    absent = np.flatnonzero(shares == 0)
+    wanted = np.maximum(np.asarray(prior, np.float64)[absent], LEAST_SHARE)
+    for _ in range(ROUNDS if len(absent) else 0):
+        share = np.average(_softmax(scale * scores + bias)[:, absent], axis=0, weights=weight)
+        step = np.log(wanted) - np.log(np.maximum(share, LEAST_SHARE))
+        bias[absent] += step
+        if np.abs(step).max() < CLOSE:
+            break
     return scale, bias
+
+
+def _softmax(scores: np.ndarray) -> np.ndarray:
+    odds = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return np.asarray(odds / odds.sum(axis=1, keepdims=True))
 
 
 def _newton(scores: np.ndarray, target: np.ndarray, weight: np.ndarray, fixed_scale: float | None) -> tuple[float, np.ndarray]:

@@ -15,31 +15,34 @@ from shopkit.tasks.base import Metric
 N_BINS = 15
 """Equal-width bins of the expected calibration error."""
 
+ROUNDING = 1e-12
+"""Share of a sum of squares up to which a difference to it is one of rounding."""
+
 BINARY = {
-    "auroc": Metric("AUROC", "higher", "chance that a positive row is ranked above a negative one"),
-    "average_precision": Metric("Average precision", "higher", "area under the precision–recall curve"),
-    "log_loss": Metric("Log loss", "lower", "mean negative log-likelihood of the probabilities"),
-    "brier": Metric("Brier score", "lower", "mean squared error of the probabilities"),
-    "calibration_error": Metric("Calibration error", "lower", f"mean gap of predicted and observed rate in {N_BINS} bins"),
-    "accuracy": Metric("Accuracy", "higher", "share of labels that are right"),
-    "precision": Metric("Precision", "higher", "share of flagged rows that are positive"),
-    "recall": Metric("Recall", "higher", "share of positive rows that are flagged"),
-    "f1": Metric("F1", "higher", "harmonic mean of precision and recall"),
+    "auroc": Metric("AUROC", "higher", "chance that a positive row is ranked above a negative one", 0, 1),
+    "average_precision": Metric("Average precision", "higher", "area under the precision–recall curve", 0, 1),
+    "log_loss": Metric("Log loss", "lower", "mean negative log-likelihood of the probabilities", 0),
+    "brier": Metric("Brier score", "lower", "mean squared error of the probabilities", 0, 1),
+    "calibration_error": Metric("Calibration error", "lower", f"mean gap of predicted and observed rate in {N_BINS} bins", 0, 1),
+    "accuracy": Metric("Accuracy", "higher", "share of labels that are right", 0, 1),
+    "precision": Metric("Precision", "higher", "share of flagged rows that are positive", 0, 1),
+    "recall": Metric("Recall", "higher", "share of positive rows that are flagged", 0, 1),
+    "f1": Metric("F1", "higher", "harmonic mean of precision and recall", 0, 1),
 }
 MULTICLASS = {
-    "accuracy": Metric("Accuracy", "higher", "share of labels that are right"),
-    "f1_macro": Metric("F1, macro", "higher", "F1 of each class, averaged over classes"),
-    "precision_macro": Metric("Precision, macro", "higher", "precision of each class, averaged over classes"),
-    "recall_macro": Metric("Recall, macro", "higher", "recall of each class, averaged over classes"),
-    "auroc_macro": Metric("AUROC, macro", "higher", "AUROC of each class against the rest, averaged over classes"),
-    "log_loss": Metric("Log loss", "lower", "mean negative log-likelihood of the probabilities"),
-    "calibration_error": Metric("Calibration error", "lower", f"mean gap of top probability and accuracy in {N_BINS} bins"),
+    "accuracy": Metric("Accuracy", "higher", "share of labels that are right", 0, 1),
+    "f1_macro": Metric("F1, macro", "higher", "F1 of each class, averaged over classes", 0, 1),
+    "precision_macro": Metric("Precision, macro", "higher", "precision of each class, averaged over classes", 0, 1),
+    "recall_macro": Metric("Recall, macro", "higher", "recall of each class, averaged over classes", 0, 1),
+    "auroc_macro": Metric("AUROC, macro", "higher", "AUROC of each class against the rest, averaged over classes", 0, 1),
+    "log_loss": Metric("Log loss", "lower", "mean negative log-likelihood of the probabilities", 0),
+    "calibration_error": Metric("Calibration error", "lower", f"mean gap of top probability and accuracy in {N_BINS} bins", 0, 1),
 }
 REGRESSION = {
-    "mae": Metric("MAE", "lower", "mean absolute error, in the target's unit"),
-    "rmse": Metric("RMSE", "lower", "root of the mean squared error, in the target's unit"),
-    "wape": Metric("WAPE", "lower", "sum of absolute errors over the sum of absolute targets"),
-    "r2": Metric("R²", "higher", "share of the target's variance that is explained"),
+    "mae": Metric("MAE", "lower", "mean absolute error, in the target's unit", 0),
+    "rmse": Metric("RMSE", "lower", "root of the mean squared error, in the target's unit", 0),
+    "wape": Metric("WAPE", "lower", "sum of absolute errors over the sum of absolute targets", 0),
+    "r2": Metric("R²", "higher", "share of the target's variance that is explained", most=1),
 }
 
 
@@ -181,6 +184,8 @@ class RegressionStatistics:
             return dict.fromkeys(REGRESSION, float("nan"))
         absolute, squared, size, first, second = self.sums @ weight
         variation = second - first**2 / total
+        if variation <= ROUNDING * second:
+            variation = 0.0
         return {
             "mae": float(absolute / total),
             "rmse": float(np.sqrt(squared / total)),

@@ -21,7 +21,7 @@ from torchmetrics.functional.classification import (
 )
 
 from shopkit.errors import DataError
-from shopkit.tasks.base import Monitor, Output, Task
+from shopkit.tasks.base import Monitor, Output, Task, mean_loss
 from shopkit.tasks.calibration import fit_scaling, require_scores
 from shopkit.tasks.metrics import MULTICLASS, N_BINS, MulticlassStatistics
 from shopkit.tasks.settings import MulticlassSettings
@@ -93,7 +93,7 @@ class Multiclass(Task):
             losses = losses * torch.tensor(self.state["loss_weights"], dtype=losses.dtype, device=losses.device)[index]
         if losses.ndim == 2:
             losses = losses.mean(dim=1)
-        return losses.mean() if weight is None else (losses * weight).sum() / weight.sum()
+        return mean_loss(losses, weight)
 
     def initial_bias(self) -> np.ndarray:
         shares = np.array(self.state["prior"]) * np.array(self.state["loss_weights"])
@@ -110,7 +110,7 @@ class Multiclass(Task):
     def fit_decision(self, scores: np.ndarray, target: np.ndarray, weight: np.ndarray | None) -> None:
         require_scores(scores)
         if self.settings.calibration == "temperature":
-            scale, bias = fit_scaling(scores, target.astype(np.int64), weight)
+            scale, bias = fit_scaling(scores, target.astype(np.int64), weight, self.state["prior"])
             self.state.update(scale=float(np.float32(scale)), bias=bias.astype(np.float32).tolist())
 
     def decide(self, scores: ndx.Array) -> dict[str, ndx.Array]:

@@ -11,7 +11,7 @@ import spox.opset.ai.onnx.v21 as op
 from torch import Tensor
 
 from shopkit.errors import DataError
-from shopkit.tasks.base import Metric, Monitor, Output, Task
+from shopkit.tasks.base import Metric, Monitor, Output, Task, mean_loss
 from shopkit.tasks.calibration import require_scores
 from shopkit.tasks.ranking_metrics import RankingStatistics
 from shopkit.tasks.settings import RankingSettings
@@ -36,10 +36,12 @@ class Ranking(Task):
         k = settings.k
         self.monitor = Monitor(settings.monitor, "max")
         self.described = {
-            "ndcg": Metric(f"nDCG@{k}", "higher", f"gain of the first {k} rows, discounted by rank, over the best possible"),
-            "mrr": Metric(f"MRR@{k}", "higher", f"mean of 1/rank of the first relevant row, 0 beyond rank {k}"),
-            "precision": Metric(f"Precision@{k}", "higher", f"relevant rows among the first {k}, over {k}"),
-            "recall": Metric(f"Recall@{k}", "higher", f"share of a group's relevant rows that are among the first {k}"),
+            "ndcg": Metric(
+                f"nDCG@{k}", "higher", f"gain of the first {k} rows, discounted by rank, over the best possible", 0, 1
+            ),
+            "mrr": Metric(f"MRR@{k}", "higher", f"mean of 1/rank of the first relevant row, 0 beyond rank {k}", 0, 1),
+            "precision": Metric(f"Precision@{k}", "higher", f"relevant rows among the first {k}, over {k}", 0, 1),
+            "recall": Metric(f"Recall@{k}", "higher", f"share of a group's relevant rows that are among the first {k}", 0, 1),
         }
         self.groups: np.ndarray | None = None
 
@@ -104,7 +106,7 @@ class Ranking(Task):
         score = scores.squeeze(-1)
         scaled = (target.to(score.dtype) - self.state["centre"]) / self.state["spread"]
         losses: Tensor = (score - scaled[:, None]).square().mean(dim=1) if score.ndim == 2 else (score - scaled).square()
-        return losses.mean() if weight is None else (losses * weight).sum() / weight.sum()
+        return mean_loss(losses, weight)
 
     def initial_bias(self) -> np.ndarray:
         return np.zeros(1, np.float32)

@@ -19,7 +19,7 @@ from torchmetrics.functional.regression import (
 )
 
 from shopkit.errors import DataError
-from shopkit.tasks.base import Monitor, Output, Task
+from shopkit.tasks.base import Monitor, Output, Task, mean_loss
 from shopkit.tasks.calibration import require_scores
 from shopkit.tasks.metrics import REGRESSION, RegressionStatistics
 from shopkit.tasks.settings import RegressionSettings
@@ -45,6 +45,8 @@ class Regression(Task):
 
     def fit_target(self, values: np.ndarray, weight: np.ndarray | None = None) -> None:
         target = _numbers(values).astype(np.float64)
+        if weight is not None:
+            target, weight = target[weight > 0], weight[weight > 0]
         if target.min() == target.max():
             raise DataError(
                 f"The target is {target[0]:g} in all {len(target):,} training rows: there is nothing to predict. "
@@ -117,7 +119,7 @@ class Regression(Task):
             losses = torch.exp((2 - power) * score) / (2 - power) - scaled * torch.exp((1 - power) * score) / (1 - power)
         if losses.ndim == 2:
             losses = losses.mean(dim=1)
-        return losses.mean() if weight is None else (losses * weight).sum() / weight.sum()
+        return mean_loss(losses, weight)
 
     def initial_bias(self) -> np.ndarray:
         return np.array([self.state["initial"]], dtype=np.float32)

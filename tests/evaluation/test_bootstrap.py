@@ -99,3 +99,10 @@ def test_all_binary_metrics_of_30_000_rows_are_resampled_within_seconds() -> Non
     start = time.process_time()
     resample({"model": statistic}, Resamples(30_000, 200, 0, rng.integers(0, 2000, 30_000)))
     assert time.process_time() - start < 10
+
+
+def test_most_resamples_must_have_a_value() -> None:
+    samples = np.where(np.arange(100) < 49, 0.5, np.nan)
+    assert interval(samples, 0.5, 0.95) is None
+    samples[49] = 0.5
+    assert interval(samples, 0.5, 0.95) == (0.5, 0.5)

@@ -106,3 +106,28 @@ def test_regression_curves() -> None:
     assert len(found["predicted_actual"]["actual"]) == MOST_POINTS
     assert found["absolute_error"]["value"][3] == pytest.approx(1.96, abs=0.1)
     assert sum(found["residuals"]["counts"]) == pytest.approx(0.99 * 5000, abs=5)
+
+
+def test_rows_without_weight_at_the_top_leave_an_area() -> None:
+    p, y, weight = np.array([0.9, 0.8, 0.7, 0.1]), np.array([1.0, 1, 0, 1]), np.array([0.0, 1, 1, 1])
+    found = curves.precision_recall(Ranked(p, y, weight))
+    json.dumps(found, allow_nan=False)
+    assert found["area"] == pytest.approx(sk.average_precision_score(y[1:], p[1:]))
+
+
+def test_tenths_do_not_depend_on_the_order_of_rows_that_score_alike() -> None:
+    """All negatives, then all positives, as many files stand."""
+    p, y = np.repeat([0.4, 0.6, 0.4, 0.6], 250), np.repeat([0.0, 1.0], 500)
+    for order in (slice(None), slice(None, None, -1)):
+        assert [row["observed"] for row in curves.deciles(p[order], y[order], None)] == pytest.approx([0.5] * 10)
+
+
+def test_classes_are_weighed_as_the_metrics_are() -> None:
+    rng = np.random.default_rng(0)
+    p, y, weight = rng.dirichlet(np.ones(3), 600).astype(np.float32), rng.integers(0, 3, 600), rng.random(600)
+    label = p.argmax(axis=1)
+    found = curves.multiclass_curves(p, label, y, weight, ["a", "b", "c"], 1.96)
+    report = sk.classification_report(y, label, sample_weight=weight, output_dict=True)
+    for k, entry in enumerate(found["by_class"]):
+        assert (entry["precision"], entry["recall"]) == pytest.approx((report[str(k)]["precision"], report[str(k)]["recall"]))
+        assert entry["n"] == (y == k).sum()

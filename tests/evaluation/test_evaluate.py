@@ -13,8 +13,9 @@ from shopkit.evaluation.settings import EvaluationSettings
 from shopkit.tasks.base import Task
 from shopkit.tasks.binary import Binary
 from shopkit.tasks.multiclass import Multiclass
+from shopkit.tasks.ranking import Ranking
 from shopkit.tasks.regression import Regression
-from shopkit.tasks.settings import MulticlassSettings, RegressionSettings
+from shopkit.tasks.settings import MulticlassSettings, RankingSettings, RegressionSettings
 
 Shop = tuple[Binary, dict[str, Part], Callable[[Raw], Outputs]]
 SETTINGS = EvaluationSettings(n_bootstrap=60, permutation_rows=300, permutation_repeats=2)
@@ -149,7 +150,7 @@ def test_regression() -> None:
 
 
 def test_a_task_of_another_kind_is_measured_without_curves(shop: Shop) -> None:
-    class Ranking(Regression):
+    class Hits(Regression):
         described = {}  # noqa: RUF012
 
         @property
@@ -162,7 +163,7 @@ def test_a_task_of_another_kind_is_measured_without_curves(shop: Shop) -> None:
 
         statistics = Task.statistics
 
-    task = Ranking(RegressionSettings())
+    task = Hits(RegressionSettings())
     target = np.arange(200, dtype=np.float32)
     task.fit_target(target)
     parts = {"test": Part({"x": target}, target, {"prediction": target})}
@@ -170,5 +171,32 @@ def test_a_task_of_another_kind_is_measured_without_curves(shop: Shop) -> None:
     json.dumps(found, allow_nan=False)
     assert kind_of(task) == "other"
     assert found["curves"] == {}
-    assert found["about"]["hits"] == {"title": "hits", "better": "higher", "meaning": ""}
+    assert found["about"]["hits"] == {
+        "title": "hits",
+        "better": "higher",
+        "meaning": "",
+        "least": None,
+        "most": None,
+    }
     assert found["metrics"]["test"]["hits"]["value"] == 1
+
+
+def test_the_spread_of_a_weighted_target_is_weighted() -> None:
+    target, weight = np.array([0.0, 10, 10, 40], np.float32), np.array([1.0, 1, 1, 0], np.float32)
+    task = Regression(RegressionSettings())
+    task.fit_target(target)
+    parts = {"test": Part({"x": target}, target, {"prediction": target}, weight)}
+    found = evaluate(task, parts, settings=SETTINGS)["target"]
+    assert found["mean"]["test"] == pytest.approx(20 / 3)
+    assert found["std"]["test"] == pytest.approx(target[:3].std())
+
+
+def test_what_is_ranked_are_decisions() -> None:
+    """Two customers with two queries each, one of which has nothing relevant."""
+    task = Ranking(RankingSettings(k=2))
+    target = np.array([1.0, 0, 0, 0, 0, 1, 1, 0], np.float32)
+    task.fit_target(target)
+    rows = np.arange(8)
+    part = Part({"x": target}, target, {"score": -target}, groups=rows // 4, decisions=rows // 2)
+    found = evaluate(task, {"test": part}, settings=SETTINGS)
+    assert found["target"] == {"groups": {"test": 4}, "groups_without_relevant": {"test": 1}}

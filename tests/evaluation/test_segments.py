@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -65,3 +66,14 @@ def test_a_column_that_does_not_exist_is_named(shop: Shop) -> None:
         DataError, match=r"evaluation.segments names the column 'visiter', which does not exist\. Did you mean 'visitor'"
     ):
         choose_columns(shop[1]["test"].raw, EvaluationSettings(segments=["visiter"]))
+
+
+def test_a_segment_without_weight(shop: Shop) -> None:
+    task, parts, _ = shop
+    test = parts["test"]
+    column = np.where(np.arange(len(test)) % 2 == 0, "kept", "without")
+    weighed = replace(test, raw={"half": column.astype(object)}, weight=(column == "kept").astype(np.float32))
+    settings = EvaluationSettings(n_bootstrap=5, segments=["half"])
+    rows = {row["segment"]: row for row in segment_metrics(task, weighed, settings, 0)[0]["rows"]}
+    assert rows["without"]["target"] is rows["without"]["predicted"] is rows["without"]["metrics"]["auroc"]["value"] is None
+    assert rows["kept"]["metrics"]["auroc"]["value"] is not None

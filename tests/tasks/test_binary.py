@@ -221,3 +221,18 @@ def test_the_state_is_plain_and_enough(answer: Answer) -> None:
     again = Binary(BinarySettings())
     again.state = json.loads(json.dumps(task.state))
     assert (answer(again, scores)["probability"] == answer(task, scores)["probability"]).all()
+
+
+def test_a_class_without_weight_in_training() -> None:
+    with pytest.raises(DataError, match=r"All training rows of the class 'yes' have weight 0: .* Look at view\.weight"):
+        Binary(BinarySettings()).fit_target(np.array(["yes", "no"], object), np.array([0.0, 1.0]))
+
+
+def test_a_batch_without_weight_has_no_loss() -> None:
+    task = Binary(BinarySettings())
+    task.fit_target(np.array(["yes", "no"], object))
+    scores = torch.randn(3, 1, requires_grad=True)
+    loss = task.loss(scores, torch.tensor([0.0, 1, 1]), torch.zeros(3))
+    loss.backward()
+    assert loss.item() == 0
+    assert not scores.grad.any()

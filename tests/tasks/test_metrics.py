@@ -129,3 +129,15 @@ def test_what_does_not_exist_is_nan() -> None:
     assert np.isnan(flat["r2"])
     assert np.isnan(flat["wape"])
     assert flat == pytest.approx(RegressionStatistics(p, np.zeros(2, np.float32))(np.ones(2)), nan_ok=True)
+
+
+def test_rows_that_are_all_alike_explain_no_variance() -> None:
+    """A resample without the one sale among sixty rows: what is left of the variance is rounding."""
+    target = np.zeros(60)
+    target[7] = 250
+    statistics = RegressionStatistics(np.linspace(0, 3, 60), target)
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        weight = rng.integers(0, 3, 60).astype(float)
+        weight[7] = 0
+        assert np.isnan(statistics(weight)["r2"])

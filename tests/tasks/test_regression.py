@@ -178,3 +178,8 @@ def test_the_unit_and_the_state_travel(answer: Answer) -> None:
     again = Regression(RegressionSettings(target_scale="log1p"))
     again.state = json.loads(json.dumps(task.state))
     assert (answer(again, x)["prediction"] == answer(task, x)["prediction"]).all()
+
+
+def test_rows_without_weight_do_not_make_a_target_vary() -> None:
+    with pytest.raises(DataError, match="The target is 2 in all 2 training rows"):
+        Regression(RegressionSettings()).fit_target(np.array([2.0, 5, 2]), np.array([1.0, 0, 1]))

@@ -117,6 +117,33 @@ def test_sampled_metrics_are_labelled_and_easier() -> None:
     assert found["recall_5"] < 0.5
 
 
+def test_the_ranges_of_the_metrics() -> None:
+    described = task(baskets=True, sampled=3).described
+    open_ended = {name for name, metric in described.items() if metric.most is None}
+    assert open_ended == {"novelty", "popularity_bias"}
+    assert all(metric.least == 0 for metric in described.values())
+
+
+def test_sampled_items_that_score_alike_stand_in_order_of_popularity() -> None:
+    """A model that knows nothing is not rewarded: the least popular item is behind all that are drawn, the first before."""
+    made, target = task(sampled=20), torch.tensor([29, 0])
+    found = made.summary(torch.zeros(2, 30), target)[:, 2]
+    assert found.tolist() == [20, 0]
+
+
+def test_an_item_outside_a_small_catalogue_is_never_found() -> None:
+    made, target = task(n_items=6, sampled=3), torch.tensor([-1, -1])
+    found = made.validation_metrics(made.summary(torch.randn(2, 6), target), target, None)
+    assert set(found.values()) == {0.0}
+
+
+def test_a_basket_has_one_list_whatever_it_holds() -> None:
+    counts, lists = np.array([8, 4, 2, 2]), np.array([[0], [0], [0], [2]])
+    found = Lists(lists, np.array([0, 1, 2, 3]), counts, [1], np.array([0, 0, 0, 1]))(np.ones(4))
+    assert found["novelty"] == pytest.approx((1 + 3) / 2)
+    assert found["popularity_bias"] == pytest.approx((8 + 2) / 2 / 4)
+
+
 def rows_of(kind: str = "string", sequence: bool = True, name: str = "history") -> Rows:
     column = Column(name, kind, sequence=sequence)  # type: ignore[arg-type]
     values = np.empty(2, object)

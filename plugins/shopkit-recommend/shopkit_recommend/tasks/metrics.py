@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from shopkit.tasks.base import Metric
@@ -16,32 +17,36 @@ def described(cutoffs: Sequence[int], baskets: bool, sampled: int = 0) -> dict[s
     found: dict[str, Metric] = {}
     for k in cutoffs:
         found[f"recall_{k}"] = Metric(
-            f"Recall@{k}", "higher", f"share of what came next that is among the first {k} of all items"
+            f"Recall@{k}", "higher", f"share of what came next that is among the first {k} of all items", 0, 1
         )
         found[f"ndcg_{k}"] = Metric(
             f"nDCG@{k}",
             "higher",
             f"what came next among the first {k} of all items, counting less by the logarithm of the rank; 1 is the best order",
+            0,
+            1,
         )
-        found[f"mrr_{k}"] = Metric(f"MRR@{k}", "higher", f"mean of 1/rank of the first right item, 0 beyond rank {k}")
+        found[f"mrr_{k}"] = Metric(f"MRR@{k}", "higher", f"mean of 1/rank of the first right item, 0 beyond rank {k}", 0, 1)
         if baskets:
             found[f"map_{k}"] = Metric(
-                f"MAP@{k}", "higher", f"mean over the right items of the precision at their rank, up to {k}"
+                f"MAP@{k}", "higher", f"mean over the right items of the precision at their rank, up to {k}", 0, 1
             )
     k = cutoffs[0]
     found["coverage"] = Metric(
-        f"Coverage@{k}", "higher", f"share of the catalogue that is among anyone's first {k}", resampled=False
+        f"Coverage@{k}", "higher", f"share of the catalogue that is among anyone's first {k}", 0, 1, resampled=False
     )
     found["novelty"] = Metric(
-        f"Novelty@{k}", "higher", "bits of surprise of a recommended item: -log2 of its share of all interactions"
+        f"Novelty@{k}", "higher", "bits of surprise of a recommended item: -log2 of its share of all interactions", 0
     )
     found["popularity_bias"] = Metric(
-        f"Popularity bias@{k}", "lower", "training interactions of a recommended item, over those of an item that came next"
+        f"Popularity bias@{k}", "lower", "training interactions of a recommended item, over those of an item that came next", 0
     )
     among = f" (among {sampled} drawn at random)"
     of_ranks = {name: metric for name, metric in found.items() if name.startswith(("recall", "ndcg", "mrr", "map"))}
     beside = {
-        f"sampled_{sampled}_{name}": Metric(metric.title + among, metric.better, metric.meaning.replace("all items", "those"))
+        f"sampled_{sampled}_{name}": replace(
+            metric, title=metric.title + among, meaning=metric.meaning.replace("all items", "those")
+        )
         for name, metric in of_ranks.items()
     }
     return {**found, **(beside if sampled else {})}
@@ -106,7 +111,9 @@ class Lists:
         bought = np.append(counts, 0).astype(np.float64)
         places = np.where(given, self.shown, self.n_items)
         bought_next = bought[np.where(target >= 0, target, self.n_items)]
-        self.of_row = np.stack([given.sum(axis=1), surprise[places].sum(axis=1), bought[places].sum(axis=1), bought_next])
+        of_list = np.stack([given.sum(axis=1), surprise[places].sum(axis=1), bought[places].sum(axis=1)])
+        # The rows of a decision have one list between them.
+        self.of_row = np.vstack([of_list / self.ranks.sizes[self.ranks.codes], bought_next])
 
     def __call__(self, weight: np.ndarray) -> dict[str, float]:
         drawn = self.shown[weight > 0]

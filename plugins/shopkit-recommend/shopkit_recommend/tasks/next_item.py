@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from shopkit.errors import DataError
 from shopkit.split.base import Rows
-from shopkit.tasks.base import Detail, Input, Monitor, Output, Task
+from shopkit.tasks.base import Detail, Input, Monitor, Output, Task, mean_loss
 from torch import Tensor
 
 from shopkit_recommend.tasks import details
@@ -137,7 +137,7 @@ class NextItem(Task):
         losses = self._losses(scores.unflatten(0, (-1, 1)) if scores.ndim == 2 else scores, target)
         known = (target != OUTSIDE).to(losses.dtype)
         weight = known if weight is None else known * weight
-        return (losses * weight).sum() / weight.sum().clamp(min=1e-12)
+        return mean_loss(losses, weight)
 
     def _losses(self, scores: Tensor, target: Tensor) -> Tensor:
         """(N, members, n_items) → cross-entropy (N,)."""
@@ -149,20 +149,21 @@ class NextItem(Task):
         return np.asarray(logits - logits.mean(), np.float32)
 
     def summary(self, scores: Tensor, target: Tensor) -> Tensor:
-        """float32 (n, 2): the rank of the target from 0, and its loss, NaN where the target is out of reach. With `sampled`, also
-        its rank among sampled items."""
+        """float32 (n, 2): the rank of the target from 0, and its loss; infinity and NaN where the target is out of reach. With
+        `sampled`, also its rank among sampled items."""
         at = target.clamp(min=0)[:, None]
         score = scores.gather(1, at)
         before = torch.arange(scores.shape[1], device=scores.device) < at
         rank = ((scores > score) | ((scores == score) & before)).sum(1).float()
         losses = torch.logsumexp(scores, dim=1) - score[:, 0]
         lost = (target == OUTSIDE) | (score[:, 0] < OUT_OF_REACH)
-        columns = [rank.masked_fill(lost, scores.shape[1]), losses.masked_fill(lost, torch.nan)]
+        columns = [rank.masked_fill(lost, torch.inf), losses.masked_fill(lost, torch.nan)]
         if self.settings.sampled:
             # Drawn by the target alone, so that a part may be summed up in any blocks.
-            places = np.stack([self._drawn(int(item)) for item in target.cpu()])
-            others = scores.gather(1, torch.from_numpy(places).to(scores.device))
-            columns.append((others > score).sum(1).float().masked_fill(lost, scores.shape[1]))
+            places = torch.from_numpy(np.stack([self._drawn(int(item)) for item in target.cpu()])).to(scores.device)
+            others = scores.gather(1, places)
+            ahead = (others > score) | ((others == score) & (places < at))
+            columns.append(ahead.sum(1).float().masked_fill(lost, torch.inf))
         return torch.stack(columns, dim=1)
 
     def _drawn(self, item: int) -> np.ndarray:
@@ -173,7 +174,7 @@ class NextItem(Task):
         losses = summary[:, 1].double()
         counted = ~losses.isnan()
         weight = counted.double() if weight is None else weight.double() * counted
-        return float((losses.nan_to_num() * weight).sum() / weight.sum().clamp(min=1e-12))
+        return float(mean_loss(losses.nan_to_num(), weight))
 
     def validation_metrics(self, summary: Tensor, target: Tensor, weight: Tensor | None) -> dict[str, float]:
         """Recall, nDCG and MRR of the rank among all items."""
