@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import math
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -178,6 +179,11 @@ class _Searching:
                 going.loggers = [EpochWatch(lambda epoch, row: after(epoch, row) if epoch >= len(history) else None)]
                 going.reach("train")
                 value = _validation(going, self.monitor[0])
+            if math.isnan(value):
+                raise RunError(
+                    f"The validation part does not tell {self.monitor[0]}, by which trials are compared: look at its rows, or "
+                    "set task.monitor to another metric."
+                )
         except PrunedError:
             return replace(trial, state="pruned", value=epochs[-1], epochs=epochs, seconds=time.perf_counter() - start)
         except RunError as error:

@@ -332,3 +332,14 @@ def test_a_sweep_of_cross_validations_has_a_page(
     means = [np.mean([run.metrics["metrics"]["validation"]["auroc"]["value"] for run in folds]) for folds in runs]
     assert f"Best: AUROC of {written('auroc', max(means))} on the validation part, over 2 folds" in page
     assert 'href="1/cv.html"' in page
+
+
+def test_a_validation_part_that_does_not_tell_the_metric(tmp_path: Path) -> None:
+    data = visits(300)
+    part = np.where(np.arange(300) % 4 == 0, "test", "train").astype(object)
+    part[np.flatnonzero((data["bought"] == "no") & (part == "train"))[:40]] = "validation"
+    overrides = ["model=linear", "split=given", "split.column=part"]
+    chosen = [text for text in OVERRIDES if not text.startswith(("model.", "trainer.", "split="))]
+    settings = SearchSettings(space={"model.l2": Space(choices=[1.0, 10.0])}, n_trials=2)
+    with pytest.raises(RunError, match=r"None of the 2 trials .* The validation part does not tell auroc, by which trials are"):
+        execute_search(composer(), settings, [*chosen, *overrides], tmp_path / "it.partial", data=data.assign(part=part))

@@ -64,6 +64,11 @@ class Model(nn.Module, ABC):
         """What a training step lowers, a scalar. Override to train on more than the target, e.g. at every step of a sequence."""
         return task.loss(self(batch), target, weight)
 
+    def loss_size(self, batch: Batch, target: Tensor, weight: Tensor | None) -> Tensor:
+        """What `training_loss` is a mean over, a scalar: the rows, or their weights. Override together with it: by this the parts
+        of a batch are put together (`trainer.accumulate`)."""
+        return torch.ones_like(target, dtype=torch.float32).sum() if weight is None else weight.sum()
+
     def start_from(self, bias: Tensor) -> None:
         """Set the output bias to `bias` (n_outputs,), the scores of the best constant prediction; called before training."""
 

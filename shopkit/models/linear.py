@@ -166,15 +166,18 @@ class Linear(Estimator):
         return logs[0] - logs[1]
 
     def _quality(self, validation: Arrays) -> float:
-        """The monitored metric on the validation part, turned so that more is better; 0 without one."""
+        """The monitored metric on the validation part, turned so that more is better, or the loss where the part cannot tell it
+        (one class only, say); 0 without one."""
         if not len(validation):
             return 0.0
         weight = None if validation.weight is None else torch.from_numpy(validation.weight.copy())
         scores = torch.from_numpy(self.scores(validation.features))
         task = self.task.grouped_by(validation.groups)
         metrics = task.validation_metrics(scores, torch.from_numpy(validation.target.copy()), weight)
-        monitor = self.task.monitor
-        return metrics[monitor.name] if monitor.mode == "max" else -metrics[monitor.name]
+        value, mode = metrics[self.task.monitor.name], self.task.monitor.mode
+        if np.isnan(value):
+            value, mode = self._loss(validation), "min"
+        return value if mode == "max" else -value
 
     def _all_scores(
         self, features: FeatureArrays, bags: SparseRows | None, weight: Tensor, table: Tensor, terms: Tensor, bias: Tensor

@@ -110,13 +110,16 @@ class Learner(pl.LightningModule):
         optimizer.zero_grad()
         losses = []
         size = math.ceil(len(target) / settings.accumulate)
-        for start in range(0, len(target), size):
-            rows = slice(start, start + size)
-            part, of_rows = {name: values[rows] for name, values in features.items()}, None if weight is None else weight[rows]
-            loss = self.model.training_loss(part, target[rows], of_rows, self.task)
-            # The loss is a mean over rows, by weight.
-            share = len(target[rows]) / len(target) if weight is None else weight[rows].sum() / weight.sum()
-            losses.append(loss * share)
+        parts = [
+            (
+                {name: values[start : start + size] for name, values in features.items()},
+                target[start : start + size],
+                None if weight is None else weight[start : start + size],
+            )
+            for start in range(0, len(target), size)
+        ]
+        for part, share in zip(parts, self._shares(parts), strict=True):
+            losses.append(self.model.training_loss(*part, self.task) * share)
             self.manual_backward(losses[-1])
         if settings.gradient_clip:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), settings.gradient_clip)
@@ -124,6 +127,14 @@ class Learner(pl.LightningModule):
         if self.average is not None:
             self.average.update()
         return torch.stack(losses).detach().sum()
+
+    @torch.no_grad()
+    def _shares(self, parts: list[tuple[dict[str, Tensor], Tensor, Tensor | None]]) -> list[Tensor | float]:
+        """What the loss of each part of a batch counts in that of the whole."""
+        if len(parts) == 1:
+            return [1.0]
+        sizes = torch.stack([self.model.loss_size(*part) for part in parts])
+        return [*(sizes / sizes.sum().clamp(min=torch.finfo(sizes.dtype).tiny))]
 
     def _refuse_non_finite(self, losses: Tensor, first: int) -> None:
         # Once for each chunk, as looking at a loss waits for the device.
@@ -168,16 +179,24 @@ class Learner(pl.LightningModule):
         metrics = {"loss": loss, **task.validation_metrics(summary, target, weight)}
         return {f"validation_{name}": value for name, value in metrics.items()}
 
+    def _score(self, row: dict[str, float]) -> float:
+        """The monitored metric, turned so that more is better; or the loss, where the validation part cannot tell it (one class
+        only, say). Without a validation part, the last epoch is the best one."""
+        watched, mode = f"validation_{self.task.monitor.name}", self.task.monitor.mode
+        if watched not in row:
+            return row["epoch"]
+        if math.isnan(self.state.history[0][watched]):
+            watched, mode = "validation_loss", "min"
+        return row[watched] if mode == "max" else -row[watched]
+
     def _remember(self, row: dict[str, float]) -> None:
         """Add the epoch to the history, keep its weights if it is the best so far, and stop when it is time."""
-        state, monitor = self.state, self.task.monitor
-        value = row.get(f"validation_{monitor.name}")
-        # Without a validation part, the last epoch is the best one.
-        score = row["epoch"] if value is None else value if monitor.mode == "max" else -value
-        if not state.best or (math.isfinite(score) and score > state.best_score):
+        state = self.state
+        state.history.append(row)
+        score = self._score(row)
+        if not math.isfinite(state.best_score) or score > state.best_score:
             state.best = {name: values.detach().cpu().clone() for name, values in self.model.state_dict().items()}
             state.best_epoch, state.best_score = state.epoch, score
-        state.history.append(row)
         patience = self.trainer_settings.patience
         state.epoch += 1
         self.batches.taken = 0

@@ -19,7 +19,8 @@ class TrainerSettings:
     batch_size: int = 256
     """Rows for each optimiser step, over all devices together."""
     accumulate: int = 1
-    """Parts that each batch goes through the model in, their gradients summed: less memory, the same result."""
+    """Parts that each batch goes through the model in, their gradients summed: less memory, and the same result but for what is
+    drawn at random or normalised within a part."""
     lr: float = 4e-3
     """Learning rate of AdamW; the peak, where a schedule varies it."""
     weight_decay: float = 0.01

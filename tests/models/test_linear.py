@@ -63,6 +63,17 @@ def test_the_penalty_that_validates_best_is_taken():
     np.testing.assert_allclose(model.scores(held_out.features), tried[facts["l2"]].scores(held_out.features), atol=1e-3)
 
 
+def test_where_validation_rows_are_of_one_class_the_loss_decides():
+    """AUROC is not defined there: the strongest penalty would stay the best."""
+    task, target = binary()
+    positives = np.flatnonzero(target == 1)[:50]
+    columns, held_out = {"dense": X}, Arrays({"dense": X[positives]}, target[positives])
+    facts = Linear(LinearSettings(), DENSE, task).fit(Arrays(columns, target), held_out, seed=0)
+    tried = {l2: Linear(LinearSettings(l2=l2), DENSE, task) for l2 in linear.STRENGTHS}
+    losses = {l2: other.fit(Arrays(columns, target), held_out, seed=0)["validation_loss"] for l2, other in tried.items()}
+    assert facts["l2"] == min(losses, key=losses.__getitem__) != linear.STRENGTHS[0]
+
+
 def test_without_a_validation_part_the_weakest_penalty_is_taken():
     task, target = binary()
     model = Linear(LinearSettings(), DENSE, task)

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -252,3 +253,32 @@ def test_an_estimator_is_kept_without_pickles_and_not_fitted_again(features, tas
     np.testing.assert_array_equal(first.scores(arrays[0].features), second.scores(arrays[0].features))
     with np.load(tmp_path / "estimator.npz", allow_pickle=False) as state:
         assert set(state) == {"weight", "table", "terms", "bias"}
+
+
+def test_where_validation_rows_are_of_one_class_the_loss_decides(features, task, tmp_path):
+    """AUROC is not defined there: no epoch would be better than the first."""
+    validation = table(500, 1)
+    negatives = np.flatnonzero(validation.target == 0)
+    part = replace(
+        validation,
+        features={name: values[negatives] for name, values in validation.features.items()},
+        target=validation.target[negatives],
+    )
+    torch.manual_seed(0)
+    model = MLP(MLPSettings(hidden=[8], members=1), features, 1)
+    chosen = TrainerSettings(max_epochs=8, patience=2, batch_size=64, accelerator="cpu", threads=1)
+    result = fit(model, task, table(600, 0), part, chosen, folder=tmp_path, seed=0)
+    losses = [row["validation_loss"] for row in result.history]
+    assert np.isnan([row["validation_auroc"] for row in result.history]).all()
+    assert result.best_epoch == int(np.argmin(losses)) > 0
+
+
+@pytest.mark.parametrize("accumulate", [1, 4])
+def test_batches_without_any_weight_do_not_end_a_training(features, task, tmp_path, accumulate):
+    whole = table(600, 0, weighted=True)
+    weight = np.where(np.random.default_rng(0).random(600) < 0.05, 1, 0).astype(np.float32)
+    torch.manual_seed(0)
+    model = MLP(MLPSettings(hidden=[8], members=1), features, 1)
+    chosen = TrainerSettings(max_epochs=2, batch_size=8, accelerator="cpu", threads=1, accumulate=accumulate)
+    result = fit(model, task, replace(whole, weight=weight), table(200, 1), chosen, folder=tmp_path, seed=0)
+    assert all(np.isfinite(row["train_loss"]) for row in result.history)

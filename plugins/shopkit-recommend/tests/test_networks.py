@@ -30,6 +30,8 @@ from shopkit_recommend.models.sasrec import SASRec
 from shopkit_recommend.models.seen import SEEN
 from shopkit_recommend.models.settings import SessionKnnSettings
 from shopkit_recommend.models.two_tower import TwoTower
+from shopkit_recommend.tasks.next_item import NextItem
+from shopkit_recommend.tasks.settings import NextItemSettings
 
 N_ITEMS = 30
 HISTORY = FeatureBlock("history", "catalogue", "sequence_ids", 0, 1, ("history",), N_ITEMS + 2)
@@ -277,3 +279,25 @@ def test_a_network_wants_histories() -> None:
 def test_settings_say_what_is_wrong(make: object, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         make()  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("kind", ["sasrec", "gru4rec"])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_parts_of_a_batch_add_up_to_it(kind: str, weighted: bool) -> None:
+    """The loss is a mean over steps, of which one row has many and another few."""
+    network, settings = KINDS[kind]
+    whole, target = batch(PLAIN, n_rows=16)
+    weight = torch.rand(16) if weighted else None
+    order = whole["lengths"].argsort()
+    whole, target = {name: values[order] for name, values in whole.items()}, target[order]
+    torch.manual_seed(0)
+    model = network(replace(settings, dropout=0.0, loss=LossSettings(precision="float32")), PLAIN, N_ITEMS)
+    task = NextItem(NextItemSettings())
+    parts = [
+        ({name: values[rows] for name, values in whole.items()}, target[rows], None if weight is None else weight[rows])
+        for rows in (slice(0, 8), slice(8, 16))
+    ]
+    sizes = torch.stack([model.loss_size(*part) for part in parts])
+    assert torch.isclose(model.loss_size(whole, target, weight), sizes.sum())
+    together = sum(model.training_loss(*part, task) * share for part, share in zip(parts, sizes / sizes.sum(), strict=True))
+    assert torch.isclose(together, model.training_loss(whole, target, weight, task), rtol=1e-5)

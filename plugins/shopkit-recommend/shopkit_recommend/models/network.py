@@ -123,20 +123,25 @@ class Network(Model):
 
     def training_loss(self, batch: Batch, target: Tensor, weight: Tensor | None, task: Task) -> Tensor:
         batch = self.told(batch)
+        steps, known = self._steps_of(batch, target, weight)
+        beginners = self.beginner(batch).expand(len(target), -1)[:BEGINNERS]
+        self.of_step = None if self.graph is None else self.table
+        hidden, vectors = torch.cat([self.states(batch)[steps.real], beginners[known]]), self.item_vectors()
+        self.of_step = None
+        return catalogue_loss(self.scaled(hidden), vectors, steps, self.settings.loss)
+
+    def loss_size(self, batch: Batch, target: Tensor, weight: Tensor | None) -> Tensor:
+        return self._steps_of(self.told(batch), target, weight)[0].weight.sum()
+
+    def _steps_of(self, batch: Batch, target: Tensor, weight: Tensor | None) -> tuple[NextSteps, Tensor]:
+        """What the loss is a mean over: every step whose next item is known, then the first items of the first rows; and which of
+        these rows have one, bool (≤ BEGINNERS,)."""
         ids, loss = batch["sequence_ids"][:, :, self.item_at], self.settings.loss
         after = next_steps(ids, batch["lengths"], target, weight, loss.recency_weight, loss.repeat_weight)
         first = torch.where(batch["lengths"] > 0, ids[:, 0], target + FIRST_ITEM)[:BEGINNERS] - FIRST_ITEM
         known = first >= 0
-        beginners = self.beginner(batch).expand(len(target), -1)[:BEGINNERS]
-        self.of_step = None if self.graph is None else self.table
-        hidden, vectors = torch.cat([self.states(batch)[after.real], beginners[known]]), self.item_vectors()
-        self.of_step = None
-        steps = NextSteps(
-            after.real,
-            torch.cat([after.item, first[known]]),
-            torch.cat([after.weight, after.weight.new_ones(int(known.sum()))]),
-        )
-        return catalogue_loss(self.scaled(hidden), vectors, steps, loss)
+        items, weights = torch.cat([after.item, first[known]]), torch.cat([after.weight, after.weight.new_ones(int(known.sum()))])
+        return NextSteps(after.real, items, weights), known
 
     def scaled(self, state: Tensor) -> Tensor:
         """What items are multiplied by: the state itself, or in its direction and of the length `cosine_scale`."""
