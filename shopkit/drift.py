@@ -191,8 +191,6 @@ def _compared(name: str, entry: Statistics, new: np.ndarray) -> dict[str, Any]:
     train = np.array([*entry["counts"], *([entry["other"]] if entry["kind"] == "string" else []), entry["missing"]], np.int64)
     n_train, n_new = int(train.sum()), int(new.sum())
     psi = population_stability(train, new)
-    free = int(((train + new) > 0).sum()) - 1
-    chance = (1 / max(n_train, 1) + 1 / n_new) * (free + 1.645 * math.sqrt(2 * free))
     missing, missing_train = float(new[-1] / n_new), float(train[-1] / max(n_train, 1))
     unseen = unseen_train = None
     rises = [missing - missing_train]
@@ -200,7 +198,7 @@ def _compared(name: str, entry: Statistics, new: np.ndarray) -> dict[str, Any]:
         unseen, unseen_train = float(new[-2] / n_new), float(train[-2] / max(n_train, 1))
         rises.append(unseen - unseen_train)
     level: Level = "none"
-    if psi > chance:
+    if psi > by_chance(train, new):
         rise = max(rises)
         level = "moderate" if psi >= MODERATE or rise >= SHARE_MODERATE else level
         level = "large" if psi >= LARGE or rise >= SHARE_LARGE else level
@@ -222,6 +220,12 @@ def population_stability(train: np.ndarray, test: np.ndarray) -> float:
     p, q = train[used] + 0.5, test[used] + 0.5
     p, q = p / p.sum(), q / q.sum()
     return float(np.sum((q - p) * np.log(q / p)))
+
+
+def by_chance(train: np.ndarray, test: np.ndarray) -> float:
+    """The index of these two histograms that equal distributions exceed in one case of twenty."""
+    free = int(((train + test) > 0).sum()) - 1
+    return float((1 / max(train.sum(), 1) + 1 / max(test.sum(), 1)) * (free + 1.645 * math.sqrt(2 * free)))
 
 
 def training_statistics(schema: Schema, read: Any) -> dict[str, Statistics]:

@@ -1,7 +1,8 @@
 """Drift of each column from the training part to the test part.
 
 Population stability index over bins of the training part (Siddiqi, "Credit Risk Scorecards", 2006: below 0.1 stable, above 0.25
-a large shift) and, for numbers, the two-sample Kolmogorov–Smirnov distance.
+a large shift; a shift within what chance gives for so few rows is none) and, for numbers, the two-sample Kolmogorov–Smirnov
+distance.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from shopkit.drift import LARGE, MODERATE, population_stability
+from shopkit.drift import LARGE, MODERATE, by_chance, population_stability
 from shopkit.evaluation.part import Raw
 from shopkit.raw import distinct_texts
 from shopkit.schema import MISSING_TIME
@@ -60,8 +61,10 @@ def _column(name: str, train: np.ndarray, test: np.ndarray, groups: np.ndarray |
         bins_train = np.where(missing_train, n_bins - 1, np.searchsorted(edges, train, side="right"))
         bins_test = np.where(missing_test, n_bins - 1, np.searchsorted(edges, test, side="right"))
         ks = kolmogorov_smirnov(known_train, known_test)
-    psi = population_stability(np.bincount(bins_train, minlength=n_bins), np.bincount(bins_test, minlength=n_bins))
-    level: Literal["none", "moderate", "large"] = "none" if psi < MODERATE else "moderate" if psi < LARGE else "large"
+    counts = np.bincount(bins_train, minlength=n_bins), np.bincount(bins_test, minlength=n_bins)
+    psi = population_stability(*counts)
+    shifted = psi >= MODERATE and psi > by_chance(*counts)
+    level: Literal["none", "moderate", "large"] = "none" if not shifted else "moderate" if psi < LARGE else "large"
     return {
         "column": name,
         "kind": kind,

@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from shopkit.report import figures
 from shopkit.report.facts import Facts
 from shopkit.report.formats import is_number, scalar
@@ -134,3 +138,16 @@ def _notes(facts: Sequence[Facts]) -> Iterator[str]:
         yield "The runs are made from different data, so their metrics are not comparable row by row."
     if len({(fact.metrics.get("n_rows") or {}).get("test") for fact in facts}) > 1:
         yield "The test parts differ in size, so the runs were measured on different rows."
+        return
+    tested = [table for table in (_tested(fact.run.split_path) for fact in facts) if table is not None]
+    if any(not table.equals(tested[0]) for table in tested[1:]):
+        yield "The test parts are of one size, but not the same rows, so a difference may be one of the rows."
+
+
+def _tested(path: Path) -> pa.Table | None:
+    """The keys of the test part, or where there are none, the numbers of its rows; None of a run that did not keep them."""
+    if not path.is_file():
+        return None
+    is_test = pq.read_table(path, columns=["part"])["part"].to_numpy() == "test"
+    keys = pq.read_table(path).drop_columns(["part"])
+    return keys.filter(is_test) if keys.num_columns else pa.table({"row": np.flatnonzero(is_test)})

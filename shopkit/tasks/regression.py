@@ -144,12 +144,14 @@ class Regression(Task):
             linked = np.exp(np.minimum(linked, self._highest()))
         return np.asarray(linked * np.float32(state["factor"]), np.float32)
 
+    @property
+    def _smears(self) -> bool:
+        falls_short = self.settings.loss == "mse" and self.state["link"] == "log1p"
+        return self.settings.calibration == "smearing" or (self.settings.calibration == "auto" and falls_short)
+
     def fit_decision(self, scores: np.ndarray, target: np.ndarray, weight: np.ndarray | None) -> None:
         require_scores(scores)
-        settings = self.settings
-        if settings.calibration == "smearing" or (
-            settings.calibration == "auto" and settings.loss == "mse" and self.state["link"] == "log1p"
-        ):
+        if self._smears:
             self.state["factor"] = 1.0
             actual = float(np.average(target.astype(np.float64), weights=weight))
             predicted = float(np.average(self._predict(scores).astype(np.float64), weights=weight))
@@ -174,8 +176,18 @@ class Regression(Task):
 
     @property
     def outputs(self) -> tuple[Output, ...]:
-        meaning = "predicted median" if self.settings.loss == "mae" else "predicted mean"
-        return (Output("prediction", "float32", meaning, unit=self.settings.unit),)
+        return (Output("prediction", "float32", f"predicted {self._predicted}", unit=self.settings.unit),)
+
+    @property
+    def _predicted(self) -> str:
+        """What of the target's distribution the loss makes the prediction."""
+        loss = self.settings.loss
+        if loss in ("poisson", "tweedie") or (loss == "mse" and (self.state["link"] == "linear" or self._smears)):
+            return "mean"
+        if loss == "mse":
+            return "mean of log(1 + target), undone: below the mean"
+        between = "median" if loss == "mae" else "value between median and mean"
+        return f"{between}, scaled to the mean of the validation part" if self._smears else between
 
     def statistics(self, outputs: dict[str, np.ndarray], target: np.ndarray) -> Callable[[np.ndarray], dict[str, float]]:
         return RegressionStatistics(outputs["prediction"], target)

@@ -85,3 +85,17 @@ def test_a_text_that_the_split_keeps_apart_is_compared_by_its_length() -> None:
         assert (new["kind"], new["unseen"], new["level"]) == ("string", 1.0, "large")
     (met,) = drift({"type": train}, {"type": train}, groups)
     assert met["kind"] == "string"
+
+
+def test_few_rows_of_the_same_have_not_drifted() -> None:
+    """Sixty rows in eleven bins: the index alone calls every other column moderate."""
+    levels, indices = [], []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        (found,) = drift({"x": rng.normal(size=2000).astype(np.float32)}, {"x": rng.normal(size=60).astype(np.float32)})
+        levels.append(found["level"])
+        indices.append(found["psi"])
+    assert np.mean(np.array(indices) >= 0.1) > 0.4
+    assert np.mean(np.array(levels) != "none") < 0.15
+    (moved,) = drift({"x": rng.normal(size=2000).astype(np.float32)}, {"x": rng.normal(1.5, size=60).astype(np.float32)})
+    assert moved["level"] == "large"

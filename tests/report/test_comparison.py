@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from shopkit.errors import RunError
@@ -44,6 +45,17 @@ def test_what_makes_a_comparison_unfair_is_said(make_run: MakeRun) -> None:
     notes = " ".join(compare(runs).notes)
     for words in ("different tasks", "different data", "differ in size"):
         assert words in notes
+
+
+@pytest.mark.parametrize("keys", [{"row": [3, 1, 2, 0]}, {}])
+def test_test_parts_of_one_size_may_be_of_different_rows(make_run: MakeRun, keys: dict[str, list[int]]) -> None:
+    runs = [make_run("binary", name=name) for name in ("a", "b", "c")]
+    for run, parts in zip(runs, ("train test train test", "validation test train test", "test train train test"), strict=True):
+        pd.DataFrame({**keys, "part": parts.split()}).to_parquet(run.split_path)
+    assert compare(runs[:2]).notes == ()
+    assert compare(runs).notes == (
+        "The test parts are of one size, but not the same rows, so a difference may be one of the rows.",
+    )
 
 
 def test_the_page_overlays_the_curves(make_run: MakeRun, tmp_path: Path) -> None:

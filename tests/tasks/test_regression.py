@@ -183,3 +183,23 @@ def test_the_unit_and_the_state_travel(answer: Answer) -> None:
 def test_rows_without_weight_do_not_make_a_target_vary() -> None:
     with pytest.raises(DataError, match="The target is 2 in all 2 training rows"):
         Regression(RegressionSettings()).fit_target(np.array([2.0, 5, 2]), np.array([1.0, 0, 1]))
+
+
+@pytest.mark.parametrize(
+    ("chosen", "meaning"),
+    [
+        ({}, "predicted mean"),
+        ({"loss": "tweedie"}, "predicted mean"),
+        ({"target_scale": "log1p"}, "predicted mean"),
+        ({"target_scale": "log1p", "calibration": "none"}, "predicted mean of log(1 + target), undone: below the mean"),
+        ({"loss": "mae", "target_scale": "log1p"}, "predicted median"),
+        ({"loss": "mae", "calibration": "smearing"}, "predicted median, scaled to the mean of the validation part"),
+        ({"loss": "huber"}, "predicted value between median and mean"),
+    ],
+)
+def test_the_output_says_what_is_predicted(chosen: dict[str, str], meaning: str) -> None:
+    task = Regression(RegressionSettings(**chosen))  # type: ignore[arg-type]
+    target = np.random.default_rng(0).lognormal(size=500)
+    task.fit_target(target)
+    task.fit_decision(np.zeros((500, 1), np.float32), target, None)
+    assert task.outputs[0].meaning == meaning
