@@ -126,7 +126,9 @@ def deciles(score: np.ndarray, target: np.ndarray, weight: np.ndarray | None, n:
     return found
 
 
-def reliability(predicted: np.ndarray, observed: np.ndarray, weight: np.ndarray | None, z: float) -> list[dict[str, Any]]:
+def reliability(
+    predicted: np.ndarray, observed: np.ndarray, weight: np.ndarray | None, z: float, groups: np.ndarray | None = None
+) -> list[dict[str, Any]]:
     """Mean prediction and mean outcome in bins of as many rows each.
 
     The interval of a 0/1 outcome is Wilson's score interval (1927), that of a number the normal one of its mean.
@@ -134,8 +136,9 @@ def reliability(predicted: np.ndarray, observed: np.ndarray, weight: np.ndarray 
     Args:
         predicted: (N,) probabilities or amounts.
         observed: (N,) outcomes: 0/1, or amounts.
-        weight: (N,) or None; the interval counts Kish's effective number of rows.
+        weight: (N,) or None.
         z: half-width of the interval in standard errors, 1.96 for 95 %.
+        groups: (N,) who a row belongs to, or None; the interval counts as many rows as tell as much each by itself.
     """
     weight = np.ones(len(predicted)) if weight is None else weight.astype(np.float64)
     predicted, observed = predicted.astype(np.float64), observed.astype(np.float64)
@@ -148,8 +151,8 @@ def reliability(predicted: np.ndarray, observed: np.ndarray, weight: np.ndarray 
         w = weight[rows]
         if w.sum() <= 0:
             continue
-        effective = w.sum() ** 2 / (w**2).sum()
         mean = float(np.average(observed[rows], weights=w))
+        effective = _effective(w, observed[rows] - mean, None if groups is None else groups[rows])
         if is_rate:
             middle = (mean + z**2 / (2 * effective)) / (1 + z**2 / effective)
             reach = z * np.sqrt(mean * (1 - mean) / effective + z**2 / (4 * effective**2)) / (1 + z**2 / effective)
@@ -168,6 +171,24 @@ def reliability(predicted: np.ndarray, observed: np.ndarray, weight: np.ndarray 
     return found
 
 
+def _effective(weight: np.ndarray, error: np.ndarray, groups: np.ndarray | None) -> float:
+    """The number of rows of equal weight, independent of each other, whose mean is as certain (Kish 1965): of weights, and by the
+    variance between groups of rows that belong together."""
+    rows = float(weight.sum() ** 2 / (weight**2).sum())
+    if groups is None:
+        return rows
+    codes = np.unique(groups, return_inverse=True)[1]
+    n = int(codes.max()) + 1
+    if n == len(weight):
+        return rows
+    within = float(((weight * error) ** 2).sum())
+    if n == 1 or within == 0:
+        # Nothing varies, so that nothing tells how alike the rows of a group are: as alike as can be.
+        return float(weight.sum() ** 2 / (np.bincount(codes, weight) ** 2).sum())
+    between = float((np.bincount(codes, weight * error) ** 2).sum()) * n / (n - 1)
+    return rows * min(1.0, within / between) if between > 0 else rows
+
+
 def confusion(actual: np.ndarray, predicted: np.ndarray, classes: list[str]) -> dict[str, Any]:
     """Rows counted by actual (first index) and predicted class (second)."""
     k = len(classes)
@@ -176,7 +197,13 @@ def confusion(actual: np.ndarray, predicted: np.ndarray, classes: list[str]) -> 
 
 
 def binary_curves(
-    probability: np.ndarray, decision: np.ndarray, target: np.ndarray, weight: np.ndarray | None, classes: list[str], z: float
+    probability: np.ndarray,
+    decision: np.ndarray,
+    target: np.ndarray,
+    weight: np.ndarray | None,
+    classes: list[str],
+    z: float,
+    groups: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """All curves of a binary task."""
     ranked = Ranked(probability, target, weight)
@@ -189,13 +216,19 @@ def binary_curves(
         "gains": gains(ranked),
         "deciles": deciles(probability, target, weight),
         "scores": {"edges": plain(edges), "counts": counts},
-        "calibration": reliability(probability, target, weight, z),
+        "calibration": reliability(probability, target, weight, z, groups),
         "confusion": confusion(target, decision, classes),
     }
 
 
 def multiclass_curves(
-    probability: np.ndarray, label: np.ndarray, target: np.ndarray, weight: np.ndarray | None, classes: list[str], z: float
+    probability: np.ndarray,
+    label: np.ndarray,
+    target: np.ndarray,
+    weight: np.ndarray | None,
+    classes: list[str],
+    z: float,
+    groups: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """All curves of a multiclass task."""
     matrix = confusion(target, label, classes)
@@ -218,13 +251,18 @@ def multiclass_curves(
     return {
         "roc": {"by_class": areas},
         "by_class": by_class,
-        "calibration": reliability(probability.max(axis=1), top == target, weight, z),
+        "calibration": reliability(probability.max(axis=1), top == target, weight, z, groups),
         "confusion": matrix,
     }
 
 
 def regression_curves(
-    prediction: np.ndarray, target: np.ndarray, weight: np.ndarray | None, z: float, seed: int
+    prediction: np.ndarray,
+    target: np.ndarray,
+    weight: np.ndarray | None,
+    z: float,
+    seed: int,
+    groups: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """All curves of a regression task."""
     prediction, target = prediction.astype(np.float64), target.astype(np.float64)
@@ -236,7 +274,7 @@ def regression_curves(
     edges = np.linspace(low, high if high > low else low + 1, N_HISTOGRAM + 1)
     return {
         "predicted_actual": {"predicted": plain(prediction[rows]), "actual": plain(target[rows])},
-        "calibration": reliability(prediction, target, weight, z),
+        "calibration": reliability(prediction, target, weight, z, groups),
         "residuals": {"edges": plain(edges), "counts": np.histogram(residual, edges)[0].tolist()},
         "absolute_error": {"quantile": list(QUANTILES), "value": plain(np.quantile(np.abs(residual), QUANTILES))},
     }

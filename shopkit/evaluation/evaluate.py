@@ -282,7 +282,7 @@ def _difference(value: float, samples: np.ndarray, better: str, confidence: floa
 def _curves(task: Task, kind: str, test: Part, settings: EvaluationSettings, seed: int) -> dict[str, Any]:
     z = NormalDist().inv_cdf(0.5 + settings.confidence / 2)
     if kind == "regression":
-        return curves.regression_curves(test.outputs["prediction"], test.target, test.weight, z, seed)
+        return curves.regression_curves(test.outputs["prediction"], test.target, test.weight, z, seed, test.groups)
     if kind in ("ranking", "other"):
         return {}
     classes = list(task.state["classes"])
@@ -290,7 +290,7 @@ def _curves(task: Task, kind: str, test: Part, settings: EvaluationSettings, see
     label = np.array([codes[str(name)] for name in test.outputs["label"]], dtype=np.int64)
     target = test.target.astype(np.int64)
     if kind == "multiclass":
-        return curves.multiclass_curves(test.outputs["probability"], label, target, test.weight, classes, z)
-    found = curves.binary_curves(test.outputs["probability"], label, target, test.weight, classes, z)
+        return curves.multiclass_curves(test.outputs["probability"], label, target, test.weight, classes, z, test.groups)
+    found = curves.binary_curves(test.outputs["probability"], label, target, test.weight, classes, z, test.groups)
     found["confusion"]["threshold"] = task.state["threshold"]
     return found

@@ -131,3 +131,27 @@ def test_classes_are_weighed_as_the_metrics_are() -> None:
     for k, entry in enumerate(found["by_class"]):
         assert (entry["precision"], entry["recall"]) == pytest.approx((report[str(k)]["precision"], report[str(k)]["recall"]))
         assert entry["n"] == (y == k).sum()
+
+
+@pytest.mark.parametrize("is_rate", [True, False])
+def test_whiskers_hold_the_truth_where_customers_recur(is_rate: bool) -> None:
+    """Thirty customers of twenty rows each, alike within a customer: over rows, the interval would be four times too narrow."""
+    held = {True: 0, False: 0}
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        groups = np.repeat(np.arange(30), 20)
+        of_customer = rng.beta(1, 1, 30)[groups]
+        observed = (rng.random(600) < of_customer) if is_rate else of_customer + 0.1 * rng.normal(size=600)
+        for grouped in held:
+            (entry,) = curves.reliability(np.full(600, 0.5), observed, None, 1.645, groups if grouped else None)
+            held[grouped] += entry["low"] <= 0.5 <= entry["high"]
+    assert held[True] / 200 == pytest.approx(0.9, abs=0.07)
+    assert held[False] / 200 < 0.65
+
+
+def test_rows_of_one_group_count_as_one() -> None:
+    (entry,) = curves.reliability(np.full(20, 0.1), np.zeros(20), None, 1.96, np.zeros(20))
+    assert entry["high"] == pytest.approx(0.793, abs=1e-3)  # 0 of 1
+    alone = curves.reliability(np.full(20, 0.1), np.arange(20) % 2, None, 1.96, np.arange(20))[0]
+    rows = curves.reliability(np.full(20, 0.1), np.arange(20) % 2, None, 1.96)[0]
+    assert alone == rows
