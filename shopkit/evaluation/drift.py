@@ -61,9 +61,9 @@ def _column(name: str, train: np.ndarray, test: np.ndarray, groups: np.ndarray |
         bins_train = np.where(missing_train, n_bins - 1, np.searchsorted(edges, train, side="right"))
         bins_test = np.where(missing_test, n_bins - 1, np.searchsorted(edges, test, side="right"))
         ks = kolmogorov_smirnov(known_train, known_test)
-    counts = np.bincount(bins_train, minlength=n_bins), np.bincount(bins_test, minlength=n_bins)
-    psi = population_stability(*counts)
-    shifted = psi >= MODERATE and psi > by_chance(*counts)
+    histograms = np.bincount(bins_train, minlength=n_bins), np.bincount(bins_test, minlength=n_bins)
+    psi = population_stability(*histograms)
+    shifted = psi >= MODERATE and psi > by_chance(*histograms)
     level: Literal["none", "moderate", "large"] = "none" if not shifted else "moderate" if psi < LARGE else "large"
     return {
         "column": name,
