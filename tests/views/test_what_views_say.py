@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from shopkit.contract.settings import ColumnRules, ContractSettings
-from shopkit.views.base import View
+from shopkit.views.base import OnlySplit, View
 from shopkit.views.basket_value import BasketValueView
 from shopkit.views.customer_history import CustomerHistoryView
 from shopkit.views.purchase_within import PurchaseWithinView
@@ -117,3 +119,21 @@ def test_the_first_basket_after_a_cutoff_is_the_first_by_its_time_then_by_its_na
     for frame, expected in ((orders, [15.5, 29.5, 43.5]), (same, [14.5, 28.5, 42.5])):
         found = view.examples(as_tables({"transactions": frame})).table.to_pyarrow().to_pandas().sort_values("cutoff")
         assert found.basket_value.tolist() == expected
+
+
+@dataclass
+class ByTime:
+    column: str = "at"
+    share: float = 0.2
+
+
+def test_a_split_that_does_not_fit_is_told_with_the_one_that_does():
+    wanted = "its rows hold what other rows hold as well, and only split=time split.column=at split.share=0.2 keeps parts apart; "
+    only = OnlySplit("time", {"column": "at", "share": "0.2"}, otherwise="Or leave the prefixes out.")
+    set_it = "Set the former. Or leave the prefixes out."
+    assert only.refused("time", ByTime()) == ""
+    assert only.refused("random", ByTime()) == f"{wanted}the configuration has split=random. {set_it}"
+    other = only.refused("time", ByTime(share=0.3))
+    assert other == f"{wanted}the configuration has split=time split.column=at split.share=0.3. {set_it}"
+    without = OnlySplit("time", {"column": "at", "gap": "1"}).refused("time", ByTime())
+    assert without.endswith("; the configuration has split=time split.column=at split.gap=. Set the former.")
