@@ -61,6 +61,8 @@ class TargetRate(Extractor):
         count, total = np.zeros((len(categories), n_folds)), np.zeros((len(categories), n_folds, width))
         count[at, sums.fold], total[at, sums.fold] = sums.count, sums.total
         scaled = self._scaled(count.sum(axis=1, keepdims=True) - count, total.sum(axis=1, keepdims=True) - total)
+        # What the graph does not know, the model must not learn from.
+        scaled[~np.isin(categories, state["categories"].astype(str))] = 0
         rows = context.table.select(
             row=context.table[context.row], category=context.table[column].fill_null(""), fold=self._fold(context)
         )

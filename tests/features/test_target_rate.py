@@ -26,7 +26,7 @@ def test_rate_is_the_smoothed_mean_and_unknown_the_overall_mean() -> None:
     np.testing.assert_allclose(found, [*rates, 0], rtol=1e-6)
 
 
-@pytest.mark.parametrize("size", [1e-4, 1.0, 1e5])
+@pytest.mark.parametrize("size", [-1e-7, 1.0, 1e5])
 def test_rates_have_one_size_whatever_the_target_is_measured_in(size: float) -> None:
     values = texts(RNG.choice(list("abcde"), 500))
     target = size * (RNG.random(500) + (values == "a"))
@@ -36,8 +36,9 @@ def test_rates_have_one_size_whatever_the_target_is_measured_in(size: float) -> 
         assert rows.std() == pytest.approx(1, abs=0.05)
 
 
-def test_categories_that_are_alike_say_nothing() -> None:
-    fitted = fit_column(texts(["a", "b", "c"] * 40), SPEC, target=np.full(120, 0.1))
+@pytest.mark.parametrize("mean", [0.1, 0.0, -0.1])
+def test_categories_that_are_alike_say_nothing(mean: float) -> None:
+    fitted = fit_column(texts(["a", "b", "c"] * 40), SPEC, target=np.full(120, mean))
     np.testing.assert_allclose(fitted.of_column("x", texts(["a", "b", "unseen"])), 0, atol=1e-7)
     np.testing.assert_allclose(fitted.features.training_overrides[0], 0, atol=1e-7)
 
@@ -95,6 +96,16 @@ def test_rows_equal_rates_fitted_without_their_fold() -> None:
         mean = target[others].mean()
         for category, expected in zip("abcd", scaled((total + 10 * mean) / (count + 10), count, mean), strict=True):
             np.testing.assert_allclose(own[(folds == fold) & (values == category)], expected, rtol=1e-4)
+
+
+def test_rows_of_a_category_that_is_not_kept_are_those_of_an_unknown_one() -> None:
+    values = texts(["often"] * 30 + ["seldom"] * 20)
+    kept, all_kept = (fit_column(values, {**SPEC, "max_size": n}, target=np.arange(50.0)) for n in (1, 2))
+    assert kept.of_column("x", texts(["seldom", "unseen"])).tolist() == [[0], [0]]
+    own, of_all = (fitted.features.training_overrides[0][:, 0] for fitted in (kept, all_kept))
+    np.testing.assert_array_equal(own[:30], of_all[:30])
+    assert of_all.all()
+    assert not own[30:].any()
 
 
 def test_a_key_says_nothing_about_its_row() -> None:
