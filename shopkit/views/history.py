@@ -60,7 +60,7 @@ def _bought(purchases: Purchases) -> ir.Table:
         sums[f"n_weeks_{window}d"] = spread.count(where=inside & ends_week)
     for slug in purchases.departments:
         amount = spread[f"amount_{slug}"]
-        sums[f"spent_{slug}"] = amount.sum(where=in_longest).fill_null(0).cast("int64")
+        sums[f"spent_{slug}"] = amount.sum(where=in_longest).cast("int64")
         sums[f"days_since_{slug}"] = spread.age.min(where=amount > 0)
     known = spread.group_by(*EXAMPLE).aggregate(**sums)
     known = known.filter(known.recency_days <= settings.active_days, known.k < calendar.n_closed)
