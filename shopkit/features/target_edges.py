@@ -7,7 +7,7 @@ import ibis.expr.types as ir
 import numpy as np
 
 from shopkit.errors import ConfigError
-from shopkit.features.aggregates import quantiles
+from shopkit.features.aggregates import mean_and_scale, quantiles
 from shopkit.features.base import FitContext
 
 FINE_BINS = 256
@@ -29,7 +29,10 @@ def target_edges(values: ir.Column, context: FitContext, n_bins: int) -> np.ndar
     fine = np.unique(quantiles(values, np.linspace(0, 1, FINE_BINS + 1).tolist(), context).astype(np.float32)).astype(np.float64)
     if len(fine) < 3:
         return fine
-    table = context.table.select(bin=bin_of(values, fine[1:-1]), y=context.target.cast("float64"))
+    # Around 0 and of size 1: of squares of large numbers rounding leaves no difference, and of tiny ones every gain is none.
+    target = context.target.cast("float64")
+    mean, scale = mean_and_scale(target, context)
+    table = context.table.select(bin=bin_of(values, fine[1:-1]), y=(target - mean) / scale)
     table = table.filter(table.bin.notnull())
     found = table.group_by("bin").aggregate(n=table.count(), total=table.y.sum()).to_pyarrow()
     counts, totals = np.zeros(len(fine) - 1), np.zeros(len(fine) - 1)

@@ -14,9 +14,10 @@ from shopkit.features.target_edges import FINE_BINS, split_points
 from tests.features.fitting import fit_column, floats
 
 
-def test_edges_stand_where_the_target_jumps() -> None:
+@pytest.mark.parametrize(("mean", "size"), [(0, 1), (0, 1e-8), (1e9, 1), (-1e9, 1)])
+def test_edges_stand_where_the_target_jumps(mean: float, size: float) -> None:
     values = floats(np.random.default_rng(0).uniform(0, 100, 5000))
-    target = (values > 37) * 1.0 + (values > 80) * 2.0
+    target = mean + size * ((values > 37) * 1.0 + (values > 80) * 2.0)
     fitted = fit_column(values, {"name": "piecewise_linear", "edges": "target", "n_bins": 3}, target=target)
     np.testing.assert_allclose(fitted.states["x"]["edges"], [values.min(), 37, 80, values.max()], atol=0.5)
 
