@@ -249,8 +249,8 @@ def facts(schema: Schema, context: FitContext) -> dict[str, ColumnFacts]:
         if column.sequence:
             steps = steps_context(context, column.name)
             values = present(steps.table[column.name])
-            found = answers(steps, n=steps.table.count(), distinct=values.nunique(), present=values.count())
-            known[column.name] = ColumnFacts(found["n"], found["distinct"], found["n"] - found["present"])
+            of_steps = answers(steps, n=steps.table.count(), distinct=values.nunique(), present=values.count())
+            known[column.name] = ColumnFacts(of_steps["n"], of_steps["distinct"], of_steps["n"] - of_steps["present"])
     return known
 
 

@@ -115,6 +115,7 @@ def test_facts_of_the_training_part(tmp_path: Path):
     )
     pq.write_table(table, tmp_path / "examples.parquet")
     columns = [Column("n", "number"), Column("s", "string"), Column("t", "time"), Column("past", "string", sequence=True)]
+    columns.append(Column("picture", "image"))
     schema = Schema((*columns, Column("id", "string", "key")))
     with training_part(tmp_path / "examples.parquet", np.array([True, True, True, True, False])) as context:
         assert facts(schema, context) == {
@@ -122,6 +123,7 @@ def test_facts_of_the_training_part(tmp_path: Path):
             "s": ColumnFacts(4, 2, 1, n_characters=14 / 3, n_blanks=4 / 3, without_blanks=1 / 3),
             "t": ColumnFacts(4, 3, 1),
             "past": ColumnFacts(5, 3, 1),
+            "picture": ColumnFacts(4, 4, 0),
         }
 
 
