@@ -49,7 +49,7 @@ def quantiles(values: ir.Column, levels: Sequence[float], context: FitContext) -
 
 def counts(column: str, context: FitContext, min_count: int, max_size: int) -> tuple[np.ndarray, np.ndarray]:
     """Values of a string column by falling count (then by name), with their counts; "" is one of them where it occurs."""
-    table = context.table.select(value=context.table[column].fill_null(""))
+    table = context.table.select(value=context.table[column])
     grouped = table.group_by("value").aggregate(n=table.count())
     found = grouped.filter(grouped.n >= min_count).order_by([ibis.desc("n"), "value"]).limit(max_size).to_pyarrow()
     return np.array(found["value"].to_pylist(), object), np.array(found["n"].to_pylist(), np.int64)

@@ -25,13 +25,13 @@ class Bucketize(Extractor):
 
     def _edges(self, column: str, context: FitContext) -> np.ndarray:
         if self.settings.edges:
-            return np.array(self.settings.edges, np.float64)
+            return np.array(self.settings.edges)
         values, n_bins = present(context.table[column]), self.settings.n_bins
         if self.settings.strategy == "quantile":
             edges = np.unique(quantiles(values, np.linspace(0, 1, n_bins + 1).tolist(), context))
             return edges[1:-1]
         found = answers(context, low=values.min(), high=values.max())
-        if found["low"] is None or found["low"] == found["high"]:
+        if found["low"] == found["high"]:  # or there is none
             return np.array([])
         return np.linspace(found["low"], found["high"], n_bins + 1)[1:-1]
 

@@ -63,11 +63,9 @@ class TargetRate(Extractor):
         scaled = self._scaled(count.sum(axis=1, keepdims=True) - count, total.sum(axis=1, keepdims=True) - total)
         # What the graph does not know, the model must not learn from.
         scaled[~np.isin(categories, state["categories"].astype(str))] = 0
-        rows = context.table.select(
-            row=context.table[context.row], category=context.table[column].fill_null(""), fold=self._fold(context)
-        )
+        rows = context.table.select(row=context.table[context.row], category=context.table[column], fold=self._fold(context))
         found = rows.order_by("row").to_pyarrow()
-        encoded = np.searchsorted(categories, np.array(found["category"].to_pylist(), dtype=categories.dtype))
+        encoded = np.searchsorted(categories, np.array(found["category"].to_pylist()))
         own: np.ndarray = scaled[encoded, found["fold"].to_numpy()].astype(np.float32)
         return own
 
@@ -91,7 +89,7 @@ class TargetRate(Extractor):
         target = context.target
         classes = [(target == k).cast("float64") for k in range(1, context.n_classes)] or [target.cast("float64")]
         table = context.table.select(
-            category=context.table[column].fill_null(""),
+            category=context.table[column],
             fold=self._fold(context) if by_fold else ibis.literal(0),
             weight=weight,
             **{f"y{k}": y * weight for k, y in enumerate(classes)},
@@ -101,9 +99,9 @@ class TargetRate(Extractor):
         rows = found.order_by(["category", "fold"]).to_pyarrow()
         return Sums(
             np.array(rows["category"].to_pylist(), object),
-            rows["fold"].to_numpy().astype(np.int64),
-            rows["weight"].to_numpy().astype(np.float64),
-            np.column_stack([rows[name].to_numpy() for name in totals]).astype(np.float64).reshape(-1, len(classes)),
+            rows["fold"].to_numpy(),
+            rows["weight"].to_numpy(),
+            np.column_stack([rows[name].to_numpy() for name in totals]),
         )
 
     def _fold(self, context: FitContext) -> ir.Column:
@@ -119,7 +117,7 @@ class Sums:
     category: np.ndarray
     """(G,) object"""
     fold: np.ndarray
-    """(G,) int64"""
+    """(G,) integers"""
     count: np.ndarray
     """(G,) float64"""
     total: np.ndarray

@@ -172,7 +172,7 @@ def token_batches(
     last = answers(context, last=context.table[context.row].max())["last"]
     for start in range(0, 0 if last is None else int(last) + 1, BATCH_ROWS):
         row = table[context.row]
-        found = table.filter(row >= start, row < start + BATCH_ROWS)[column].fill_null("").to_pyarrow()
+        found = table.filter(row >= start, row < start + BATCH_ROWS)[column].to_pyarrow()
         texts = np.array(found.to_pylist(), object)
         lengths = np.fromiter(map(len, texts), np.int64, len(texts))
         for rows in like_length(lengths, BUDGET, BATCH_ROWS):
