@@ -57,6 +57,12 @@ def test_what_stands_for_missing(spec: dict[str, Any], expected: float):
         assert found[1, 0] == 0.5
 
 
+@pytest.mark.parametrize("strategy", ["mean", "median"])
+def test_a_middle_of_0_stands_for_missing(strategy: str):
+    fitted = fit_column(floats([-1, 1, NAN]), {"name": "impute", "strategy": strategy, "indicator": "never"})
+    assert fitted.of_column("x", floats([NAN, 1])).tolist() == [[0], [1]]
+
+
 @pytest.mark.parametrize("name", ["identity", "standardize", "log1p", "quantile", "impute", "piecewise_linear"])
 @pytest.mark.parametrize(
     ("indicator", "lacking", "wanted"),
@@ -94,6 +100,7 @@ def test_a_constant_is_0_whatever_rounding_makes_of_its_spread():
         ({"edges": [0.5, 2.0]}, [0.5, 2.0], ("x in ..0.5", "x in 0.5..2", "x in 2..")),
         ({"strategy": "uniform", "n_bins": 4}, [2.0, 4.0, 6.0], ("x in ..2", "x in 2..4", "x in 4..6", "x in 6..")),
         ({"n_bins": 2}, [1.0], ("x in ..1", "x in 1..")),
+        ({"edges": [0.5, 0.5 + 1e-9, 2]}, [0.5, 2.0], ("x in ..0.5", "x in 0.5..2", "x in 2..")),  # float32 knows two
     ],
 )
 def test_bins(spec: dict[str, Any], edges: list[float], named: tuple[str, ...]):
@@ -101,12 +108,19 @@ def test_bins(spec: dict[str, Any], edges: list[float], named: tuple[str, ...]):
     given = {"name": "bucketize", **spec}
     ids, one_hot = fit_column(values, given), fit_column(values, {**given, "encode": "one_hot"})
     assert ids.states["x"]["edges"].tolist() == edges
-    assert (ids.blocks("x")[0].cardinality, ids.blocks("x")[0].names) == (len(edges) + 3, ("x",))
+    (block,) = ids.blocks("x")
+    assert (block.extractor, block.names, block.cardinality) == ("bucketize", ("x",), len(edges) + 3)
     assert names(one_hot) == [("bucketize", named)]
     asked = floats([-np.float32(1e30), *edges, 1e30, NAN])
     assert ids.of_column("x", asked)[:, 0].tolist() == [*range(2, len(edges) + 3), len(edges) + 2, 0]
     expected = np.vstack([np.eye(len(edges) + 1), np.eye(len(edges) + 1)[-1:], np.zeros((1, len(edges) + 1))])
     np.testing.assert_array_equal(one_hot.of_column("x", asked), expected)
+
+
+@pytest.mark.parametrize("values", [[3.0] * 5, [3.0, NAN, 3.0]])
+def test_one_value_makes_one_bin_of_one_width(values: list[float]):
+    fitted = fit_column(floats(values), {"name": "bucketize", "strategy": "uniform"})
+    assert fitted.of_column("x", floats([2, 3, 4, NAN]))[:, 0].tolist() == [2, 2, 2, 0]
 
 
 def test_a_bin_is_filled_step_by_step():

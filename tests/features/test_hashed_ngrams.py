@@ -50,6 +50,8 @@ def test_no_rows_and_empty_texts_are_empty_bags(case):
         outputs = fitted(case).run({"x": texts(values)})
         assert outputs["bag_ids"].shape == outputs["bag_weights"].shape == (len(values), 1)
         assert not outputs["bag_weights"].any()
+    (block,) = fitted(case).blocks("x")
+    assert (block.extractor, block.width, block.names) == ("hashed_ngrams", 1 << CASES[case]["n_bits"], ())
 
 
 def test_terms_whose_signs_cancel_out_weigh_nothing():

@@ -118,7 +118,8 @@ def test_texts_without_a_known_term_are_empty_bags(case, values):
 
 def test_a_column_without_any_term_has_one_that_never_occurs():
     nothing = fit_column(texts(["!", "?"] * 5), {"name": "tfidf"})
-    assert nothing.features.spec.n_bag == 1
+    (block,) = nothing.features.spec.blocks
+    assert (block.extractor, block.names, nothing.features.spec.n_bag) == ("tfidf", ("x: ",), 1)
     assert not nothing.run({"x": texts(["! ?", "word"])})["bag_weights"].any()
 
 

@@ -74,6 +74,13 @@ def test_one_word_alone_has_no_company():
     assert np.isfinite(vectors(np.zeros(1, np.int32), np.array([1]), 1, given, 0)).all()
 
 
+def test_a_share_of_0_skips_no_word_as_one_that_no_word_has_does():
+    words, lengths = np.tile(np.arange(4, dtype=np.int32), 25), np.full(25, 4)
+    none, far, some = (vectors(words, lengths, 4, Word2vecSettings(dim=4, epochs=2, sample=s), 0) for s in (0, 1, 1e-3))
+    np.testing.assert_array_equal(none, far)
+    assert not np.array_equal(none, some)
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
