@@ -146,7 +146,7 @@ def resolve(
         by_kind = {"number": plan.numbers, "string": plan.strings, "time": plan.times, "image": plan.images}[column.kind]
         spec = plan.columns.get(column.name, "auto" if column.sequence else by_kind)
         if spec == "auto" and column.kind == "image":
-            where, (spec, why) = "features", _of_image("features:images" in preference)
+            where, (spec, why) = "features", of_image("features:images" in preference)
         elif spec == "auto" and column.kind == "string" and not column.sequence and found.is_text:
             where, (spec, why) = "features", of_text(found, "features:tokens" in preference, word_pieces)
             if found.spaceless and word_pieces == ENGLISH:
@@ -216,7 +216,8 @@ def of_text(found: ColumnFacts, as_tokens: bool, word_pieces: str = "") -> tuple
     return {"name": "tfidf", "sublinear_tf": True, **terms}, why
 
 
-def _of_image(is_read: bool) -> tuple[str, str]:
+def of_image(is_read: bool) -> tuple[str, str]:
+    """The extractor of an image, for a model that reads images or one that does not."""
     return ("image", "an image") if is_read else ("pixels", "an image, which this model reads as numbers")
 
 

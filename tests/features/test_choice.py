@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from shopkit.errors import ConfigError
-from shopkit.features.plan import ColumnFacts, NoFeatureError, automatic, facts, of_text, resolve
+from shopkit.features.plan import ColumnFacts, NoFeatureError, automatic, facts, of_image, of_text, resolve
 from shopkit.features.settings import FeaturePlan
 from shopkit.features.training_part import training_part
 from shopkit.schema import MISSING_TIME, Column, Kind, Schema
@@ -81,6 +81,11 @@ def test_what_a_text_becomes():
     assert of_text(spaceless, False) == ({**tfidf, "analyzer": "char", "ngram_range": [1, 3]}, why)
 
 
+def test_what_an_image_becomes():
+    assert of_image(True) == ("image", "an image")
+    assert of_image(False) == ("pixels", "an image, which this model reads as numbers")
+
+
 def test_a_text_is_read_with_the_word_pieces_of_the_model(tmp_path: Path):
     english = [f"a soft dress, number {at}, in red" for at in range(9)]
     table = pa.table({"english": english, "chinese": [f"{at}这本书的质量很好我非常喜欢" for at in range(9)]})
@@ -92,12 +97,15 @@ def test_a_text_is_read_with_the_word_pieces_of_the_model(tmp_path: Path):
             ("scratch", [("wordpiece", "scratch"), ("characters", None)]),
             ("/a/folder", [("wordpiece", "/a/folder"), ("wordpiece", "/a/folder")]),
         ):
-            plan = resolve(FeaturePlan(), both, context, ["features:tokens"], REGISTRY, word_pieces=word_pieces)
+            given = {"word_pieces": word_pieces} if word_pieces else {}
+            plan = resolve(FeaturePlan(), both, context, ["features:tokens"], REGISTRY, **given)
             assert [(a.name, a.settings.get("vocabulary")) for a in plan.assignments] == expected
         message = (
-            "Column 'chinese' is a text of .*, of a script without blanks, and model.encoder=minilm reads English. Take model"
+            "Column 'chinese' is a text of 14 characters on average, of a script without blanks, and model.encoder=minilm reads "
+            "English. Take model.encoder=scratch, which learns to read from the training part, or the folder of an encoder of "
+            "this language."
         )
-        with pytest.raises(ConfigError, match=message):
+        with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
             resolve(FeaturePlan(), both, context, ["features:tokens"], REGISTRY, word_pieces="minilm")
         chosen = FeaturePlan(columns={"chinese": "characters"})
         assert resolve(chosen, both, context, ["features:tokens"], REGISTRY, word_pieces="minilm").assignments
@@ -152,6 +160,10 @@ COLUMNS = "Columns: amount, color, at."
             "features.times: vocabulary reads string columns, and 'at' is a time column. Choose another extractor, or set "
             "features.types.at.",
         ),
+        (
+            {"columns": {"amount": {"name": "impute", "by": 1}}},
+            "features.columns.amount.by: extractor impute has no setting 'by'. Its settings: indicator, strategy, value.",
+        ),
     ],
 )
 def test_a_plan_that_cannot_be_followed(plan: dict[str, Any], message: str):
@@ -188,6 +200,15 @@ def test_what_steps_of_a_sequence_cannot_have(tmp_path: Path, spec: str, message
         resolved(tmp_path, FeaturePlan(columns={"past": spec}), STEPS, "features:sequences")
 
 
+def test_an_extractor_of_images_must_read_them(tmp_path: Path):
+    message = (
+        "features.images: standardize reads number columns, and 'picture' is a image column. Choose another extractor, or set "
+        "features.types.picture."
+    )
+    with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
+        resolved(tmp_path, FeaturePlan(images="standardize"), Schema((Column("picture", "image"),)))
+
+
 def test_a_sequence_is_left_out_where_the_model_does_not_read_it(tmp_path: Path):
     message = (
         "No feature column is left: every column is a key, the target, ignored, constant or missing throughout. Columns: past (a "
@@ -195,13 +216,15 @@ def test_a_sequence_is_left_out_where_the_model_does_not_read_it(tmp_path: Path)
     )
     with pytest.raises(NoFeatureError, match=f"^{re.escape(message)}$"):
         resolved(tmp_path, FeaturePlan(), STEPS)
-    (one,) = resolved(tmp_path, FeaturePlan(), STEPS, "features:sequences").to_json()
-    assert (one["column"], one["kind"], one["extractor"], one["why"]) == (
-        "past",
-        "string",
-        "vocabulary",
-        "a sequence of 3 categories",
-    )
+    assert resolved(tmp_path, FeaturePlan(), STEPS, "features:sequences").to_json() == [
+        {
+            "column": "past",
+            "kind": "string",
+            "extractor": "vocabulary",
+            "settings": {"min_count": 1, "max_size": 100_000},
+            "why": "a sequence of 3 categories",
+        }
+    ]
 
 
 def test_a_key_is_no_feature(tmp_path: Path):
