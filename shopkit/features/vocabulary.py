@@ -23,7 +23,8 @@ class Vocabulary(Extractor):
         # One more than asked for, as "" is counted too and has its own id anyway.
         categories, _ = counts(column, context, self.settings.min_count, self.settings.max_size + 1)
         found = categories[categories != ""][: self.settings.max_size]
-        known = context.vocabularies.get(column, ())
+        # Missing is none: another extractor may have had a position for it in an earlier run.
+        known = [category for category in context.vocabularies.get(column, ()) if category]
         more = [category for category in found if category not in set(known)]
         return {"categories": np.array([*known, *more], object)}
 

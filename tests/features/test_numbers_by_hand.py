@@ -136,3 +136,11 @@ def test_places_of_an_earlier_run_stay_and_new_categories_follow(tmp_path, name)
     with training_part(path, np.ones(3, bool)) as part:
         state = extractor.fit("x", replace(part, vocabularies={"x": ("gone", "old"), "y": ("other",)}))
     assert state["categories"].tolist() == ["gone", "old", "new"]
+
+
+def test_missing_is_no_category_though_an_earlier_run_had_a_position_for_it(tmp_path):
+    path = write({"x": texts(["new", "", "old"])}, tmp_path / "examples.parquet")
+    extractor = REGISTRY.build(REGISTRY.choice("features", "vocabulary"))
+    with training_part(path, np.ones(3, bool)) as part:
+        state = extractor.fit("x", replace(part, vocabularies={"x": ("old", "")}))
+    assert state["categories"].tolist() == ["old", "new"]
