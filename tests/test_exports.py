@@ -15,7 +15,7 @@ from shopkit import provenance
 from shopkit.cli import main
 from shopkit.cli.export import specs
 from shopkit.errors import ArtifactError, ConfigError, RunError
-from shopkit.exporters.base import decided
+from shopkit.exporters.base import deciding
 from shopkit.models.base import Arrays
 from shopkit.pipeline import add_exports
 from shopkit.runs import Run, file_hash, lock, write_json
@@ -105,7 +105,7 @@ def test_how_sure_a_change_is_follows_from_the_rows() -> None:
     task = fitted_task()
     target = rng.integers(0, 2, 450).astype(np.float32)
     scores = (rng.normal(size=450) + target).astype(np.float32)[:, None]
-    before = decided(task, scores)
+    before = deciding(task)(scores)
     after = {**before, "label": before["label"].copy()}
     tipped = np.flatnonzero(before["label"] == "yes")[:4]
     after["label"][tipped] = "no"

@@ -11,12 +11,14 @@ from typing import Any
 import ndonnx as ndx
 import numpy as np
 import onnx
+import spox
 
 from shopkit.errors import ExportError
 from shopkit.exporters.settings import OnnxSettings
 from shopkit.runs import replacing_folder
+from shopkit.runtime.artifact import open_session
 from shopkit.schema import Schema
-from shopkit.tasks.base import Task
+from shopkit.tasks.base import Decide, Task
 
 Raw = Mapping[str, np.ndarray]
 """Canonical raw columns: name → (N,) float32/float64, object array of str, or int64."""
@@ -99,9 +101,16 @@ class Exported:
         return sorted({path for path in (self.path, *self.path.rglob("*"), *self.beside) if path.is_file()})
 
 
-def decided(task: Task, scores: np.ndarray) -> dict[str, np.ndarray]:
-    """The named outputs for scores (N, n_outputs), by the task's own piece of graph."""
-    return {name: array.unwrap_numpy() for name, array in task.decide(ndx.asarray(scores.astype(np.float32))).items()}
+def deciding(task: Task) -> Decide:
+    """Scores (N, n_outputs) → the named outputs, by the task's own piece of graph.
+
+    It is built once: to decide eagerly starts ONNX Runtime anew for every node of it, at every call.
+    """
+    scores = spox.argument(spox.Tensor(np.float32, ("N", task.n_outputs)))
+    outputs = {name: array.unwrap_spox() for name, array in task.decide(ndx.asarray(scores)).items()}
+    session = open_session(spox.build({"scores": scores}, outputs).SerializeToString())
+    names = list(outputs)
+    return lambda scores: dict(zip(names, session.run(names, {"scores": scores.astype(np.float32)}), strict=True))
 
 
 def require_rows(raw: Raw) -> None:

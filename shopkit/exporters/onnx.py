@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from shopkit.errors import ExportError
-from shopkit.exporters.base import Exported, Exporter, Fitted, Raw, decided, require_rows
+from shopkit.exporters.base import Exported, Exporter, Fitted, Raw, deciding, require_rows
 from shopkit.exporters.graph import compose
 from shopkit.exporters.operators import special_operators
 from shopkit.exporters.settings import OnnxSettings
@@ -17,7 +17,7 @@ from shopkit.runs import replacing
 from shopkit.runtime import Predictor, canonicalise
 from shopkit.runtime.blocks import in_blocks
 from shopkit.schema import MISSING_TIME, Column
-from shopkit.tasks.base import Task
+from shopkit.tasks.base import Decide, Task
 
 UNSEEN = "\u2603 a category that no training row has"
 PADDING = 7
@@ -48,29 +48,30 @@ class OnnxExporter(Exporter):
                 row and both values.
         """
         require_rows(fitted.held_out)
-        checks = {}
+        checks, decide = {}, deciding(fitted.task)
+        compare = partial(self._compare, fitted.task, decide)
         for situation, raw in _situations(fitted, self.rows_to_check(fitted)):
             scores = fitted.reference(raw)
-            checks[situation] = self._compare(situation, fitted.task, predictor.answer(raw), scores)
+            checks[situation] = compare(situation, predictor.answer(raw), scores)
             if situation == "many rows" and predictor.description.lengths:
                 wide = in_blocks(raw, predictor.inputs.columns, predictor.description.footprint, partial(_padded, predictor))
-                checks["more padding"] = self._compare("more padding", fitted.task, wide, scores)
+                checks["more padding"] = compare("more padding", wide, scores)
         singles = 0.0
         first = _rows(fitted.held_out, slice(0, 8))
         for i in range(len(next(iter(first.values()), ()))):
             raw = _rows(first, slice(i, i + 1))
             answer = predictor.answer(raw)
-            singles = max(singles, self._compare("one row", fitted.task, answer, fitted.reference(raw)))
+            singles = max(singles, compare("one row", answer, fitted.reference(raw)))
         return {"one row": singles, **checks}
 
     def rows_to_check(self, fitted: Fitted) -> int:
         """How many held-out rows are compared."""
         return max(1, min(self.settings.check_rows, MOST_VALUES // fitted.task.n_outputs))
 
-    def _compare(self, situation: str, task: Task, got: dict[str, np.ndarray], scores: np.ndarray) -> float:
-        expected = decided(task, scores)
+    def _compare(self, task: Task, decide: Decide, situation: str, got: dict[str, np.ndarray], scores: np.ndarray) -> float:
+        expected = decide(scores)
         margin = np.float32(self.settings.absolute_tolerance) + np.float32(self.settings.relative_tolerance) * np.abs(scores)
-        certain = task.certain(scores, margin)
+        certain = task.certain(scores, margin, decide)
         largest = 0.0
         for output in task.outputs:
             answer, truth = got[output.name], expected[output.name]

@@ -19,7 +19,7 @@ import onnx
 
 from shopkit.errors import ArtifactError, ExportError, ShopkitError
 from shopkit.exporters.attention import simplify_attention
-from shopkit.exporters.base import Change, Exported, Exporter, Fitted, Outputs, decided, require_rows
+from shopkit.exporters.base import Change, Exported, Exporter, Fitted, Outputs, deciding, require_rows
 from shopkit.exporters.footprint import footprint
 from shopkit.exporters.graph import compose
 from shopkit.exporters.settings import Fp16Settings, Int8Settings
@@ -105,7 +105,7 @@ class Reduced(Exporter):
         """
         rows = {name: values[: self.settings.check_rows] for name, values in fitted.held_out.items()}
         require_rows(rows)
-        before = decided(fitted.task, fitted.reference(rows))
+        before = deciding(fitted.task)(fitted.reference(rows))
         after = predictor.answer(rows)
         checks: dict[str, float] = {}
         for output in fitted.task.outputs:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import jinja2
@@ -32,6 +33,7 @@ BREAK_FROM = 22
 """Characters from which a column's name may be broken over two lines."""
 
 
+@cache
 def environment(html: bool) -> jinja2.Environment:
     """The templates, with the number formats as filters; text is escaped in HTML."""
     env = jinja2.Environment(

@@ -14,6 +14,9 @@ from torch import Tensor
 
 from shopkit.split.base import Rows
 
+Decide = Callable[[np.ndarray], dict[str, np.ndarray]]
+"""Scores (N, n_outputs) → the named outputs."""
+
 
 @dataclass(frozen=True)
 class Output:
@@ -175,11 +178,14 @@ class Task(ABC):
         A task with `inputs` takes each as a keyword, None standing for its default.
         """
 
-    def certain(self, scores: np.ndarray, margin: np.ndarray) -> dict[str, np.ndarray]:
+    def certain(self, scores: np.ndarray, margin: np.ndarray, decide: Decide) -> dict[str, np.ndarray]:
         """Output that is no number → where scores that differ by `margin` at most, both (N, n_outputs), cannot tip it: bool, of
-        the output's shape. The export check takes only such places for different."""
-        arrays = [ndx.asarray(values.astype(np.float32)) for values in (scores - margin, scores, scores + margin)]
-        lower, middle, upper = ({name: array.unwrap_numpy() for name, array in self.decide(array).items()} for array in arrays)
+        the output's shape. The export check takes only such places for different.
+
+        Args:
+            decide: `decide` of this task, built as a graph of its own: numpy arrays in and out.
+        """
+        lower, middle, upper = decide(scores - margin), decide(scores), decide(scores + margin)
         names = [output.name for output in self.outputs if output.dtype != "float32"]
         return {name: (lower[name] == middle[name]) & (upper[name] == middle[name]) for name in names}
 

@@ -15,7 +15,7 @@ import spox.opset.ai.onnx.ml.v4 as ml
 import spox.opset.ai.onnx.v21 as op
 
 from shopkit.errors import ArtifactError, ConfigError, ExportError
-from shopkit.exporters.base import decided, export_apart
+from shopkit.exporters.base import deciding, export_apart
 from shopkit.exporters.openvino import OpenVINOExporter
 from shopkit.exporters.settings import OpenVINOSettings
 from shopkit.runtime.openvino import OpenVINOPredictor
@@ -40,7 +40,7 @@ def test_the_parts_together_answer_as_the_model(tmp_path: Path) -> None:
     assert max(exported.checks.values()) < 1e-5
     predictor = OpenVINOPredictor(exported.path)
     raw = {"price": np.array([1.5, np.nan], np.float32), "color": np.array(["red", "☃"], object)}
-    expected = decided(fitted.task, fitted.reference(raw))
+    expected = deciding(fitted.task)(fitted.reference(raw))
     answers = predictor(pd.DataFrame({"price": [1.5, None], "color": ["red", "☃"]}))
     np.testing.assert_allclose(answers["probability"], expected["probability"], rtol=1e-5)
     assert answers["label"].tolist() == expected["label"].tolist()

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from shopkit.errors import DataError
 from shopkit.split.base import Rows
-from shopkit.tasks.base import Detail, Input, Monitor, Output, Task, mean_loss
+from shopkit.tasks.base import Decide, Detail, Input, Monitor, Output, Task, mean_loss
 from torch import Tensor
 
 from shopkit_recommend.tasks import details
@@ -221,7 +221,7 @@ class NextItem(Task):
             "scores": ndx.asarray(op.where(given, best, op.const(np.float32(-np.inf)))),
         }
 
-    def certain(self, scores: np.ndarray, margin: np.ndarray) -> dict[str, np.ndarray]:
+    def certain(self, scores: np.ndarray, margin: np.ndarray, decide: Decide) -> dict[str, np.ndarray]:
         """A place of the list is certain where its score is apart from that of both its neighbours."""
         k = min(self.settings.k, scores.shape[1])
         order = np.argsort(-scores, axis=1, kind="stable")[:, : k + 1]
