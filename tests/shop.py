@@ -7,6 +7,7 @@ import pandas as pd
 
 QUICK = [
     "trainer.max_epochs=4",
+    "evaluation.baselines=[]",
     "evaluation.n_bootstrap=20",
     "evaluation.permutation_repeats=1",
     "evaluation.latency_seconds=0.02",

@@ -17,7 +17,7 @@ import shopkit
 from shopkit.errors import ConfigError, DataError, RunError, ShopkitError
 from tests.shop import TABLE, visits
 
-OVERRIDES = [*TABLE, "features.ignore=[amount]", "evaluation.baselines=[]", "trainer.max_epochs=1"]
+OVERRIDES = [*TABLE, "features.ignore=[amount]", "model=linear", "trainer.max_epochs=1"]
 
 
 def with_column(**columns: object) -> pd.DataFrame:
@@ -118,8 +118,8 @@ def test_a_data_frame_must_be_given(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["model.hiden=[64]"], r"model\.hiden.*Did you mean 'hidden'\?"),
-        (["+model.hiden=[64]"], r"model\.hiden.*Did you mean 'hidden'\?"),
+        (["model=mlp", "model.hiden=[64]"], r"model\.hiden.*Did you mean 'hidden'\?"),
+        (["model=mlp", "+model.hiden=[64]"], r"model\.hiden.*Did you mean 'hidden'\?"),
         (["model=mpl"], r"There is no model 'mpl'\. Did you mean 'mlp'\?"),
         (["modle=mlp"], r"'modle'.*Did you mean 'model'\?"),
         (["trainer.max_epochs=many"], r"trainer\.max_epochs.*'?many'?"),

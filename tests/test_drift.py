@@ -119,7 +119,7 @@ def test_population_stability_of_a_known_case() -> None:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    overrides = [*TABLE, "evaluation.baselines=[]", "trainer.max_epochs=1", "features.ignore=[amount]"]
+    overrides = [*TABLE, "model=linear", "trainer.max_epochs=1", "features.ignore=[amount]"]
     return shopkit.run(data=visits(), overrides=overrides, folder=tmp_path_factory.mktemp("drift") / "run")
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import shopkit
-from shopkit.cli import VERBS
+from shopkit.cli import VERBS, main
 from tests.plugins import place
 from tests.shop import QUICK, visits
 
@@ -25,7 +25,9 @@ def block(language: str, containing: str) -> str:
     return str(found[0])
 
 
-def test_the_experiment_for_ones_own_table_runs_as_written(tmp_path: Path) -> None:
+def test_the_experiment_for_ones_own_table_runs_as_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     text = block("yaml", "churn")
     assert len(text.strip().splitlines()) <= 10
     (tmp_path / "conf" / "experiment").mkdir(parents=True)
@@ -34,16 +36,13 @@ def test_the_experiment_for_ones_own_table_runs_as_written(tmp_path: Path) -> No
     table.to_csv(tmp_path / "customers.csv", index=False)
     command = re.search(r"# shopkit (run .*)", text)
     assert command is not None
-    done = subprocess.run(
-        [sys.executable, "-m", "shopkit", *command[1].split(), *QUICK],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
+    monkeypatch.chdir(tmp_path)
+    code = main([*command[1].split(), *QUICK])
+    output, errors = capfd.readouterr()
+    assert code == 0, errors
     (run,) = (tmp_path / "runs" / "churn").iterdir()
     assert shopkit.Run.open(run).report_path.is_file()
-    assert str(run.relative_to(tmp_path)) in done.stdout
+    assert str(run.relative_to(tmp_path)) in output
 
 
 def test_the_python_way_runs_as_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,7 +25,7 @@ from shopkit.tuning import Search, execute_search
 from tests.shop import TABLE, visits
 
 OVERRIDES = [
-    *TABLE, "source=dataframe", "evaluation.baselines=[]", "features.ignore=[amount]", "model.hidden=[8]", "model.members=2",
+    *TABLE, "source=dataframe", "features.ignore=[amount]", "model.hidden=[8]", "model.members=2",
     "trainer.patience=0",
 ]  # fmt: skip
 SPACE = SearchSettings(

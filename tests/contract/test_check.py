@@ -285,7 +285,7 @@ def test_a_run_counts_seals_and_reports_what_it_put_aside(tmp_path: Path) -> Non
     said: list[str] = []
     run = shopkit.run(
         data=frame,
-        overrides=[*TABLE, "evaluation.baselines=[]", "trainer.max_epochs=1", "contract.columns.price={min: 0, missing: 0.1}"],
+        overrides=[*TABLE, "model=linear", "trainer.max_epochs=1", "contract.columns.price={min: 0, missing: 0.1}"],
         folder=tmp_path / "run",
         announce=lambda stage, line, seconds: said.append(line),
     )

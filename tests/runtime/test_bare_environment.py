@@ -37,7 +37,7 @@ def test_bare_onnxruntime_answers_as_shopkit_predict_does(tmp_path: Path) -> Non
     wanted = [f"{name}=={version(name)}" for name in ("onnxruntime", "numpy")]
     # Isolated (-I): what PYTHONPATH names is none of that environment.
     subprocess.run([python, "-I", "-m", "pip", "install", "--quiet", *wanted], check=True)
-    run = shopkit.run(data=visits(), overrides=[*TABLE, "features.ignore=[amount, at]"], folder=tmp_path / "run")
+    run = shopkit.run(data=visits(), overrides=[*TABLE, "model=linear", "features.ignore=[amount, at]"], folder=tmp_path / "run")
     rows = visits().head(40).drop(columns="bought")
     rows.loc[3, "channel"] = "never seen"
     rows.loc[4, "pages"] = np.nan

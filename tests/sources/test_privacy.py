@@ -119,7 +119,7 @@ def test_no_identifier_is_in_a_run(tmp_path: Path) -> None:
     frame["customer"] = [f"customer-{number}" for number in range(200)]
     run = shopkit.run(
         data=frame,
-        overrides=[*TABLE, "privacy.hash_keys=[customer]", "trainer.max_epochs=1", "evaluation.baselines=[]"],
+        overrides=[*TABLE, "privacy.hash_keys=[customer]", "trainer.max_epochs=1", "model=linear"],
         folder=tmp_path / "run",
     )
     predictions = pd.read_parquet(run.predictions_path)

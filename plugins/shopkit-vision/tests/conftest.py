@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -18,3 +19,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("drawings")
     write_folder(path)
     return path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def operators_are_read_once() -> None:
+    """For each export torch reads and parses the source of its 500 operators, which takes longer than to export a small model."""
+    from torch.onnx._internal.exporter import _registration
+
+    apis = _registration.onnxscript_apis
+    apis.get_torchlib_ops = cache(lambda: type(apis).__getattr__(apis, "get_torchlib_ops")())
