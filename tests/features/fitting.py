@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shopkit.features.base import FeatureBlock
-from shopkit.features.graph import FittedFeatures, fit, grouped
+from shopkit.features.graph import FittedFeatures, fit
 from shopkit.features.plan import ResolvedPlan, resolve
 from shopkit.features.settings import FeaturePlan
 from shopkit.features.training_part import training_part
@@ -82,10 +82,10 @@ def fit_table(
         with training_part(path, np.ones(n_rows, bool) if is_train is None else is_train, **context) as part:
             resolved = resolve(plan or FeaturePlan(), schema, part, tags, REGISTRY)
             features = fit(resolved, part)
-            states: dict[str, Any] = {}
-            for group in grouped(resolved.assignments):
-                for a in group:
-                    states.setdefault(a.column.name, a.extractor.fit(a.column.name, part))
+    states: dict[str, Any] = {}
+    for group in features.groups:
+        for assignment, state in zip(group.assignments, group.states, strict=True):
+            states.setdefault(assignment.column.name, state)
     return Fitted(features, resolved, states)
 
 
