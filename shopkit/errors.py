@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from pathlib import Path
 
 from shopkit.secrecy import without_secrets
 
@@ -62,5 +63,11 @@ def nearest(name: str, choices: Iterable[str]) -> str:
     """
     import difflib  # an answer without a mistake in it comes sooner
 
-    match = difflib.get_close_matches(name, list(choices), n=1, cutoff=0.6)
-    return f" Did you mean '{match[0]}'?" if match else ""
+    plain = {choice.strip().casefold(): choice for choice in reversed(list(choices))}
+    match = difflib.get_close_matches(name.strip().casefold(), list(plain), n=1, cutoff=0.6)
+    return f" Did you mean '{plain[match[0]]}'?" if match else ""
+
+
+def of_a_sheet(path: Path) -> str:
+    """What to do with a spreadsheet, where a table is wanted; an empty string for any other file."""
+    return " Save the sheet as CSV." if path.suffix.lower() in (".xlsx", ".xls", ".xlsm", ".ods") else ""

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from shopkit.errors import ConfigError, DataError, RunError, nearest
-from shopkit.predict_text import as_text, parsed
+from shopkit.errors import ConfigError, DataError, RunError, nearest, of_a_sheet
+from shopkit.predict_csv import csv_batches
+from shopkit.predict_text import as_text
 from shopkit.runs import ELSEWHERE, replacing
 from shopkit.runtime import Predictor
-from shopkit.schema import NULL_TEXTS
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,7 +24,7 @@ BATCH_ROWS = 65_536
 """Rows read, and written, at once."""
 IMAGE_ROWS = 1024
 """The same where each row has an image."""
-_FORMATS = {".csv": "csv", ".tsv": "tsv", ".parquet": "parquet", ".pq": "parquet"}
+_FORMATS = {".csv": "csv", ".tsv": "tsv", ".txt": "csv", ".parquet": "parquet", ".pq": "parquet"}
 
 
 class _Writer(Protocol):
@@ -43,7 +43,8 @@ def predict_file(
     on_batch: Callable[[int], None] = lambda n_rows: None,
     on_columns: Callable[[Predictor, Mapping[str, np.ndarray]], None] | None = None,
 ) -> int:
-    """Predict every row of a CSV, TSV or Parquet file.
+    """Predict every row of a CSV, TSV or Parquet file. A text is read as the run's source read its own: delimiter, decimal comma,
+    form of times, encoding, what means missing.
 
     Args:
         artifact: `model.onnx` or the run folder that holds it.
@@ -96,7 +97,7 @@ def predict_file(
 
 def _of_file(data: Path, predictor: Predictor, batch_rows: int, output: Path) -> Iterator[pa.RecordBatch]:
     """The batches of a table that is not the output as well."""
-    reading = _format(data)
+    reading = _format(data, zipped=True)
     if not data.is_file():
         raise DataError(f"There is no file {data}.{nearest(data.name, _names_beside(data))}")
     if output.exists() and output.samefile(data):
@@ -120,7 +121,7 @@ def first_rows(predictor: Predictor, data: Path, most: int) -> dict[str, np.ndar
         raise DataError(f"There is no file {data}.{nearest(data.name, _names_beside(data))}")
     found: list[dict[str, np.ndarray]] = []
     n_rows = 0
-    for batch in _batches(data, _format(data), predictor, min(most, BATCH_ROWS)):
+    for batch in _batches(data, _format(data, zipped=True), predictor, min(most, BATCH_ROWS)):
         some = batch.slice(0, most - n_rows)
         found.append(predictor.canonical(dict(zip(some.schema.names, some.columns, strict=True)), n_rows))
         n_rows += some.num_rows
@@ -175,36 +176,21 @@ def answer_batch(predictor: Predictor, batch: pa.RecordBatch, first_row: int) ->
 def _batches(path: Path, reading: str, predictor: Predictor, batch_rows: int) -> Iterator[pa.RecordBatch]:
     """Its rows; a table without one is one batch without rows."""
     import pyarrow as pa
-    import pyarrow.csv
     import pyarrow.parquet
 
     try:
-        if reading == "parquet":
-            # Buffered before, all that was ever read would stay in memory.
-            with pyarrow.parquet.ParquetFile(path, pre_buffer=False) as parquet:
-                wanted = _wanted(predictor, parquet.schema_arrow.names)
-                if parquet.metadata.num_rows == 0:
-                    yield _empty(pa.schema([parquet.schema_arrow.field(name) for name in wanted]))
-                yield from parquet.iter_batches(batch_rows, columns=wanted)
+        if reading != "parquet":
+            yield from csv_batches(path, reading, predictor)
             return
-        parse = pyarrow.csv.ParseOptions(delimiter="\t" if reading == "tsv" else ",", newlines_in_values=True)
-        with pyarrow.csv.open_csv(path, parse_options=parse) as header:
-            wanted = _wanted(predictor, header.schema.names)
-        convert = pyarrow.csv.ConvertOptions(
-            include_columns=wanted,
-            # All text: a type guessed from the first block would break on a later one.
-            column_types=dict.fromkeys(wanted, pa.string()),
-            strings_can_be_null=True,
-            null_values=list(NULL_TEXTS),
-        )
-        n_rows = 0
-        with pyarrow.csv.open_csv(path, pyarrow.csv.ReadOptions(block_size=4 << 20), parse, convert) as reader:
-            for batch in reader:
-                yield parsed(batch, predictor, n_rows)
-                n_rows += batch.num_rows
-        if n_rows == 0:
-            yield parsed(_empty(pa.schema([(name, pa.string()) for name in wanted])), predictor, 0)
-    except (pa.ArrowException, OSError) as error:
+        # Buffered before, all that was ever read would stay in memory.
+        with pyarrow.parquet.ParquetFile(path, pre_buffer=False) as parquet:
+            names = parquet.schema_arrow.names
+            predictor.require(names)
+            wanted = [name for name in names if name in predictor.schema]
+            if parquet.metadata.num_rows == 0:
+                yield _empty(pa.schema([parquet.schema_arrow.field(name) for name in wanted]))
+            yield from parquet.iter_batches(batch_rows, columns=wanted)
+    except (pa.ArrowException, OSError, EOFError) as error:
         raise DataError(f"Cannot read {path}: {error}") from error
 
 
@@ -212,12 +198,6 @@ def _empty(schema: pa.Schema) -> pa.RecordBatch:
     import pyarrow as pa
 
     return pa.RecordBatch.from_arrays([pa.array([], field.type) for field in schema], schema=schema)
-
-
-def _wanted(predictor: Predictor, given: list[str]) -> list[str]:
-    """The columns to read, in the file's order; all inputs are among them."""
-    predictor.require(given)
-    return [name for name in given if name in predictor.schema]
 
 
 def _writer(path: Path, writing: str, schema: pa.Schema) -> _Writer:
@@ -233,11 +213,14 @@ def _writer(path: Path, writing: str, schema: pa.Schema) -> _Writer:
     return writer
 
 
-def _format(path: Path) -> str:
-    try:
-        return _FORMATS[path.suffix.lower()]
-    except KeyError:
-        raise DataError(f"{path}: cannot tell the format from '{path.suffix}'. Use one of {', '.join(_FORMATS)}.") from None
+def _format(path: Path, zipped: bool = False) -> str:
+    suffix = Path(path.name.removesuffix(".gz")).suffix.lower() if zipped else path.suffix.lower()
+    form = _FORMATS.get(suffix, "")
+    if not form or (form == "parquet" and path.suffix == ".gz"):
+        raise DataError(
+            f"{path}: cannot tell the format from '{path.suffix}'. Use one of {', '.join(_FORMATS)}.{of_a_sheet(path)}"
+        )
+    return form
 
 
 def _names_beside(path: Path) -> list[str]:

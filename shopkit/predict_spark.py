@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from shopkit.errors import DataError, RunError
 from shopkit.predict import answer_batch
-from shopkit.predict_text import parsed_text
+from shopkit.predict_csv import delimiter_of
+from shopkit.predict_text import Written, parsed_text
 from shopkit.runs import file_hash
 from shopkit.runtime import Predictor
 from shopkit.spark import check, in_our_words, session
@@ -62,7 +63,7 @@ def predict_on_spark(
     predictor = Predictor(artifact, **(asked or {}))
     spark = session(master, options)
     with in_our_words(f"Spark cannot read {data}"):
-        frame, is_text = _read(spark, data)
+        frame, is_text = _read(spark, data, Written.of(predictor))
     predictor.require(frame.columns)
     frame = frame.select([f"`{name}`" for name in frame.columns if name in predictor.schema])
     shipped = _ship(spark, predictor.path)
@@ -104,7 +105,7 @@ def _as_json(asked: Mapping[str, Any]) -> str:
     return json.dumps(dict(asked), sort_keys=True, default=lambda values: values.tolist())
 
 
-def _read(spark: SparkSession, data: str) -> tuple[DataFrame, bool]:
+def _read(spark: SparkSession, data: str, written: Written) -> tuple[DataFrame, bool]:
     """The rows, and whether their values are texts to be read."""
     if data.startswith(TABLE):
         return spark.table(data.removeprefix(TABLE)), False
@@ -115,8 +116,11 @@ def _read(spark: SparkSession, data: str) -> tuple[DataFrame, bool]:
         suffix = next((file.suffix for file in sorted(local.iterdir()) if file.suffix in (".csv", ".tsv")), suffix)
     if suffix not in (".csv", ".tsv"):
         return spark.read.parquet(path), False
-    separator = "\t" if suffix == ".tsv" else ","
-    reader = spark.read.options(header=True, sep=separator, quote='"', escape='"', multiLine=True, mode="FAILFAST")
+    first = spark.read.options(encoding=written.encoding).text(path).first()
+    separator = delimiter_of("" if first is None else str(first[0]), "\t" if suffix == ".tsv" else written.delimiter)
+    reader = spark.read.options(
+        header=True, sep=separator, encoding=written.encoding, quote='"', escape='"', multiLine=True, mode="FAILFAST"
+    )
     return reader.csv(path, enforceSchema=False), True
 
 

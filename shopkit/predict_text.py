@@ -1,14 +1,18 @@
-"""Values as a text file or a command line holds them: numbers, lists, and what a file is asked for beside its columns."""
+"""Values as a text file or a command line holds them: numbers, times, lists, and what a file is asked for beside its columns."""
 
 from __future__ import annotations
 
+import codecs
+import datetime as dt
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shopkit.errors import DataError
 from shopkit.runtime import Predictor
+from shopkit.runtime.artifact import untrue
 from shopkit.schema import NULL_TEXTS, Column
 
 if TYPE_CHECKING:
@@ -18,16 +22,48 @@ FROM_FILE = "@"
 """Before the name of a file that holds a list, an entry on each line."""
 
 
+@dataclass(frozen=True)
+class Written:
+    """How text files write their values: as those that a file was trained on did, or in the usual way where these were no text.
+
+    The fields are settings of `source=files`, which says what they mean.
+    """
+
+    encoding: str = "utf-8"
+    delimiter: str = ""
+    decimal: str = "."
+    null_values: Sequence[str] = NULL_TEXTS
+    timestamp_format: str = ""
+
+    @classmethod
+    def of(cls, predictor: Predictor) -> Written:
+        """
+        Raises:
+            ArtifactError: what the file says of it cannot be.
+        """
+        said = predictor.description.facts.get("text", {})
+        usual = cls()
+        try:
+            found = {field.name: said.get(field.name, getattr(usual, field.name)) for field in fields(cls)}
+            codecs.lookup(found["encoding"])
+            texts = [*found["null_values"], *(value for name, value in found.items() if name != "null_values")]
+        except (AttributeError, TypeError, LookupError) as error:
+            raise untrue(predictor.path, f"of the text it was trained on cannot be read ({error})") from error
+        if not all(isinstance(text, str) for text in texts) or len(found["delimiter"]) > 1 or found["decimal"] not in (".", ","):
+            raise untrue(predictor.path, f"of the text it was trained on cannot be read ({said!r})")
+        return cls(**found)
+
+
 def parsed_text(batch: pa.RecordBatch, predictor: Predictor, first_row: int) -> pa.RecordBatch:
     """A batch of texts as a CSV file has them: those that mean so are missing, numbers are numbers, lists are lists.
 
     Raises:
-        DataError: a text that is not a number or not a JSON array, with its row.
+        DataError: a text that is not a number, a time or a JSON array, with its row.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    missing = pa.array(NULL_TEXTS)
+    missing = pa.array(Written.of(predictor).null_values)
     columns = [pc.if_else(pc.is_in(column, value_set=missing), pa.scalar(None, pa.string()), column) for column in batch.columns]
     return parsed(pa.RecordBatch.from_arrays(columns, batch.schema.names), predictor, first_row)
 
@@ -36,12 +72,15 @@ def parsed(batch: pa.RecordBatch, predictor: Predictor, first_row: int) -> pa.Re
     """The same of a batch in which missing texts are so already."""
     import pyarrow as pa
 
+    written = Written.of(predictor)
     columns = dict(zip(batch.schema.names, batch.columns, strict=True))
     for column in predictor.inputs:
         if column.sequence:
             columns[column.name] = _lists(columns[column.name], column, first_row)
         elif column.kind == "number":
-            columns[column.name] = _numbers(columns[column.name], column, first_row)
+            columns[column.name] = _numbers(columns[column.name], column, first_row, written.decimal)
+        elif column.kind == "time" and written.timestamp_format:
+            columns[column.name] = _times(columns[column.name], column, first_row, written.timestamp_format)
     return pa.RecordBatch.from_pydict(columns)
 
 
@@ -165,11 +204,34 @@ def _json(lists: pa.Array) -> pa.Array:
     return pa.array(rows, pa.string())
 
 
-def _numbers(texts: pa.Array, column: Column, first_row: int) -> pa.Array:
+def _times(texts: pa.Array, column: Column, first_row: int, form: str) -> pa.Array:
+    """Times written as in the training data; those of ISO 8601 stay as they are, as no other reading fits them."""
+    import pyarrow as pa
+
+    def read(text: str | None, row: int) -> str | None:
+        if text is None:
+            return None
+        for parse in (lambda: dt.datetime.strptime(text, form), lambda: dt.datetime.fromisoformat(text)):
+            try:
+                return parse().isoformat(" ")
+            except ValueError:
+                continue
+        raise DataError(
+            f"Column '{column.name}', row {row}: {text!r} is not a time as in the training data, {form}, nor one of ISO 8601, "
+            "e.g. '2017-06-30 18:00:00'."
+        )
+
+    return pa.array([read(text, row) for row, text in enumerate(texts.to_pylist(), first_row)], pa.string())
+
+
+def _numbers(texts: pa.Array, column: Column, first_row: int, decimal: str) -> pa.Array:
     """Numbers written as text; true and false are 1 and 0."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    given = texts
+    if decimal != ".":
+        texts = pc.replace_substring(texts, decimal, ".")
     try:
         return texts.cast(pa.float64())
     except pa.ArrowInvalid:
@@ -178,7 +240,8 @@ def _numbers(texts: pa.Array, column: Column, first_row: int) -> pa.Array:
     try:
         return texts.cast(pa.float64())
     except pa.ArrowInvalid as error:
-        row, text = next((i, text) for i, text in enumerate(texts.to_pylist()) if text is not None and not _is_number(text))
+        row = next(i for i, text in enumerate(texts.to_pylist()) if text is not None and not _is_number(text))
+        text = given[row].as_py()
         raise DataError(f"Column '{column.name}', row {first_row + row}: {text!r} is not a number.") from error
 
 

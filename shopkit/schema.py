@@ -21,7 +21,7 @@ MISSING_TIME = -(2**63)
 """The int64 that stands for a missing time (NaT's own bit pattern)."""
 
 NULL_TEXTS = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "<NA>")
-"""Texts that mean a missing value in a CSV, in training as in prediction."""
+"""Texts that mean a missing value in a CSV, where nothing else is said of it."""
 
 INPUT_PREFIX = "column."
 """Put before a raw column's name inside graphs, so that a column called `dense` or `label` clashes with nothing."""

@@ -10,14 +10,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import shopkit
 from shopkit import predict
 from shopkit.cli import main
-from shopkit.errors import ConfigError, DataError, RunError
+from shopkit.errors import ArtifactError, ConfigError, DataError, RunError
 from shopkit.predict import predict_file
+from shopkit.predict_csv import csv_batches
+from shopkit.predict_text import Written
 from shopkit.runtime import Predictor
+from shopkit.schema import Schema
 from shopkit.sources.files import FilesSource
 from shopkit.sources.settings import FilesSettings
 from tests.handmade import exported_file
+from tests.shop import QUICK, visits
 
 
 @pytest.fixture
@@ -92,8 +97,11 @@ def test_true_and_false_are_numbers(artifact: Path, tmp_path: Path) -> None:
         ("price,color\n1,red\ncheap,red\n", r"Column 'price', row 1: 'cheap' is not a number\."),
         ("price,color\n1,red\ninf,red\n", r"Column 'price', row 1: inf is not a finite number"),
         ("prise,color\n1,red\n", r"has no column 'price', which model\.onnx needs\. Did you mean 'prise'\?"),
-        ("price,color\n1,red,3\n", r"Cannot read .*in\.csv: .*Expected 2 columns, got 3"),
-        ("", r"Cannot read .*in\.csv: .*[Ee]mpty"),
+        ("price,color\n1,red,3\n", r"in\.csv, row 1: expected 2 fields as in the header, found 3: '1,red,3'"),
+        ("", r"in\.csv is empty\."),
+        ("\n\n", r"in\.csv is empty\."),
+        ("price,color,price\n1,red,2\n", r"in\.csv: the header names column 'price' more than once"),
+        ('price,color\n1,red\n2,"blue\n3,red\n', r"in\.csv, line 3: a quote that is opened here is never closed"),
     ],
 )
 def test_a_bad_file_is_named_and_nothing_is_left(artifact: Path, tmp_path: Path, text: str, message: str) -> None:
@@ -151,9 +159,9 @@ def test_unusable_paths_are_named(artifact: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"There is no file .*im\.csv\. Did you mean 'in\.csv'\?"):
         predict_file(artifact, tmp_path / "im.csv", tmp_path / "out.csv")
     with pytest.raises(
-        DataError, match=r"in\.xlsx: cannot tell the format from '\.xlsx'\. Use one of \.csv, \.tsv, \.parquet, \.pq"
+        DataError, match=r"in\.xls: cannot tell the format from '\.xls'\. Use one of \.csv, \.tsv, \.txt, \.parquet"
     ):
-        predict_file(artifact, tmp_path / "in.xlsx", tmp_path / "out.csv")
+        predict_file(artifact, tmp_path / "in.xls", tmp_path / "out.csv")
     with pytest.raises(RunError, match=r"Cannot write .*: there is no folder .*nowhere"):
         predict_file(artifact, tmp_path / "in.csv", tmp_path / "nowhere" / "out.csv")
 
@@ -176,3 +184,75 @@ def test_a_folder_that_no_source_reads(
     assert f"{tmp_path} is a folder, and no source that is installed reads folders. Give a CSV, TSV or Parquet file" in said
     with pytest.raises(ConfigError, match=r"FilesSource does not read the rows of a folder\. Give a CSV"):
         FilesSource(FilesSettings()).rows(tmp_path, Predictor(artifact).inputs)
+
+
+def shop_as(path: Path, frame: pd.DataFrame, **how: object) -> Path:
+    frame.assign(at=pd.to_datetime(frame["at"]).dt.strftime("%d/%m/%Y")).to_csv(path, index=False, **how)  # type: ignore[call-overload]
+    return path
+
+
+def test_a_text_is_read_as_the_training_data_were(tmp_path: Path) -> None:
+    """Delimiter, decimal comma, days before months, encoding and what means missing: of a file in the shop's own way."""
+    frame = visits()[["at", "price", "channel", "bought"]]
+    frame["channel"] = frame.channel.map({"mail": "None", "search": "K\u00fcche", "social": "-"})
+    data = shop_as(tmp_path / "shop.csv", frame, sep=";", decimal=",", encoding="cp1252", na_rep="-")
+    told = ["encoding=cp1252", "decimal=','", "timestamp_format='%d/%m/%Y'", "null_values=['-']"]
+    overrides = ["source=files", f"source.path={data}", *(f"source.{setting}" for setting in told)]
+    overrides += ["view=table", "view.target=bought", "split=stratified", "model=linear", "evaluation.baselines=[]", *QUICK]
+    run = shopkit.run(overrides=overrides, folder=tmp_path / "run")
+    known = frame.assign(at=frame["at"].dt.normalize(), channel=frame.channel.replace("-", None))
+    expected = Predictor(run.path)(known)["probability"]
+    answers = {
+        "as it was": data,
+        "in UTF-8, with commas": shop_as(tmp_path / "plain.csv", frame, na_rep="-"),
+        "zipped": shop_as(tmp_path / "zipped.csv.gz", frame, sep="\t", encoding="cp1252", decimal=",", na_rep="-"),
+        "with a mark": shop_as(tmp_path / "marked.txt", frame, sep="|", encoding="utf-8-sig", na_rep="-"),
+    }
+    for how, path in answers.items():
+        predict_file(run.path, path, tmp_path / "out.csv")
+        np.testing.assert_allclose(pd.read_csv(tmp_path / "out.csv")["probability"], expected, rtol=1e-5, err_msg=how)
+    odd = shop_as(tmp_path / "odd.csv", frame).read_text().replace("01/01/2024", "1 Jan 24", 1)
+    (tmp_path / "odd.csv").write_text(odd)
+    with pytest.raises(DataError, match=r"Column 'at', row 0: '1 Jan 24' is not a time as in the training data, %d/%m/%Y, nor"):
+        predict_file(run.path, tmp_path / "odd.csv", tmp_path / "out.csv")
+
+
+def test_an_empty_line_is_the_missing_value_of_a_lone_column(artifact: Path, tmp_path: Path) -> None:
+    class Lone:
+        def __init__(self) -> None:
+            found = Predictor(artifact)
+            self.schema = Schema((found.schema["color"],))
+            self.inputs, self.description, self.path, self.require = (
+                self.schema,
+                found.description,
+                found.path,
+                lambda names: None,
+            )
+
+    (tmp_path / "in.csv").write_text("color\nred\n\nblue\n")
+    (rows,) = csv_batches(tmp_path / "in.csv", "csv", Lone())  # type: ignore[arg-type]
+    assert rows.column(0).to_pylist() == ["red", None, "blue"]
+
+
+@pytest.mark.parametrize(
+    "said", ["text", {"encoding": "utf-9"}, {"decimal": "x"}, {"null_values": [1]}, {"delimiter": "ab"}, {"null_values": 3}]
+)
+def test_what_a_file_says_untrue_of_its_text_is_refused(artifact: Path, said: object) -> None:
+    predictor = Predictor(artifact)
+    predictor.description.facts["text"] = said
+    with pytest.raises(ArtifactError, match=r"what the file says of itself of the text it was trained on cannot be read"):
+        Written.of(predictor)
+
+
+@pytest.mark.parametrize(("name", "message"), [("in.xlsx", r"'\.xlsx'.* Save the sheet as CSV"), ("in.parquet.gz", r"'\.gz'")])
+def test_a_table_of_another_format_is_named(artifact: Path, tmp_path: Path, name: str, message: str) -> None:
+    (tmp_path / name).touch()
+    with pytest.raises(DataError, match=message):
+        predict_file(artifact, tmp_path / name, tmp_path / "out.csv")
+
+
+def test_bytes_of_another_encoding_are_told(artifact: Path, tmp_path: Path) -> None:
+    for text in ("price,color\n1,K\u00fcche\n", "price,K\u00fcche\n1,red\n"):
+        (tmp_path / "in.csv").write_text(text, encoding="latin-1")
+        with pytest.raises(DataError, match=r"in\.csv is not utf-8 text\. Save it as UTF-8"):
+            predict_file(artifact, tmp_path / "in.csv", tmp_path / "out.csv")

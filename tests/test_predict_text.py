@@ -30,7 +30,7 @@ OPTIONS = [
 
 def read(texts: list[str | None], column: Column, first_row: int = 0) -> list[list[Any]]:
     """Canonical lists of a column of texts."""
-    predictor: Any = SimpleNamespace(inputs=Schema((column,)))
+    predictor: Any = SimpleNamespace(inputs=Schema((column,)), description=SimpleNamespace(facts={}))
     batch = parsed_text(pa.RecordBatch.from_pydict({column.name: pa.array(texts, pa.string())}), predictor, first_row)
     return [row.tolist() for row in canonicalise(batch.column(0), column, first_row)]
 

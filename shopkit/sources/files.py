@@ -13,7 +13,7 @@ import duckdb
 import ibis.expr.types as ir
 from ibis.backends.duckdb import Backend
 
-from shopkit.errors import ConfigError, DataError, nearest
+from shopkit.errors import ConfigError, DataError, nearest, of_a_sheet
 from shopkit.runs import file_hash
 from shopkit.sources.base import Source, Tables
 from shopkit.sources.engine import connect, fetch, local_view, read_parquet
@@ -32,6 +32,8 @@ FORMATS = {
     ".ndjson": "json",
     ".json": "json",
 }
+WRITTEN = ("encoding", "delimiter", "decimal", "null_values", "timestamp_format")
+"""Settings that say how a text file is written."""
 
 
 class FilesSource(Source):
@@ -46,8 +48,11 @@ class FilesSource(Source):
         connection, scratch = connect()
         tables: dict[str, ir.Table] = {}
         digest = hashlib.sha256()
+        is_csv = False
         for name, pattern in wanted.items():
-            tables[name], content = self._table(connection, scratch, name, find(pattern))
+            paths = find(pattern)
+            is_csv = is_csv or format_of(paths[0]) == "csv"
+            tables[name], content = self._table(connection, scratch, name, paths)
             digest.update(f"{name}:{content}\n".encode())
         self._check_names(tables)
         return Tables(
@@ -57,6 +62,7 @@ class FilesSource(Source):
             fingerprint=digest.hexdigest(),
             time_zone=self.settings.time_zone,
             units=dict(self.settings.units),
+            text={name: getattr(self.settings, name) for name in WRITTEN} if is_csv else {},
         )
 
     def on_spark(self, spark: Spark) -> Tables:
@@ -177,7 +183,9 @@ def format_of(path: Path) -> str:
     suffix = Path(path.name.removesuffix(".gz")).suffix.lower()
     form = FORMATS.get(suffix)
     if form is None or (form == "parquet" and path.suffix == ".gz"):
-        raise DataError(f"{path}: cannot tell its format by '{suffix}'. Known: {', '.join(FORMATS)}; text also with .gz.")
+        raise DataError(
+            f"{path}: cannot tell its format by '{suffix}'. Known: {', '.join(FORMATS)}; text also with .gz.{of_a_sheet(path)}"
+        )
     return form
 
 

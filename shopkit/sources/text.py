@@ -91,7 +91,10 @@ def csv_header(path: Path, shown: Path, delimiter: str) -> tuple[tuple[str, ...]
         names = tuple(next(row for row in csv.reader(stream, delimiter=delimiter) if row))
     for position, name in enumerate(names, 1):
         if not name.strip():
-            raise DataError(f"{shown}: column {position} of {len(names)} has no name in the header line.")
+            raise DataError(
+                f"{shown}: column {position} of {len(names)} has no name in the header line. Give it one, or write the "
+                "file without the column (in pandas, to_csv(…, index=False))."
+            )
     repeated = [name for name, count in Counter(name.lower() for name in names).items() if count > 1]
     if repeated:
         raise DataError(f"{shown}: the header names column '{repeated[0]}' more than once (upper and lower case count as one).")

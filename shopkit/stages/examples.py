@@ -51,6 +51,7 @@ def run(way: Way) -> tuple[str, dict[str, Any]]:
         "notes": [*way.tables.notes, *made.notes],
         "fingerprint": way.tables.fingerprint,
         "time_zone": way.tables.time_zone,
+        "text": dict(way.tables.text),
     }
     left_out, aside = (
         sum(made.left_out.values()),

@@ -90,6 +90,7 @@ def fitted(way: Way) -> Fitted:
             "identity": way.identity,
             "fingerprint": way.tables.fingerprint,
             "versions": dict(way.versions),
+            **({"text": text} if (text := way.facts("examples").get("text")) else {}),
             METADATA: training_statistics(Schema(inputs), lambda name: way.read_rows([name], spread)[name]),
         },
         training=lambda most: way.read_rows(names, evenly(is_train, most)),
