@@ -14,6 +14,7 @@ import onnxruntime as ort
 from shopkit.bench.clock import Call, CannotError, Contestant, LeftOut
 from shopkit.bench.cut import ELEMENTS, halves
 from shopkit.bench.rows import Rows, as_frame
+from shopkit.errors import ArtifactError
 from shopkit.onnx_format import IR_VERSION, OPSETS
 from shopkit.runtime import Predictor
 from shopkit.runtime.artifact import open_session
@@ -52,9 +53,10 @@ class OfFile:
 
     def run(self, n_rows: int, threads: int, providers: Sequence[str] | None = None) -> Call:
         """The session with its inputs ready, block by block where the file asks for blocks."""
-        predictor = self.predictor(threads) if providers is None else Predictor(self.path, threads=threads, providers=providers)
-        if providers and predictor.session.get_providers()[0] != providers[0]:
-            raise CannotError(f"ONNX Runtime has {providers[0]}, and it does not start here")
+        try:
+            predictor = Predictor(self.path, threads=threads, providers=providers) if providers else self.predictor(threads)
+        except ArtifactError as error:  # of a provider: the file itself was opened before
+            raise CannotError(str(error)) from error
         feeds, outputs = (
             list(predictor.feeds(self.rows.take(n_rows))),
             [value.name for value in predictor.session.get_outputs()],

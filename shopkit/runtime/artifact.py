@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shopkit.errors import ArtifactError
+from shopkit.errors import ArtifactError, ConfigError
 from shopkit.runtime.blocks import Footprint
 from shopkit.runtime.described import block_rows_of, check_graph, inputs_of, options_of, outputs_of, schema_of
 from shopkit.runtime.manifest import check_manifest
@@ -21,6 +21,9 @@ from shopkit.schema import Schema
 
 if TYPE_CHECKING:
     import onnxruntime as ort
+
+Providers = Sequence[str | tuple[str, dict[str, Any]]]
+"""Names of ONNX Runtime's execution providers, with their options if there are any; the preferred first."""
 
 FORMAT_VERSION = 1
 OLDEST_FORMAT = 1
@@ -130,21 +133,31 @@ def _warn_of_clash(package: str) -> None:
         warnings.warn(message, RuntimeWarning, stacklevel=3)
 
 
-def open_session(model: str | Path | bytes, threads: int = 1, providers: Sequence[str] | None = None) -> ort.InferenceSession:
+def open_session(model: str | Path | bytes, threads: int = 1, providers: Providers | None = None) -> ort.InferenceSession:
     """An ONNX Runtime session of a model that was checked first; see `shopkit.runtime.safety`.
 
     A file is read once: what was checked is what runs. One intra-op thread is the default: small models lose more to hand-overs
-    than they gain.
+    than they gain; 0 is one for each core.
 
     Raises:
         ArtifactError: onnxruntime is missing, there is no such file, it is not a readable ONNX file, it is not as the manifest of
-            its run says, or it is refused for what it holds.
+            its run says, or it is refused for what it holds; or a provider is not here, or does not start.
+        ConfigError: not a number of threads.
     """
+    if not isinstance(threads, int) or threads < 0:
+        raise ConfigError(f"threads is {threads!r}; it must be a whole number, at least 1, or 0 for one on each core.")
     try:
         import onnxruntime as ort
     except ImportError as error:
         raise ArtifactError(f"onnxruntime is not installed, and exported files run on it. {INSTALL_HINT}") from error
     _warn_of_clash(ort.__file__)
+    wanted = [providers] if isinstance(providers, str) else list(providers or ["CPUExecutionProvider"])
+    names = [provider if isinstance(provider, str) else provider[0] for provider in wanted]
+    if strange := [provider for provider in names if provider not in ort.get_available_providers()]:
+        raise ArtifactError(
+            f"onnxruntime {ort.__version__} has no provider {strange[0]!r}. It has: {', '.join(ort.get_available_providers())}. "
+            f"{INSTALL_HINT}"
+        )
     name = "The model" if isinstance(model, bytes) else str(model)
     content = model if isinstance(model, bytes) else _read(Path(model))
     with nullcontext() if isinstance(model, bytes) else check_manifest(Path(model), content):
@@ -155,9 +168,16 @@ def open_session(model: str | Path | bytes, threads: int = 1, providers: Sequenc
         options.log_severity_level = 4  # every error is raised as well
         options.add_session_config_entry(FOLDING_LIMIT, str((FOLDED_BYTES + 64 * len(content)) // max(1, n_foldable)))
         try:
-            return ort.InferenceSession(content, options, providers=list(providers or ["CPUExecutionProvider"]))
+            session = ort.InferenceSession(content, options, providers=wanted)
         except Exception as error:  # onnxruntime's exception classes are private; every one of them means the same here
             raise ArtifactError(_refusal(name, str(error), ort.__version__)) from error
+    # It goes on without, on the CPU, and says so to nobody.
+    if idle := [provider for provider in names if provider not in session.get_providers()]:
+        raise ArtifactError(
+            f"{idle[0]} does not start here: onnxruntime {ort.__version__} finds no such device, or not its libraries. "
+            "Install them, or leave the provider out."
+        )
+    return session
 
 
 def _read(path: Path) -> bytes:

@@ -90,27 +90,28 @@ def canonical_value(value: Any, column: Column) -> np.ndarray:
     if column.sequence or column.kind == "image":
         return canonicalise([value], column)
     if column.kind == "number":
-        if isinstance(value, _REAL):
-            number = float(value)
-            if -_LARGEST < number < _LARGEST or number != number:
-                return np.array((number,), np.float64 if column.double else np.float32)
+        if type(value) in _REAL and (-_LARGEST < value < _LARGEST or value != value):
+            return np.array((float(value),), np.float64 if column.double else np.float32)
     elif column.kind == "string":
         if type(value) is str and value.isascii() and (not column.integer or value.isdecimal()):
             return np.array((value,), object)
-        if column.integer and isinstance(value, _WHOLE) and type(value) is not bool:
-            return np.array((str(int(value)),), object)
+        if column.integer and type(value) is int:
+            return np.array((str(value),), object)
     return canonicalise(_object_array([value]), column)
 
 
-_WHOLE = (int, np.integer)
-_REAL = (float, np.floating, *_WHOLE, np.bool_)
+_REAL = frozenset((float, int, bool, np.float32, np.float64, np.int64, np.bool_))
 _LARGEST = 3.4e38
 """Just below the largest float32."""
 
 
 def _as_array(values: Any) -> np.ndarray:
+    if isinstance(values, np.ma.MaskedArray):
+        hidden = np.ma.getmaskarray(values)
+        missing: Any = np.array("NaT", values.dtype) if values.dtype.kind in "mM" else None
+        return np.where(hidden, missing, values.data)
     if isinstance(values, np.ndarray):
-        return values
+        return values.astype(object) if values.dtype.kind == "T" else values
     if not hasattr(values, "to_numpy"):
         return _object_array(values)
     dtype = str(getattr(values, "dtype", ""))
@@ -129,9 +130,10 @@ def _from_arrow(values: Any, column: Column) -> np.ndarray:
     kind = str(values.type)
     if kind.startswith("timestamp") and "tz=" in kind:
         return _aware(values.to_numpy(zero_copy_only=False).astype("datetime64[us]"))
-    if column.kind == "number" and (kind == "bool" or "int" in kind) and values.null_count:
-        return np.asarray(values.cast("float64").to_numpy(zero_copy_only=False))
-    if kind.startswith("dictionary") or ("int" in kind and values.null_count):
+    is_whole = kind.startswith(("int", "uint"))
+    if column.kind == "number" and (kind == "bool" or is_whole) and values.null_count:
+        return np.asarray(values.cast("float64", safe=False).to_numpy(zero_copy_only=False))
+    if kind.startswith("dictionary") or (is_whole and values.null_count):
         return _object_array(values.to_pylist())  # to_numpy would make floats of whole numbers
     return np.asarray(values.to_numpy(zero_copy_only=False))
 
@@ -165,9 +167,7 @@ _NUMPY_DTYPES = {f"{kind}{bits}" for kind in ("int", "uint", "float") for bits i
 
 
 def _object_array(values: Sequence[Any]) -> np.ndarray:
-    array = np.empty(len(values), object)
-    array[:] = values
-    return array
+    return np.fromiter(values, object, len(values))  # a list among them stays one
 
 
 def _aware(moments: np.ndarray) -> np.ndarray:
@@ -184,7 +184,8 @@ def is_missing(value: Any) -> bool:
         return math.isnan(value)
     if isinstance(value, (np.datetime64, np.timedelta64)):
         return bool(np.isnat(value))
-    return type(value).__name__ in ("NAType", "NaTType")
+    name = type(value).__name__
+    return name in ("NAType", "NaTType") or (name == "Decimal" and bool(value.is_nan()))
 
 
 def _refuse(column: Column, row: int, value: Any, expected: str) -> DataError:
@@ -209,35 +210,28 @@ def _numbers(array: np.ndarray, column: Column, first_row: int) -> np.ndarray:
 
 
 def _number(value: Any, column: Column, row: int) -> float:
-    if isinstance(value, (numbers.Real, np.bool_)) or type(value).__name__ == "Decimal":
-        return float(value)
+    if _is_real(value):
+        try:
+            return float(value)
+        except OverflowError:
+            return math.inf
     if is_missing(value):
         return math.nan
+    if type(value).__name__ == "Decimal":
+        return float(value)
     raise _refuse(column, row, value, "a number")
+
+
+def _is_real(value: Any) -> bool:
+    # To numpy a span of time is a whole number.
+    return isinstance(value, (numbers.Real, np.bool_)) and not isinstance(value, np.timedelta64)
 
 
 def _strings(array: np.ndarray, column: Column, first_row: int) -> np.ndarray:
     if column.integer:
-        return _object_array([_whole(value, column, first_row + i) for i, value in enumerate(array.tolist())])
-    if array.dtype.kind == "U":
-        array = array.astype(object)
-    if array.dtype.kind not in "O":
-        if array.dtype.kind == "f" and np.isnan(array).all():
-            return _object_array([""] * len(array))
-        value = array[0] if len(array) else array.dtype
-        raise _refuse(column, first_row, value, "text; give it as a string, as in training")
-    values = array.tolist()
-    if set(map(type, values)) <= {str} and _is_unicode("".join(values)):
-        return array.copy()
-    result = array.copy()
-    for i, value in enumerate(values):
-        if type(value) is not str:
-            if isinstance(value, str):
-                result[i] = str(value)
-            elif is_missing(value):
-                result[i] = ""
-            else:
-                raise _refuse(column, first_row + i, value, "text; give it as a string, as in training")
+        result = _object_array([_whole(value, column, first_row + i) for i, value in enumerate(array.tolist())])
+    else:
+        result = _texts(array, column, first_row)
     if not _is_unicode("".join(result)):
         row = next(i for i, value in enumerate(result) if not _is_unicode(value))
         raise _refuse(
@@ -247,6 +241,28 @@ def _strings(array: np.ndarray, column: Column, first_row: int) -> np.ndarray:
             "Unicode: half of a pair (a surrogate) stands alone, as in bytes that "
             "were read with errors='surrogateescape'; decode them in their own encoding, or with errors='replace'",
         )
+    return result
+
+
+def _texts(array: np.ndarray, column: Column, first_row: int) -> np.ndarray:
+    if array.dtype.kind == "U":
+        array = array.astype(object)
+    if array.dtype.kind not in "O":
+        if array.dtype.kind == "f" and np.isnan(array).all():
+            return _object_array([""] * len(array))
+        value = array[0] if len(array) else array.dtype
+        raise _refuse(column, first_row, value, "text; give it as a string, as in training")
+    result, values = array.copy(), array.tolist()
+    if set(map(type, values)) <= {str}:
+        return result
+    for i, value in enumerate(values):
+        if type(value) is not str:
+            if isinstance(value, str):
+                result[i] = str.__str__(value)  # a member of an Enum says its own name to `str`
+            elif is_missing(value):
+                result[i] = ""
+            else:
+                raise _refuse(column, first_row + i, value, "text; give it as a string, as in training")
     return result
 
 
@@ -261,25 +277,26 @@ def _is_unicode(text: str) -> bool:
 def _whole(value: Any, column: Column, row: int) -> str:
     if isinstance(value, str):
         match = _WHOLE_TEXT.fullmatch(value)
-        return match[1] if match else str(value)
+        return match[1] if match else str.__str__(value)
     if is_missing(value):
         return ""
-    if isinstance(value, numbers.Integral) and not isinstance(value, bool):
-        return str(int(value))
-    if isinstance(value, numbers.Real) and not isinstance(value, bool) and float(value).is_integer():
-        return str(int(float(value)))
-    raise _refuse(column, row, value, "a whole number or its text")
+    if isinstance(value, (bool, np.bool_)) or not (_is_real(value) or type(value).__name__ == "Decimal"):
+        raise _refuse(column, row, value, "a whole number or its text")
+    if math.isinf(value) or (whole := int(value)) != value:
+        raise _refuse(column, row, value, "a whole number or its text")
+    return str(whole)
 
 
 def _times(array: np.ndarray, column: Column, first_row: int) -> np.ndarray:
     zone = _zone(column.unit) if column.unit not in ("", "UTC") else None
-    if array.dtype.kind in "iu":
+    if array.dtype.kind == "i":
         return array.astype(np.int64)
+    if array.dtype.kind == "M" and zone is None:
+        return _aware(array)
     if array.dtype.kind == "M":
-        if zone is None:
-            return _aware(array)
-        distinct, places = np.unique(array.astype("datetime64[us]"), return_inverse=True)
-        return np.array([_seconds(value, column, zone, 0) for value in distinct.astype(object)], np.int64)[places]
+        distinct, rows, places = np.unique(array, return_index=True, return_inverse=True)
+        seconds = (_seconds(value, column, zone, first_row + row) for value, row in zip(distinct, rows.tolist(), strict=True))
+        return np.fromiter(seconds, np.int64, len(distinct))[places]
     seconds = (_seconds(value, column, zone, first_row + i) for i, value in enumerate(array))
     return np.fromiter(seconds, np.int64, len(array))
 
@@ -295,18 +312,20 @@ def _seconds(raw: Any, column: Column, zone: ZoneInfo | None, row: int) -> int:
     if is_missing(value) or value == "":
         return MISSING_TIME
     if isinstance(value, np.datetime64):
-        value = value.astype("datetime64[us]").item()
+        if zone is None:
+            return int(_aware(np.asarray(value)))
+        value = value.astype("datetime64[s]").item()  # a number in years for which Python has no calendar: no zone has one
     elif isinstance(value, str):
         try:
             value = dt.datetime.fromisoformat(value)
         except ValueError:
-            raise _refuse(column, row, value, "a time, e.g. '2017-06-30 18:00:00'") from None
-    if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
+            value = None
+    elif isinstance(value, (int, np.integer)) and not isinstance(value, (bool, np.timedelta64)) and -1 << 63 <= value < 1 << 63:
         return int(value)
     if isinstance(value, dt.date) and not isinstance(value, dt.datetime):
         value = dt.datetime(value.year, value.month, value.day)
     if not isinstance(value, dt.datetime):
-        raise _refuse(column, row, value, "a time, e.g. '2017-06-30 18:00:00'")
+        raise _refuse(column, row, raw, "a time, e.g. '2017-06-30 18:00:00'")
     if value.tzinfo is None:
         value = value.replace(tzinfo=zone or dt.UTC)
     return math.floor(value.timestamp())

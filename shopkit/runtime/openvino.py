@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,8 @@ class OpenVINOPredictor(Predictor):
         options = {"INFERENCE_PRECISION_HINT": precision} | ({"INFERENCE_NUM_THREADS": threads} if threads else {})
         chain = Chain(features, _compiled(openvino, folder, device, options), decision, description.facts.get("tensors"), folder)
         description.check(chain, folder)
-        self._ready(folder, chain, description, {})
+        again = partial(type(self), folder, device=device, threads=threads, precision=precision)
+        self._ready(folder, chain, description, {}, again)
 
 
 def _compiled(openvino: Any, folder: Path, device: str, options: Mapping[str, Any]) -> Any:

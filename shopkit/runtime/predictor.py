@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from shopkit.errors import DataError, nearest
-from shopkit.runtime.artifact import Description, describe, open_session
+from shopkit.runtime.artifact import Description, Providers, describe, open_session
 from shopkit.runtime.blocks import blocks, in_blocks, ran_out_of_memory
 from shopkit.runtime.canonical import canonical_value, canonicalise
 from shopkit.runtime.one_row import SCALARS, OneRow
@@ -19,28 +20,34 @@ from shopkit.schema import Schema
 
 
 class Predictor:
-    """An exported file, ready to answer.
+    """An exported file, ready to answer, to several threads at once. One that is pickled, as for another process, opens its file
+    there again.
 
     Args:
         path: a `model.onnx`, or the run folder that holds it.
-        threads: intra-op threads of ONNX Runtime.
-        providers: ONNX Runtime execution providers; the CPU by default.
+        threads: intra-op threads of ONNX Runtime; 0 is one for each core.
+        providers: ONNX Runtime execution providers, the preferred first; the CPU by default, and where a provider lacks an
+            operator.
         options: what the file can be asked for beside the columns (`description.options`), for all calls, e.g. `k=20`; None
             is what holds if nothing is said.
 
     Raises:
-        ArtifactError: no such file, not an ONNX file, or not one of shopkit's.
+        ArtifactError: no such file, not an ONNX file, or not one of shopkit's; a provider that is not here.
+        ConfigError: not a number of threads.
         DataError: an option that the file does not have, or of another type.
     """
 
-    def __init__(self, path: str | Path, *, threads: int = 1, providers: Sequence[str] | None = None, **options: Any) -> None:
+    def __init__(self, path: str | Path, *, threads: int = 1, providers: Providers | None = None, **options: Any) -> None:
         path = Path(path)
         path = path / "model.onnx" if path.is_dir() else path
         session = open_session(path, threads, providers)
-        self._ready(path, session, describe(session, path), options)
+        again = partial(type(self), path, threads=threads, providers=providers, **options)
+        self._ready(path, session, describe(session, path), options, again)
 
-    def _ready(self, path: Path, session: Any, description: Description, options: Mapping[str, Any]) -> None:
-        self.path, self.session, self.description = path, session, description
+    def _ready(
+        self, path: Path, session: Any, description: Description, options: Mapping[str, Any], again: Callable[[], Predictor]
+    ) -> None:
+        self.path, self.session, self.description, self._again = path, session, description, again
         self.schema: Schema = description.schema
         self._columns = [(column, self.description.inputs[column.name]) for column in self.schema.of_role("feature")]
         self._one_row = OneRow(self._columns)
@@ -53,6 +60,9 @@ class Predictor:
         self._given: dict[str, np.ndarray] = {}
         defaults = {option["name"]: option["default"] for option in self._options}
         self._given = self._asked({**defaults, **options})
+
+    def __reduce__(self) -> tuple[Callable[[], Predictor], tuple[()]]:
+        return self._again, ()
 
     @property
     def inputs(self) -> Schema:
@@ -79,8 +89,8 @@ class Predictor:
         asked = self._asked(options)
         if isinstance(data, Mapping):
             # Not one by one where no value can be a column: that alone would be a tenth of a row's time.
-            if not SCALARS.issuperset(map(type, data.values())) and any(self._is_column(*item) for item in data.items()):
-                return self._carried(data) | self.columns(data, options=asked)
+            if not SCALARS.issuperset(map(type, data.values())) and self._holds_columns(data):
+                return self._carried_columns(data) | self.columns(data, options=asked)
             return self._row(data, asked)
         if hasattr(data, "iloc") and hasattr(data, "columns"):
             return self._frame(data, asked)
@@ -190,6 +200,10 @@ class Predictor:
 
     def _rows(self, rows: Sequence[Mapping[str, Any]], options: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
         for i, row in enumerate(rows):
+            if not hasattr(row, "keys"):
+                raise DataError(
+                    f"Row {i}: {row!r} ({type(row).__name__}) is not a dict. Give one for each row, of values by column."
+                )
             for column, _ in self._columns:
                 if column.name not in row:
                     raise DataError(f"Row {i}: {self._missing(column.name, row)}")
@@ -205,6 +219,10 @@ class Predictor:
         return answers
 
     def _frame(self, frame: Any, options: Mapping[str, np.ndarray]) -> Any:
+        if not frame.columns.is_unique:
+            twice = {*frame.columns[frame.columns.duplicated()]} & {*self.schema.names}
+            if twice:
+                raise DataError(f"The data have several columns '{min(twice)}', and one is to be read. Leave out the others.")
         carried = {name: frame[name] for name in self._keys if name in frame.columns}
         # One frame of all columns: each that is put into a frame later costs as much as scoring some hundred rows.
         return type(frame)(carried | self.table(self.columns(frame, options=options)), index=frame.index)
@@ -221,11 +239,36 @@ class Predictor:
                 flat.update(_named(output, values.T if values.ndim == 2 else values))
         return flat
 
+    def _holds_columns(self, data: Mapping[str, Any]) -> bool:
+        """Whether a dict has many rows' values in each of its columns; what the file does not read says nothing of it.
+
+        Raises:
+            DataError: some have many, and some one.
+        """
+        given = [(column, data[column.name]) for column, _ in self._columns if column.name in data]
+        plain = {column.name: _is_column(value) for column, value in given if column.kind != "image" and not column.sequence}
+        if len({*plain.values()}) > 1:
+            one, many = (next(name for name, is_many in plain.items() if is_many is wanted) for wanted in (False, True))
+            raise DataError(
+                f"Column '{one}' is one value, {data[one]!r} ({type(data[one]).__name__}), and '{many}' is of many rows "
+                f"({type(data[many]).__name__}). Give one value for each column, or one array or list for each."
+            )
+        # A list alone may be one history or many rows.
+        return any(plain.values()) if plain else any(self._is_column(column.name, value) for column, value in given)
+
     def _is_column(self, name: str, value: Any) -> bool:
-        """Whether a value is one of many rows: for a sequence column a list of lists, for an image column more than one image."""
+        """Whether a list or an array has many rows: for a sequence column it is one of lists, for an image column of images."""
         if name in self._images:
-            return _is_column(value) and not isinstance(value, Mapping) and getattr(value, "ndim", 0) not in (2, 3)
-        return _is_column(value) and (name not in self._sequences or any(_is_column(item) for item in value))
+            return _is_column(value) and getattr(value, "ndim", 0) not in (2, 3)
+        return _is_column(value) and any(_is_column(item) for item in value)
+
+    def _carried_columns(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        carried = self._carried(data)
+        columns = {**carried, **{column.name: data[column.name] for column, _ in self._columns if column.name in data}}
+        lengths = {name: len(values) for name, values in columns.items() if _is_column(values)}
+        if len({*lengths.values()}) > 1:
+            raise DataError(f"Columns differ in length: {lengths}.")
+        return carried
 
     def _carried(self, data: Any) -> dict[str, Any]:
         return {name: data[name] for name in self._keys if name in data}
@@ -278,7 +321,9 @@ def _option(option: Mapping[str, Any], value: Any) -> np.ndarray:
 
 
 def _is_column(value: Any) -> bool:
-    return isinstance(value, (list, tuple)) or (hasattr(value, "__len__") and not isinstance(value, (str, bytes)))
+    # Not a set: its order is none.
+    is_one = isinstance(value, (str, bytes, bytearray, Mapping, Set))
+    return not is_one and hasattr(value, "__len__") and getattr(value, "ndim", 1) > 0
 
 
 def _named(output: Mapping[str, Any], values: Any) -> dict[str, Any]:

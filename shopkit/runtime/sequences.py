@@ -31,9 +31,7 @@ def flatten(values: Any, column: Column, first_row: int = 0) -> tuple[Any, np.nd
         values = values.to_pylist()
     rows = [_row(value, column, first_row + i) for i, value in enumerate(values)]
     steps = [step for row in rows for step in row]
-    flat = np.empty(len(steps), object)
-    flat[:] = steps
-    return flat, np.array([len(row) for row in rows], np.int64)
+    return np.fromiter(steps, object, len(steps)), np.array([len(row) for row in rows], np.int64)
 
 
 def _row(value: Any, column: Column, row: int) -> Sequence[Any]:

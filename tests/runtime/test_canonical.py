@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import datetime as dt
 import decimal
+import math
 import re
+from enum import StrEnum
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,6 +22,7 @@ NUMBER = Column("price", "number")
 TEXT = Column("color", "string")
 CODE = Column("browser", "string", integer=True)
 TIME = Column("at", "time")
+LOCAL = Column("at", "time", unit="America/New_York")
 
 
 @pytest.mark.parametrize(
@@ -122,6 +126,19 @@ def test_before_1970_rounds_down() -> None:
         ([1, 2.5], CODE, r"Column 'browser', row 11: 2\.5 \(float\) is not a whole number"),
         (["2017-01-01", "2017-13-01"], TIME, r"Column 'at', row 11: '2017-13-01' \(str\) is not a time, e\.g\. "),
         ([dt.date(2017, 1, 1), 1.5], TIME, r"Column 'at', row 11: 1\.5 \(float\) is not a time"),
+        ([1.0, np.timedelta64(3, "ns")], NUMBER, r"row 11: np\.timedelta64\(3,'ns'\) \(timedelta64\) is not a number"),
+        (np.array([3], "m8[s]"), NUMBER, r"row 10: .* \(timedelta64\) is not a number"),
+        (pa.array([dt.timedelta(1)]), NUMBER, r"row 10: .* \(timedelta64\) is not a number"),
+        (pa.array([[1], None]), NUMBER, r"row 10: .* is not a number"),
+        ([1.0, 10**400], NUMBER, r"row 11: inf is not a finite number"),
+        ([1, np.timedelta64(3, "ns")], CODE, r"row 11: .* \(timedelta64\) is not a whole number"),
+        ([1, decimal.Decimal("2.5")], CODE, r"row 11: Decimal\('2\.5'\) \(Decimal\) is not a whole number"),
+        ([1, float("inf")], CODE, r"row 11: inf \(float\) is not a whole number"),
+        (["1", "caf\udce9"], CODE, r"row 11: 'caf\\udce9' \(str\) is not Unicode"),
+        ([0, 2**70], TIME, r"row 11: 1180591620717411303424 \(int\) is not a time"),
+        (np.array([2**63 + 5], np.uint64), TIME, r"row 10: .* \(uint64\) is not a time"),
+        (np.array([3], "m8[s]"), TIME, r"row 10: .* \(timedelta64\) is not a time"),
+        (np.array(["2024-01-01", "20000-01-01"], "M8[s]"), LOCAL, r"row 11: .*20000-01-01.* is not a time"),
         (np.zeros((2, 2)), NUMBER, r"Column 'price': expected one value per row, got an array of shape \(2, 2\)"),
     ],
 )
@@ -152,6 +169,35 @@ def test_one_number_is_what_a_column_of_it_is(value: object) -> None:
             canonical_value(value, NUMBER)
     else:
         np.testing.assert_array_equal(canonical_value(value, NUMBER), expected)
+
+
+class Color(StrEnum):
+    RED = "red"
+
+
+@pytest.mark.parametrize(
+    ("values", "column", "expected"),
+    [
+        ([Color.RED], TEXT, ["red"]),
+        ([Color.RED], CODE, ["red"]),
+        (np.array(["red", None], np.dtypes.StringDType(na_object=None)), TEXT, ["red", ""]),
+        (np.ma.array(["red", "blue"], mask=[True, False]), TEXT, ["", "blue"]),
+        (np.ma.array([1.5, 2.5], mask=[True, False]), NUMBER, [math.nan, 2.5]),
+        (np.ma.array([1, 2], mask=[True, False]), CODE, ["", "2"]),
+        (np.ma.array(np.array([5, 6], "M8[s]"), mask=[True, False]), TIME, [MISSING_TIME, 6]),
+        ([decimal.Decimal("1.5"), decimal.Decimal("NaN"), decimal.Decimal("sNaN")], NUMBER, [1.5, math.nan, math.nan]),
+        ([decimal.Decimal(2**60 + 1), decimal.Decimal("3.0"), decimal.Decimal("NaN")], CODE, [str(2**60 + 1), "3", ""]),
+        (pa.array([2**60, None]), NUMBER, [2.0**60, math.nan]),
+        ([np.datetime64("20000-01-01")], TIME, [568_971_820_800]),
+        ([np.datetime64("1969-12-31T23:59:59.5")], LOCAL, [-1 + 5 * 3600]),
+    ],
+)
+def test_what_other_libraries_make_of_values(values: Any, column: Column, expected: list[object]) -> None:
+    found = canonicalise(values, column)
+    np.testing.assert_array_equal(found, np.array(expected, found.dtype))
+    singles = values.tolist() if isinstance(values, np.ma.MaskedArray) and column is not TIME else values
+    if isinstance(singles, list):
+        np.testing.assert_array_equal([canonical_value(value, column)[0] for value in singles], found)
 
 
 @given(st.lists(st.one_of(st.none(), st.text())))
