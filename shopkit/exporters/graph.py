@@ -140,10 +140,13 @@ def finish(model: onnx.ModelProto, facts: Mapping[str, Any]) -> None:
     check(model)
 
 
-def _name_dims(value: onnx.ValueInfoProto, names: Sequence[str]) -> None:
+def _name_dims(value: onnx.ValueInfoProto, names: Sequence[str | int]) -> None:
     for dim, name in zip(value.type.tensor_type.shape.dim, names, strict=False):
         dim.Clear()
-        dim.dim_param = name
+        if isinstance(name, int):
+            dim.dim_value = name
+        else:
+            dim.dim_param = name
 
 
 def _strip(graph: onnx.GraphProto) -> None:

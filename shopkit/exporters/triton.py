@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
+
+import ndonnx as ndx
 
 from shopkit.errors import ExportError
 from shopkit.exporters.base import Exported, Exporter, Fitted
 from shopkit.exporters.onnx import OnnxExporter
 from shopkit.exporters.settings import TritonSettings
 from shopkit.runtime import Predictor
+from shopkit.tasks.base import Input, Task
 
 _TYPES = {
     "tensor(float)": "TYPE_FP32",
@@ -30,10 +35,32 @@ class TritonExporter(Exporter):
         name = self.settings.model_name or str(fitted.metadata.get("experiment", "model"))
         model = folder / name
         (model / "1").mkdir(parents=True)
-        exported = OnnxExporter(fitted.gate).export(fitted, model / "1")
+        served = replace(fitted, task=cast(Task, _Served(fitted.task))) if fitted.task.inputs else fitted
+        exported = OnnxExporter(fitted.gate).export(served, model / "1")
         config = configuration(name, Predictor(exported.path), self.settings.max_batch_size)
         (model / "config.pbtxt").write_text(config, encoding="utf-8")
         return Exported(folder, exported.checks)
+
+
+class _Served:
+    """A task each of whose options is a list, of one value where the task's own is a single one: Triton serves no scalars."""
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+        self._single = {option.name for option in task.inputs if not option.shape}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._task, name)
+
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        return tuple(
+            replace(option, shape=(1,), default=[option.default]) if option.name in self._single else option
+            for option in self._task.inputs
+        )
+
+    def decide(self, scores: ndx.Array, **options: ndx.Array) -> dict[str, ndx.Array]:
+        return self._task.decide(scores, **{n: ndx.squeeze(v, 0) if n in self._single else v for n, v in options.items()})
 
 
 def configuration(name: str, predictor: Predictor, max_batch_size: int) -> str:

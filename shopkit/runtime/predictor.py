@@ -308,14 +308,15 @@ def _option(option: Mapping[str, Any], value: Any) -> np.ndarray:
         DataError: a value of another type or shape.
     """
     dtype, shape = option["dtype"], option.get("shape", [])
-    array = np.asarray(value, object if dtype == "string" else None)
+    is_one = shape in ([], [1])
+    array = np.asarray([value] if shape == [1] and np.ndim(value) == 0 else value, object if dtype == "string" else None)
     kinds = {"int64": "iu", "float32": "fiu", "bool": "b"}
     if dtype == "string":
         fits = all(isinstance(item, str) for item in array.reshape(-1))
     else:
         fits = array.dtype.kind in kinds[dtype] or array.size == 0
-    if array.ndim != len(shape) or not fits:
-        wanted = f"a list of {dtype}" if shape else f"one {dtype}"
+    if array.ndim != len(shape) or not fits or (is_one and array.size != 1):
+        wanted = f"one {dtype}" if is_one else f"a list of {dtype}"
         raise DataError(f"Option '{option['name']}': {value!r} is not {wanted}. It is: {option['meaning']}.")
     return array if dtype == "string" else array.astype(dtype)
 

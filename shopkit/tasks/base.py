@@ -42,8 +42,8 @@ class Input:
     meaning: str
     default: Any
     """What holds when the caller says nothing, or None: a number or text, or for a list (`shape`) a list."""
-    shape: tuple[str, ...] = ()
-    """Names of its dimensions; none is a single value."""
+    shape: tuple[str | int, ...] = ()
+    """Its dimensions, names or numbers; none is a single value."""
     column: str = ""
     """The column whose values these are, for text: they are then read as the column's own, whole numbers where it has those."""
 

@@ -6,14 +6,17 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
+import ndonnx as ndx
 import numpy as np
 import pytest
 
-from shopkit.errors import ConfigError, ExportError
+from shopkit.errors import ConfigError, DataError, ExportError
 from shopkit.exporters.base import export_apart
 from shopkit.exporters.settings import OnnxSettings, TritonSettings
 from shopkit.exporters.triton import TritonExporter, configuration
 from shopkit.runtime import Predictor
+from shopkit.tasks.base import Input
+from shopkit.tasks.binary import Binary
 from tests.handmade import WEIGHT, make_fitted
 
 
@@ -75,3 +78,29 @@ def test_rows_of_a_file_with_options_are_not_joined() -> None:
         ExportError, match=r"options that hold for all rows of a call \(k, candidates\)\. Leave max_batch_size at 0"
     ):
         configuration("items", cast(Predictor, predictor), 8)
+
+
+class _Ranked(Binary):
+    """Asked for a threshold, and for what may be said."""
+
+    inputs = (Input("threshold", "float32", "is taken off", 0.0), Input("labels", "string", "all", [], ("labels",)))
+
+    def decide(self, scores: ndx.Array, **options: ndx.Array) -> dict[str, ndx.Array]:
+        found = super().decide(scores)
+        return {**found, "probability": found["probability"] - options["threshold"]} if options else found
+
+
+def test_a_single_option_is_a_list_of_one_as_the_server_knows_no_scalars(tmp_path: Path) -> None:
+    fitted = make_fitted()
+    fitted.task.__class__ = _Ranked
+    exported = TritonExporter(TritonSettings()).export(fitted, tmp_path)
+    config = (exported.path / "test" / "config.pbtxt").read_text()
+    assert 'name: "threshold", data_type: TYPE_FP32, dims: [1] }' in config
+    assert 'name: "labels", data_type: TYPE_STRING, dims: [-1] }' in config
+    assert "reshape" not in config  # to no dimensions, the server would not load it
+    predictor = Predictor(exported.path / "test" / "1" / "model.onnx")
+    row = {"price": 3.5, "color": "red"}
+    assert predictor(row, threshold=0.25) == predictor(row, threshold=[0.25])
+    assert predictor(row, threshold=0.25)["probability"] == pytest.approx(predictor(row)["probability"] - 0.25)
+    with pytest.raises(DataError, match=r"Option 'threshold': \[1, 2\] is not one float32"):
+        predictor(row, threshold=[1, 2])
