@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import stat
 import tarfile
 from dataclasses import replace
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -124,3 +126,29 @@ def test_the_file_is_held_to_the_runs_own_tolerance(tmp_path: Path, runtime: Pat
         make_fitted(exported_weight=WEIGHT + np.float32(0.01)), gate=OnnxSettings(absolute_tolerance=0.1, relative_tolerance=0.1)
     )
     assert WebExporter(WebSettings(runtime=str(runtime))).export(near, tmp_path).path.is_dir()
+
+
+def _luminance(color: str) -> float:
+    """WCAG's relative luminance of `#rrggbb`."""
+    shares = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4 for share in shares]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_what_is_shown_stands_out_as_wcag_asks(scheme: str) -> None:
+    css = (resources.files("shopkit.exporters") / "web_page" / "page.css").read_text(encoding="utf-8")
+    light, dark = (dict(re.findall(r"--([\w-]+): (#\w{6})", part)) for part in re.findall(r":root \{(.*?)\}", css, re.DOTALL))
+    color = light if scheme == "light" else light | dark
+    assert set(light) == set(dark)
+
+    def contrast(front: str, back: str) -> float:
+        low, high = sorted((_luminance(color[front]), _luminance(color[back])))
+        return (high + 0.05) / (low + 0.05)
+
+    for front, back in (("ink", "card"), ("ink", "back"), ("soft", "card"), ("soft", "back"), ("wrong", "card")):
+        assert contrast(front, back) >= 4.5, (front, back)
+    assert contrast("on-accent", "accent") >= 4.5
+    for back in ("card", "back"):
+        assert contrast("edge", back) >= 3, back
+        assert contrast("accent", back) >= 3, back

@@ -1,7 +1,8 @@
 // Fills the page of a `web` export in headless Chromium as a person would, and prints what it answers.
 // node browser.mjs CHROMIUM URL cases.json [SCREENSHOT.png [WIDTH]]
 // Each of the cases is {column: text to type, or a list of them, one a line, or {file: path to choose}}. Prints a JSON list of
-// {state, outputs: {name: the texts shown}}. Needs WebSocket: Node 22, or 20 with --experimental-websocket.
+// {state, said: {field with the focus: what is wrong with it}, outputs: {name: the texts shown}}. Needs WebSocket: Node 22, or 20
+// with --experimental-websocket.
 import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -99,6 +100,10 @@ const fill = async (column, value) => {
 
 const read = `({
   state: document.getElementById("state").textContent,
+  said: Object.fromEntries([...document.querySelectorAll("[data-column]:invalid:focus")].map((field) => [
+    field.dataset.column,
+    field.validationMessage,
+  ])),
   outputs: Object.fromEntries([...document.querySelectorAll("#outputs dd")].map((detail) => [
     detail.dataset.output,
     detail.querySelector("tr")

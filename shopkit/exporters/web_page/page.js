@@ -24,6 +24,8 @@ async function start() {
     for (const column of features) input(column).value = description.typical[column.name] ?? "";
     for (const option of description.options) input(option).value = optionText(option);
   };
+  const right = () => fields().forEach((control) => control.setCustomValidity(""));
+  element("form").oninput = element("form").onreset = right;
   element("form").onsubmit = async (event) => {
     event.preventDefault();
     element("outputs").replaceChildren();
@@ -41,10 +43,13 @@ async function start() {
     } catch (error) {
       element("state").textContent = error.message;
       element("state").className = "wrong";
+      error.field?.setCustomValidity(error.message);
+      error.field?.reportValidity(); // said at the field, which gets the focus
     }
   };
 }
 
+const fields = () => document.querySelectorAll("[data-column]");
 const input = (column) => document.querySelector(`[data-column="${CSS.escape(column.name)}"]`);
 
 function field(column, typical) {
@@ -55,7 +60,8 @@ function field(column, typical) {
   if (!isLong && column.kind === "number") Object.assign(control, { inputMode: "decimal", type: "text" });
   if (!isLong && column.kind === "time") Object.assign(control, { type: "datetime-local", step: 1 });
   if (column.kind === "image") Object.assign(control, { type: "file", accept: "image/*" });
-  const what = column.sequence ? `one ${column.kind} a line` : column.kind === "image" ? "a file" : column.kind;
+  const kind = column.kind === "string" ? "text" : column.kind;
+  const what = column.sequence ? `one ${kind} a line` : kind === "image" ? "a file" : kind;
   const unit = column.unit ? `, ${column.unit}` : "";
   return make("label", { className: isLong ? "wide" : "" }, [column.name, " ", make("span", { textContent: what + unit }), control]);
 }
@@ -74,9 +80,18 @@ function asked(options) {
   const feeds = {};
   for (const option of options) {
     const texts = isList(option) ? lines(input(option).value) : [input(option).value.trim() || String(option.default)];
-    feeds[option.input] = values(option, texts, isList(option) ? [texts.length] : []);
+    feeds[option.input] = read(option, () => values(option, texts, isList(option) ? [texts.length] : []));
   }
   return feeds;
+}
+
+/** What is made of a field; an error says of which. */
+function read(column, make) {
+  try {
+    return make();
+  } catch (error) {
+    throw Object.assign(error, { field: input(column) });
+  }
 }
 
 async function feed(features, description) {
@@ -91,12 +106,14 @@ async function feed(features, description) {
   const length = Math.max(1, ...lengths);
   for (const column of features) {
     if (column.kind === "image") {
-      feeds[description.inputs[column.name]] = await pixels(column, input(column).files[0]);
+      const picture = await bitmap(input(column).files[0]);
+      feeds[description.inputs[column.name]] = read(column, () => pixels(column, picture));
       continue;
     }
     const texts = column.sequence ? [...steps[column.name]] : [input(column).value];
     while (column.sequence && texts.length < length) texts.push("");
-    feeds[description.inputs[column.name]] = tensor(column, texts, column.sequence ? [1, length] : [1]);
+    const dims = column.sequence ? [1, length] : [1];
+    feeds[description.inputs[column.name]] = read(column, () => tensor(column, texts, dims));
   }
   if (description.lengths) {
     feeds[description.lengths] = new ort.Tensor("int64", [BigInt([...lengths][0] ?? 0)], [1]);
@@ -104,15 +121,17 @@ async function feed(features, description) {
   return feeds;
 }
 
-const lines = (text) => (text.trim() === "" ? [] : text.split("\n").map((line) => line.trim()));
+// The end of the last line begins none.
+const lines = (text) => (text.trim() === "" ? [] : text.replace(/\n$/, "").split("\n").map((line) => line.trim()));
 
-// As files are read for training: turned as they say, on white unless transparency counts, grey by ITU-R 601 luma.
-async function pixels(column, file) {
+/** A chosen image, turned as its file says; its name if it is none, and nothing of no file. */
+const bitmap = async (file) => file && createImageBitmap(file, { colorSpaceConversion: "none" }).catch(() => file.name);
+
+// As files are read for training: on white unless transparency counts, grey by ITU-R 601 luma.
+function pixels(column, picture) {
   const n = column.channels;
-  if (!file) return new ort.Tensor("uint8", new Uint8Array(n), [1, 1, 1, n]);
-  const picture = await createImageBitmap(file, { colorSpaceConversion: "none" }).catch(() => {
-    throw new Error(`${column.name}: “${file.name}” is not an image that this browser reads.`);
-  });
+  if (!picture) return new ort.Tensor("uint8", new Uint8Array(n), [1, 1, 1, n]);
+  if (typeof picture === "string") throw new Error(`${column.name}: “${picture}” is not an image that this browser reads.`);
   const { width, height } = picture;
   const context = Object.assign(make("canvas"), { width, height }).getContext("2d");
   if (n < 4) {
@@ -134,10 +153,13 @@ const plain = (answer) => Array.from(answer.data, (value) => (typeof value === "
 const headed = (output) =>
   make("dt", {}, [output.name, make("small", { textContent: output.meaning + (output.unit ? ` (${output.unit})` : "") })]);
 
-// Outputs that have a value for each of the same things (items and their scores) stand side by side.
+// Outputs that have a value for each of the same things (items and their scores) stand side by side; where there are fewer things
+// than were asked for, the rest have no name.
 function shownLists(outputs, answers) {
   const columns = outputs.map((output) => plain(answers[output.name]));
-  const rows = columns[0].map((_, i) => make("tr", {}, columns.map((values) => make("td", { textContent: rounded(values[i]) }))));
+  const named = columns[0].map((_, i) => columns.map((values) => values[i])).filter((values) => !values.includes(""));
+  const rows = named.map((values) => make("tr", {}, values.map((value) => make("td", { textContent: rounded(value) }))));
+  if (!rows.length) rows.push(make("tr", {}, [make("td", { textContent: "none" })]));
   const detail = make("dd", {}, [make("table", {}, rows)]);
   detail.dataset.output = outputs.map((output) => output.name).join(" ");
   return [...outputs.map(headed), detail];
@@ -156,7 +178,7 @@ function shown(output, answer) {
     detail.append(make("table", {}, values.map((value) => make("tr", {}, [make("td", { textContent: rounded(value) })]))));
   } else {
     detail.textContent = rounded(values[0]);
-    if (output.name === "probability") detail.append(make("meter", { min: 0, max: 1, value: values[0] }));
+    if (output.name === "probability") detail.append(make("meter", { min: 0, max: 1, value: values[0], ariaLabel: output.name }));
   }
   return [term, detail];
 }
