@@ -13,8 +13,8 @@ from shopkit.layout import EXPORTS, MANIFEST
 
 @contextmanager
 def check_manifest(path: Path, content: bytes) -> Iterator[None]:
-    """Compare a file of a run folder with what the run's manifest says of it, while the block loads it: a hash takes a fifth of
-    the time that loading takes. Files elsewhere have no manifest; an export that was copied out of its run is one of them.
+    """Compare a file of a run folder with what the run's manifest says of it, while the block loads it: a hash takes half
+    of the time that loading takes. Files elsewhere have no manifest; an export that was copied out of its run is one of them.
 
     Raises:
         ArtifactError: the file was changed after the run was sealed, whatever the block found wrong with it; or the manifest
