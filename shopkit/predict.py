@@ -16,6 +16,7 @@ from shopkit.predict_csv import csv_batches
 from shopkit.predict_text import as_text
 from shopkit.runs import ELSEWHERE, replacing
 from shopkit.runtime import Predictor
+from shopkit.runtime.predictor import several
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -184,9 +185,7 @@ def _batches(path: Path, reading: str, predictor: Predictor, batch_rows: int) ->
             return
         # Buffered before, all that was ever read would stay in memory.
         with pyarrow.parquet.ParquetFile(path, pre_buffer=False) as parquet:
-            names = parquet.schema_arrow.names
-            predictor.require(names)
-            wanted = [name for name in names if name in predictor.schema]
+            wanted = _wanted(predictor, parquet.schema_arrow.names)
             if parquet.metadata.num_rows == 0:
                 yield _empty(pa.schema([parquet.schema_arrow.field(name) for name in wanted]))
             yield from parquet.iter_batches(batch_rows, columns=wanted)
@@ -198,6 +197,15 @@ def _empty(schema: pa.Schema) -> pa.RecordBatch:
     import pyarrow as pa
 
     return pa.RecordBatch.from_arrays([pa.array([], field.type) for field in schema], schema=schema)
+
+
+def _wanted(predictor: Predictor, given: list[str]) -> list[str]:
+    """The columns to read, in the file's order; all inputs are among them, each once."""
+    predictor.require(given)
+    wanted = [name for name in given if name in predictor.schema]
+    if twice := [name for name in wanted if wanted.count(name) > 1]:
+        raise several(twice[0])
+    return wanted
 
 
 def _writer(path: Path, writing: str, schema: pa.Schema) -> _Writer:

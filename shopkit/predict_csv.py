@@ -154,4 +154,6 @@ def _in_our_words(path: Path, message: str, encoding: str) -> str:
         )
     if "invalid UTF8" in message or "codec can't decode" in message:
         return _not_of(path, encoding)
+    if "straddling object" in message:
+        return f"{path}: a row is longer than {BLOCK_BYTES >> 20} MiB, or a quote is opened that is closed far below."
     return f"Cannot read {path}: {message}"

@@ -151,7 +151,7 @@ def _array(text: str, as_written: bool) -> list[Any] | None:
     """
     try:
         found = json.loads(text, parse_int=str, parse_float=str) if as_written else json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):  # the latter of lists in lists, some thousand deep
         return None
     plain = isinstance(found, list) and not any(isinstance(value, (list, dict)) for value in found)
     return found if plain else None
@@ -225,7 +225,7 @@ def _times(texts: pa.Array, column: Column, first_row: int, form: str) -> pa.Arr
 
 
 def _numbers(texts: pa.Array, column: Column, first_row: int, decimal: str) -> pa.Array:
-    """Numbers written as text; true and false are 1 and 0."""
+    """Numbers written as text; true and false are 1 and 0, blanks around a number are none of it."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -235,19 +235,23 @@ def _numbers(texts: pa.Array, column: Column, first_row: int, decimal: str) -> p
     try:
         return texts.cast(pa.float64())
     except pa.ArrowInvalid:
-        lower = pc.utf8_lower(texts)
-        texts = pc.if_else(pc.equal(lower, "true"), "1", pc.if_else(pc.equal(lower, "false"), "0", texts))
+        trimmed = pc.utf8_trim_whitespace(texts)
+        lower = pc.utf8_lower(trimmed)
+        plain = pc.if_else(pc.equal(lower, "true"), "1", pc.if_else(pc.equal(lower, "false"), "0", trimmed))
+        plain = pc.if_else(pc.equal(plain, ""), pa.scalar(None, pa.string()), plain)
     try:
-        return texts.cast(pa.float64())
+        return plain.cast(pa.float64())
     except pa.ArrowInvalid as error:
-        row = next(i for i, text in enumerate(texts.to_pylist()) if text is not None and not _is_number(text))
-        text = given[row].as_py()
-        raise DataError(f"Column '{column.name}', row {first_row + row}: {text!r} is not a number.") from error
+        row = next(i for i, text in enumerate(plain) if not _is_number(text))
+        raise DataError(f"Column '{column.name}', row {first_row + row}: {given[row].as_py()!r} is not a number.") from error
 
 
-def _is_number(text: str) -> bool:
+def _is_number(text: pa.Scalar) -> bool:
+    """As Arrow reads them: to Python 1_000 is one as well."""
+    import pyarrow as pa
+
     try:
-        float(text)
-    except ValueError:
+        text.cast(pa.float64())
+    except pa.ArrowInvalid:
         return False
     return True

@@ -53,6 +53,7 @@ def test_texts_numbers_and_times_of_a_list() -> None:
         ("string", "103 104", r"""Column 'x', row 7: '103 104' is not a JSON array\. Write a list as \["A", "B"\]\."""),
         ("string", "['103']", r"is not a JSON array"),
         ("string", "103", r"is not a JSON array"),
+        ("string", "[" * 100_000, r"is not a JSON array"),
         ("string", '[["103"]]', r"is not a JSON array"),
         ("string", "[true]", r"Column 'x', row 7: \[true\] is not a list of texts"),
         ("number", "1;2", r"row 7: '1;2' is not a JSON array\. Write a list as \[1\.5, 2\]"),
