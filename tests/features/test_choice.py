@@ -216,15 +216,20 @@ def test_a_sequence_is_left_out_where_the_model_does_not_read_it(tmp_path: Path)
     )
     with pytest.raises(NoFeatureError, match=f"^{re.escape(message)}$"):
         resolved(tmp_path, FeaturePlan(), STEPS)
-    assert resolved(tmp_path, FeaturePlan(), STEPS, "features:sequences").to_json() == [
-        {
-            "column": "past",
-            "kind": "string",
-            "extractor": "vocabulary",
-            "settings": {"min_count": 1, "max_size": 100_000},
-            "why": "a sequence of 3 categories",
-        }
+    beside = resolved(tmp_path, FeaturePlan(), STEPS.with_role("id", "feature")).schema
+    assert [(column.name, column.note) for column in beside.of_role("ignored")] == [
+        ("past", "a sequence, which this model does not read")
     ]
+    for plan in (FeaturePlan(), FeaturePlan(strings="one_hot")):  # what is said of plain columns says nothing of sequences
+        assert resolved(tmp_path, plan, STEPS, "features:sequences").to_json() == [
+            {
+                "column": "past",
+                "kind": "string",
+                "extractor": "vocabulary",
+                "settings": {"min_count": 1, "max_size": 100_000},
+                "why": "a sequence of 3 categories",
+            }
+        ]
 
 
 def test_a_key_is_no_feature(tmp_path: Path):
