@@ -14,7 +14,7 @@ from shopkit.evaluation.part import Part
 from shopkit.evaluation.settings import EvaluationSettings
 from shopkit.raw import distinct_texts
 from shopkit.schema import MISSING_TIME, PARTS
-from shopkit.tasks.metrics import BinaryStatistics, RegressionStatistics
+from shopkit.tasks.metrics import RegressionStatistics
 
 MOST_ROWS = 20_000
 """Rows, drawn at random, that single columns are tried on."""
@@ -45,7 +45,7 @@ def audit(
     parts: Mapping[str, Part],
     settings: EvaluationSettings,
     *,
-    n_classes: int,
+    n_classes: int | None,
     seed: int,
     sample: Part | None = None,
     fingerprints: Mapping[str, Fingerprints] | None = None,
@@ -56,7 +56,7 @@ def audit(
         parts: `train`, `test` and perhaps `validation`.
         sample: rows of the training part with their columns, if `parts` is without them.
         fingerprints: of all rows of these parts; made of `parts` if not given.
-        n_classes: 0 for regression; else targets are class indices.
+        n_classes: 0 for amounts; else targets are class indices. None leaves out whether one column predicts.
     """
     train, test = parts["train"], parts["test"]
     prints = fingerprints or {name: Fingerprints.of(part) for name, part in parts.items()}
@@ -64,7 +64,7 @@ def audit(
     findings = [
         *_keys(prints, known.keys),
         *_late_times(prints),
-        *_telling_columns(known, settings, n_classes, seed),
+        *(_telling_columns(known, settings, n_classes, seed) if n_classes is not None else ()),
         *(_duplicate_rows(prints["train"].rows, prints["test"].rows) if known.columns else ()),
         *_shared_groups(train, test),
         *_time_order(train, test),
@@ -114,21 +114,27 @@ def column_power(values: np.ndarray, target: np.ndarray, n_classes: int) -> floa
     codes = _codes(values)
     if n_classes == 0:
         return _amount_power(values, codes, target.astype(np.float64))
+    ranks = None
+    if values.dtype.kind == "f":
+        finite = np.isfinite(values)
+        ranks = _ranks(np.where(finite, values, values[finite].min() if finite.any() else 0))
     areas = []
     for k in range(1 if n_classes == 2 else 0, n_classes):
-        positive = (target == k).astype(np.float64)
-        if 0 < positive.sum() < len(positive):
-            readings = [_halves(codes, positive)]
-            if values.dtype.kind == "f":
-                finite = np.isfinite(values)
-                filled = np.where(finite, values, values[finite].min() if finite.any() else 0)
-                readings += [filled, -filled]
-            areas.append(max(_auroc(reading, positive) for reading in readings))
+        positive = target == k
+        if positive.any() and not positive.all():
+            found = [_auroc(_ranks(_halves(codes, positive.astype(np.float64))), positive)]
+            if ranks is not None:
+                rising = _auroc(ranks, positive)
+                found += [rising, 1 - rising]
+            areas.append(max(found))
     return float(np.mean(areas)) if areas else 0.5
 
 
-def _auroc(score: np.ndarray, positive: np.ndarray) -> float:
-    return BinaryStatistics(score, score > 0, positive).ranking(np.ones(len(score)))[0]
+def _auroc(ranks: np.ndarray, positive: np.ndarray) -> float:
+    """Of the ranks of a score (Mann and Whitney 1947)."""
+    n_positive = int(positive.sum())
+    above = float(ranks[positive].sum()) - n_positive * (n_positive + 1) / 2
+    return above / (n_positive * (len(positive) - n_positive))
 
 
 def _amount_power(values: np.ndarray, codes: np.ndarray, target: np.ndarray) -> float:
@@ -143,9 +149,9 @@ def _amount_power(values: np.ndarray, codes: np.ndarray, target: np.ndarray) -> 
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:
-    """Mean rank of each value, equal values sharing theirs."""
+    """Mean rank of each value, from 1, equal values sharing theirs."""
     _, codes, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return np.asarray((np.cumsum(counts) - counts / 2)[codes])
+    return np.asarray((np.cumsum(counts) - (counts - 1) / 2)[codes])
 
 
 def _codes(values: np.ndarray) -> np.ndarray:

@@ -164,7 +164,8 @@ def evaluate(
         "audit": audit(
             parts,
             settings,
-            n_classes=len(task.state.get("classes", ())),
+            # Of what is neither a class of a few nor an amount, as an item of a catalogue, AUROC and R² say nothing.
+            n_classes=None if kind == "other" else len(task.state.get("classes", ())),
             seed=seed,
             sample=samples["train"],
             fingerprints=fingerprints,

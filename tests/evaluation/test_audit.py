@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from shopkit.evaluation.audit import audit, column_power
 from shopkit.evaluation.fingerprints import row_hashes
@@ -17,7 +18,7 @@ from shopkit.tasks.binary import Binary
 Shop = tuple[Binary, dict[str, Part], Callable[[Raw], Outputs]]
 
 
-def findings(parts: dict[str, Part], n_classes: int = 2) -> list[dict[str, Any]]:
+def findings(parts: dict[str, Part], n_classes: int | None = 2) -> list[dict[str, Any]]:
     return audit(parts, EvaluationSettings(), n_classes=n_classes, seed=0)
 
 
@@ -50,6 +51,21 @@ def test_a_planted_number_is_found(shop: Shop, name: str, leak: Callable[..., np
 def test_a_planted_text_is_found(shop: Shop) -> None:
     parts = with_column(shop[1], "refund", lambda part: np.where(part.target == 1, "none", "asked").astype(object))
     assert [found["column"] for found in findings(parts)] == ["refund"]
+
+
+def test_of_what_is_neither_class_nor_amount_it_is_not_asked(shop: Shop) -> None:
+    parts = with_column(shop[1], "refund", lambda part: np.where(part.target == 1, "none", "asked").astype(object))
+    assert findings(parts, None) == []
+
+
+def test_a_number_among_many_classes_is_read_as_scikit_learn_reads_it() -> None:
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 30, 2000)
+    x = (y * 10 + rng.normal(size=2000)).round(1).astype(np.float32)  # rising with the class, and with ties
+    of_number = [max(area, 1 - area) for k in range(30) for area in [roc_auc_score(y == k, x)]]
+    assert np.mean(of_number) <= column_power(x, y, 30) <= 1
+    assert column_power(x, y >= 15, 2) == pytest.approx(1)
+    assert column_power(-x, y < 10, 2) == pytest.approx(roc_auc_score(y < 10, -x))
 
 
 def test_a_strong_honest_column_is_not_a_leak() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from small import ROWS, asked, fitted
+from small import ROWS, asked, fitted, problem
 
 from shopkit_recommend.models import als
 from shopkit_recommend.models.als import ALS
@@ -74,3 +74,14 @@ def test_a_customer_without_history_is_given_what_is_bought_most() -> None:
     model = fitted(ALS, ALSSettings(iterations=1, **SETTINGS), SEQUENCES)
     counts = np.bincount([item for row in SEQUENCES for item in row], minlength=N_ITEMS)
     np.testing.assert_allclose(model.scores(asked([], [-1])), np.tile(counts / counts.max(), (2, 1)), rtol=1e-6)
+
+
+def test_the_seed_is_where_factors_start() -> None:
+    spec, task, train = problem()
+    found = []
+    for seed in (0, 0, 1):
+        model = ALS(ALSSettings(factors=3, iterations=1), spec, task)
+        model.fit(train, train, seed)
+        found.append(model.items)
+    assert np.array_equal(found[0], found[1])
+    assert not np.array_equal(found[0], found[2])

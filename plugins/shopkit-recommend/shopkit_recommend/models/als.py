@@ -40,13 +40,13 @@ class ALS(Recommender):
     name = "als"
     settings: ALSSettings
 
-    def learn(self, sequences: Histories, train: Arrays) -> dict[str, Any]:
+    def learn(self, sequences: Histories, train: Arrays, seed: int) -> dict[str, Any]:
         shape = (len(sequences.offsets) - 1, self.n_items)
         ago = sequences.offsets[1:][sequences.row] - 1 - np.arange(len(sequences.items))
         weight = (self.settings.alpha * self.settings.recency**ago).astype(np.float32)
         right = sp.csr_matrix((weight + 1, sequences.items, sequences.offsets), shape)
         confidence = sp.csr_matrix((weight, sequences.items, sequences.offsets), shape)
-        rng = np.random.default_rng(0)
+        rng = np.random.default_rng(seed)
         customers = np.zeros((shape[0], self.settings.factors), np.float32)
         self.items = (rng.standard_normal((self.n_items, self.settings.factors)) * 0.1).astype(np.float32)
         turned = confidence.T.tocsr(), right.T.tocsr()

@@ -43,7 +43,7 @@ class Ease(Recommender):
                 "together, or model=als; leave out rare items (view.min_of_item); or raise model.max_items where memory allows."
             )
 
-    def learn(self, sequences: Histories, train: Arrays) -> dict[str, Any]:
+    def learn(self, sequences: Histories, train: Arrays, seed: int) -> dict[str, Any]:
         has = sequences.matrix.astype(np.float32)
         gram = (has.T @ has).toarray().T  # symmetric: turned round, it stands as LAPACK wants it
         gram[np.diag_indices(self.n_items)] += self.settings.l2

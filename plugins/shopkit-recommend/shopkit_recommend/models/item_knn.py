@@ -27,7 +27,7 @@ class ItemKnn(Recommender):
     name = "item_knn"
     settings: ItemKnnSettings
 
-    def learn(self, sequences: Histories, train: Arrays) -> dict[str, Any]:
+    def learn(self, sequences: Histories, train: Arrays, seed: int) -> dict[str, Any]:
         has = sequences.matrix
         together = sp.csr_matrix(has.T @ has)
         root = np.sqrt(together.diagonal())

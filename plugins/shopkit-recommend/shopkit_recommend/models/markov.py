@@ -27,7 +27,7 @@ class Markov(Recommender):
     name = "markov"
     settings: MarkovSettings
 
-    def learn(self, sequences: Histories, train: Arrays) -> dict[str, Any]:
+    def learn(self, sequences: Histories, train: Arrays, seed: int) -> dict[str, Any]:
         shape, backwards = (self.n_items, self.n_items), self.settings.backwards
         followed = sp.csr_matrix(shape)
         for steps in range(1, self.settings.window + 1):

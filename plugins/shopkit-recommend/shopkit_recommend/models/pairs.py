@@ -28,7 +28,7 @@ class Pairs(Recommender):
     name = "blend"
     settings: PairsSettings
 
-    def learn(self, sequences: Histories, train: Arrays) -> dict[str, Any]:
+    def learn(self, sequences: Histories, train: Arrays, seed: int) -> dict[str, Any]:
         items, row = sequences.items, sequences.row
         at = np.flatnonzero(row[2:] == row[:-2])
         pairs, place = np.unique(self._key(items[at] + FIRST_ITEM, items[at + 1] + FIRST_ITEM), return_inverse=True)

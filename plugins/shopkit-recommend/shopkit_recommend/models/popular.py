@@ -24,7 +24,7 @@ class Popular(Recommender):
     name = "popular"
     settings: PopularSettings
 
-    def learn(self, sequences: Histories, train: Arrays) -> dict[str, Any]:
+    def learn(self, sequences: Histories, train: Arrays, seed: int) -> dict[str, Any]:
         half_life = self.settings.half_life_days
         counts = self._decayed(train) if half_life else np.bincount(sequences.items, minlength=self.n_items).astype(np.float64)
         self.bought = np.log(counts + 1).astype(np.float32) if not half_life else np.log(counts + 1e-6).astype(np.float32)

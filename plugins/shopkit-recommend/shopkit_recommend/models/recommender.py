@@ -35,7 +35,7 @@ class Recommender(Estimator):
         """Array that is read → where the ids of the items stand in its last dimension."""
 
     @abstractmethod
-    def learn(self, sequences: Histories, train: Arrays) -> dict[str, Any]:
+    def learn(self, sequences: Histories, train: Arrays, seed: int) -> dict[str, Any]:
         """Learn from everyone's whole sequence, and return plain facts."""
 
     @abstractmethod
@@ -48,7 +48,7 @@ class Recommender(Estimator):
 
     def fit(self, train: Arrays, validation: Arrays, seed: int) -> dict[str, Any]:
         sequences = whole_sequences(train, self.item, self.n_items)
-        return {"interactions": len(sequences.items), "items": self.n_items, **self.learn(sequences, train)}
+        return {"interactions": len(sequences.items), "items": self.n_items, **self.learn(sequences, train, seed)}
 
     def scores(self, features: FeatureArrays) -> np.ndarray:
         read = {name: features[name] for name in self.places}

@@ -31,7 +31,7 @@ class SessionKnn(Recommender):
     name = "session_knn"
     settings: SessionKnnSettings
 
-    def learn(self, sequences: Histories, train: Arrays) -> dict[str, Any]:
+    def learn(self, sequences: Histories, train: Arrays, seed: int) -> dict[str, Any]:
         has = sequences.matrix[::-1]  # the latest first, which is how ties are decided
         has = sp.csr_matrix(has[np.diff(has.indptr) > 1], dtype=np.float32)
         has.sort_indices()
