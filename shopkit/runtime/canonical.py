@@ -229,7 +229,10 @@ def _is_real(value: Any) -> bool:
 
 def _strings(array: np.ndarray, column: Column, first_row: int) -> np.ndarray:
     if column.integer:
-        result = _object_array([_whole(value, column, first_row + i) for i, value in enumerate(array.tolist())])
+        values = (
+            array if array.dtype.kind in "mM" else array.tolist()
+        )  # a list of times to the nanosecond is one of whole numbers
+        result = _object_array([_whole(value, column, first_row + i) for i, value in enumerate(values)])
     else:
         result = _texts(array, column, first_row)
     if not _is_unicode("".join(result)):

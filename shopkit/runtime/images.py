@@ -60,6 +60,13 @@ def missing_image(channels: int) -> np.ndarray:
     return np.zeros((1, 1, channels), np.uint8)
 
 
+def is_nothing(value: Any) -> bool:
+    """Whether a row has no image, or no list, but a missing value of Python, numpy or pandas."""
+    return (
+        value is None or type(value).__name__ == "NAType" or (isinstance(value, (float, np.floating)) and bool(np.isnan(value)))
+    )
+
+
 def _image(value: Any, column: Column, row: int) -> np.ndarray:
     if isinstance(value, np.ndarray):
         return _pixels(value, column, row)
@@ -67,10 +74,14 @@ def _image(value: Any, column: Column, row: int) -> np.ndarray:
         height, width, channels, pixels = (value[field] for field in FIELDS)
         if None in (height, width, channels, pixels):
             return missing_image(column.channels)
+        sizes = (height, width, channels)
+        if not isinstance(pixels, bytes) or not all(isinstance(size, (int, np.integer)) and size >= 0 for size in sizes):
+            found = f"{type(pixels).__name__} for {height!r} × {width!r} × {channels!r} pixels"
+            raise _refuse(column, row, found, "such an image: give whole numbers and bytes")
         if len(pixels) != height * width * channels:
             raise _refuse(column, row, f"{len(pixels):,} bytes for {height} × {width} × {channels} pixels", "such an image")
         return _pixels(np.frombuffer(pixels, np.uint8).reshape(height, width, channels), column, row)
-    if value is None or type(value).__name__ == "NAType" or value != value:
+    if is_nothing(value):
         return missing_image(column.channels)
     advice = "; read the file into pixels first, e.g. numpy.asarray(PIL.Image.open(path).convert('RGB'))"
     raise _refuse(column, row, type(value).__name__, f"an image{advice}")

@@ -44,17 +44,18 @@ def check_manifest(path: Path, content: bytes) -> Iterator[None]:
 
 def _sealed_hash(path: Path) -> str | None:
     """What the manifest of its run says the sha256 of a file is; None where there is none, or it says nothing of the file."""
-    path = path.absolute()
-    runs = [path.parent, *(parent.parent for parent in path.parents if parent.name == EXPORTS)]
-    for run in (run for run in runs if (run / MANIFEST).is_file()):
-        try:
-            facts = json.loads((run / MANIFEST).read_bytes())
-        except (ValueError, RecursionError, OSError) as error:
-            raise ArtifactError(
-                f"{run / MANIFEST} cannot be read ({error}), so {path.name} cannot be checked against it."
-            ) from error
-        files = facts.get("files") if isinstance(facts, dict) else None
-        expected: str | None = files.get(path.relative_to(run).as_posix()) if isinstance(files, dict) else None
-        if expected is not None:
-            return expected
+    # A link is looked at where it stands and where it leads to.
+    for file in dict.fromkeys((path.absolute(), path.resolve())):
+        runs = [file.parent, *(parent.parent for parent in file.parents if parent.name == EXPORTS)]
+        for run in (run for run in runs if (run / MANIFEST).is_file()):
+            try:
+                facts = json.loads((run / MANIFEST).read_bytes())
+            except (ValueError, RecursionError, OSError) as error:
+                raise ArtifactError(
+                    f"{run / MANIFEST} cannot be read ({error}), so {path.name} cannot be checked against it."
+                ) from error
+            files = facts.get("files") if isinstance(facts, dict) else None
+            expected: str | None = files.get(file.relative_to(run).as_posix()) if isinstance(files, dict) else None
+            if expected is not None:
+                return expected
     return None

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from shopkit.errors import DataError
-from shopkit.runtime.images import stacked
+from shopkit.runtime.images import is_nothing, stacked
 from shopkit.schema import LENGTHS, MISSING_TIME, Column
 
 _DTYPES: dict[str, type] = {"number": np.float32, "string": object, "time": np.int64}
@@ -35,11 +35,12 @@ def flatten(values: Any, column: Column, first_row: int = 0) -> tuple[Any, np.nd
 
 
 def _row(value: Any, column: Column, row: int) -> Sequence[Any]:
-    if isinstance(value, np.ndarray) and value.ndim == 1:
-        return value.tolist()  # type: ignore[no-any-return]
     if isinstance(value, (list, tuple)):
         return value
-    if value is None or type(value).__name__ == "NAType" or value != value:
+    if getattr(value, "ndim", 0) == 1 and hasattr(value, "tolist"):  # of numpy, pandas or torch
+        # As a list, numpy's times to the nanosecond are whole numbers.
+        return list(value) if getattr(value.dtype, "kind", "") in ("m", "M") else value.tolist()
+    if is_nothing(value):
         return ()
     raise DataError(
         f"Column '{column.name}', row {row}: {value!r} ({type(value).__name__}) is not a list. It is a sequence column: give a "

@@ -133,6 +133,7 @@ def test_before_1970_rounds_down() -> None:
         ([1.0, 10**400], NUMBER, r"row 11: inf is not a finite number"),
         ([1, np.timedelta64(3, "ns")], CODE, r"row 11: .* \(timedelta64\) is not a whole number"),
         ([1, decimal.Decimal("2.5")], CODE, r"row 11: Decimal\('2\.5'\) \(Decimal\) is not a whole number"),
+        (np.array(["2024-01-01"], "M8[ns]"), CODE, r"row 10: .* \(datetime64\) is not a whole number"),
         ([1, float("inf")], CODE, r"row 11: inf \(float\) is not a whole number"),
         (["1", "caf\udce9"], CODE, r"row 11: 'caf\\udce9' \(str\) is not Unicode"),
         ([0, 2**70], TIME, r"row 11: 1180591620717411303424 \(int\) is not a time"),

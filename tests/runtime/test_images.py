@@ -67,7 +67,12 @@ def test_structs_are_images_and_back() -> None:
         (np.zeros((0, 4, 3), np.uint8), r"is not \(height, width, 3\) with at least one pixel"),
         (b"\x89PNG", r"bytes is not an image; read the file into pixels first, e\.g\. numpy"),
         ({"height": 2, "width": 2, "channels": 3, "pixels": b"12"}, "2 bytes for 2 × 2 × 3 pixels is not such an image"),
+        ({"height": -1, "width": -1, "channels": 3, "pixels": b"123"}, "bytes for -1 × -1 × 3 pixels is not such an image: give"),
+        ({"height": "1", "width": 1, "channels": 3, "pixels": b"123"}, "bytes for '1' × 1 × 3 pixels is not such an image: give"),
+        ({"height": 1, "width": 1, "channels": 3, "pixels": "123"}, "str for 1 × 1 × 3 pixels is not such an image: give"),
         ({"url": "x"}, "dict is not an image"),
+        (pd.DataFrame({"a": [1, 2]}), r"DataFrame is not an image"),
+        ([[1, 2], [3, 4]], r"list is not an image"),
     ],
 )
 def test_what_is_no_image(value: object, message: str) -> None:

@@ -268,6 +268,16 @@ def test_a_weight_altered_by_one_bit_fails_its_manifest(tmp_path: Path) -> None:
     open_session(path)
 
 
+def test_a_link_to_a_file_of_a_run_is_held_to_its_manifest(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    path, link = sealed(tmp_path / "run"), tmp_path / "served.onnx"
+    link.symlink_to(path)
+    open_session(link)
+    path.write_bytes(path.read_bytes().replace(struct.pack("<f", 1.5), struct.pack("<f", 2.5)))
+    with pytest.raises(ArtifactError, match=r"served\.onnx was changed after its run was sealed"):
+        open_session(link)
+
+
 def test_a_file_is_hashed_while_it_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, begun, sha256 = sealed(tmp_path), threading.Event(), hashlib.sha256
 

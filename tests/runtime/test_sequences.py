@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -95,3 +97,30 @@ def test_parallel_sequences_have_one_length():
     raw = {"spend": canonicalise([[1], [1, 2]], SPEND), "item": canonicalise([["a"], ["b"]], ITEM)}
     with pytest.raises(DataError, match=r"Row 1: 'spend' has 2 steps and 'item' has 1\. The sequences of a row run side by side"):
         graph_feed(raw, [SPEND, ITEM], {"spend": "spend", "item": "item"})
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        np.array(["2024-01-01", "NaT"], "M8[ns]"),
+        np.array(["2024-01-01", "NaT"], "M8[s]"),
+        pd.Series(pd.to_datetime(["2024-01-01", None])).astype("datetime64[ns]"),
+        pd.Series(pd.to_datetime(["2024-01-01", None])).dt.tz_localize("UTC"),
+        pd.DatetimeIndex(["2024-01-01", None]),
+    ],
+)
+def test_the_times_of_a_row_may_be_numpys_or_pandas(row: Any) -> None:
+    (found,) = canonicalise([row], Column("at", "time", sequence=True))
+    assert found.tolist() == [1_704_067_200, MISSING_TIME]
+
+
+@pytest.mark.parametrize("row", [pd.Series(["a", None]), pd.Index(["a", None]), np.array(["a", None], object)])
+def test_a_row_may_be_of_pandas(row: Any) -> None:
+    (found,) = canonicalise([row], Column("items", "string", sequence=True))
+    assert found.tolist() == ["a", ""]
+
+
+@pytest.mark.parametrize("row", [np.zeros((2, 2)), pd.DataFrame({"a": [1, 2]}), {1, 2}])
+def test_a_row_of_another_shape_is_refused(row: object) -> None:
+    with pytest.raises(DataError, match=r"(?s)Column 'x', row 0: .* is not a list\. It is a sequence column"):
+        canonicalise([row], Column("x", "number", sequence=True))
