@@ -235,7 +235,7 @@ def _strings(array: np.ndarray, column: Column, first_row: int) -> np.ndarray:
         result = _object_array([_whole(value, column, first_row + i) for i, value in enumerate(values)])
     else:
         result = _texts(array, column, first_row)
-    if not _is_unicode("".join(result)):
+    if not _is_unicode("".join(result.tolist())):
         row = next(i for i, value in enumerate(result) if not _is_unicode(value))
         raise _refuse(
             column,

@@ -120,6 +120,11 @@ class Predictor:
             DataError: sequences of one row that differ in length, or rows that do not fit into memory.
         """
         columns = [column for column, _ in self._columns]
+        if not len(next(iter(raw.values()))):
+            # Some operators refuse no rows, and ONNX Runtime's LSTM ends the process over them: what an answer is like, a row of
+            # missing values tells.
+            row = {column.name: canonicalise([None], column) for column in columns}
+            return {name: values[:0] for name, values in self.answer(row, first_row, options).items()}
         if self._sequences:
             lengths_of(raw, columns, first_row)  # here a row still has its own number
         try:
@@ -319,7 +324,7 @@ def _option(option: Mapping[str, Any], value: Any) -> np.ndarray:
     if dtype == "string":
         fits = all(isinstance(item, str) for item in array.reshape(-1))
     else:
-        fits = array.dtype.kind in kinds[dtype] or array.size == 0
+        fits = array.size == 0 or (array.dtype.kind in kinds[dtype] and (dtype != "int64" or bool((array < 1 << 63).all())))
     if array.ndim != len(shape) or not fits or (is_one and array.size != 1):
         wanted = f"one {dtype}" if is_one else f"a list of {dtype}"
         raise DataError(f"Option '{option['name']}': {value!r} is not {wanted}. It is: {option['meaning']}.")

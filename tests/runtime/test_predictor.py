@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 import pickle
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -109,3 +110,22 @@ def listed(monkeypatch: pytest.MonkeyPatch) -> str:
 def test_a_provider_that_does_not_start_is_refused(artifact: Path, listed: str) -> None:
     with pytest.raises(ArtifactError, match=r"^CUDAExecutionProvider does not start here: .* leave the provider out\."):
         Predictor(artifact, providers=[listed])
+
+
+@pytest.mark.parametrize(
+    "data", [{"price": [], "color": []}, ROWS[["price", "color"]].iloc[:0], {"price": np.empty(0), "color": np.empty(0, object)}]
+)
+def test_a_graph_is_given_no_call_without_rows(artifact: Path, data: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    predictor = Predictor(artifact)
+    asked: list[int] = []
+    session = predictor.session
+
+    def run(names: list[str], feed: dict[str, np.ndarray]) -> Any:
+        asked.append(min(map(len, feed.values())))
+        return session.run(names, feed)
+
+    monkeypatch.setattr(predictor, "session", SimpleNamespace(run=run))
+    answer = predictor(data)
+    assert asked == [1]
+    assert [len(answer[name]) for name in ("probability", "label")] == [0, 0]
+    assert answer["probability"].dtype == np.float32

@@ -127,6 +127,7 @@ def test_ids_of_another_type_are_refused(predictor: Predictor) -> None:
         ({"n": 3}, r"model\.onnx has no option 'n'\. Options: k, candidates\."),
         ({"k": "3"}, r"Option 'k': '3' is not one int64\. It is: how many items to give"),
         ({"k": [3]}, r"Option 'k': \[3\] is not one int64"),
+        ({"k": 2**63}, r"Option 'k': 9223372036854775808 is not one int64"),
         ({"candidates": "103"}, r"Option 'candidates': '103' is not a list of string"),
         ({"candidates": {"103"}}, r"Option 'candidates': \{'103'\} is not a list of string"),
         ({"candidates": ["103", 3.5]}, r"Option 'candidates', item 1: 3\.5 \(float\) is not a whole number or its text"),
