@@ -208,12 +208,15 @@ def _times(texts: pa.Array, column: Column, first_row: int, form: str) -> pa.Arr
     """Times written as in the training data; those of ISO 8601 stay as they are, as no other reading fits them."""
     import pyarrow as pa
 
+    def as_trained(text: str) -> dt.datetime:
+        return dt.datetime.strptime(text, form)
+
     def read(text: str | None, row: int) -> str | None:
         if text is None:
             return None
-        for parse in (lambda: dt.datetime.strptime(text, form), lambda: dt.datetime.fromisoformat(text)):
+        for parse in (as_trained, dt.datetime.fromisoformat):
             try:
-                return parse().isoformat(" ")
+                return parse(text).isoformat(" ")
             except ValueError:
                 continue
         raise DataError(
