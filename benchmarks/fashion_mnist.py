@@ -1,11 +1,12 @@
 """Fashion-MNIST: `product_image` from raw pixels to test accuracy, beside softmax regression and the classic small network.
 
-    python benchmarks/fashion_mnist.py PATH [--experiments product_image product_image_long] [--threads 1] [--json FILE]
+    python benchmarks/fashion_mnist.py PATH [--experiments product_image product_image_long] [--threads 1]
+        [--folder FOLDER] [--json FILE]
 
 PATH is a folder with the four IDX files. The given split, 5,000 of the training images held out. Accuracy is counted here, from
 what the exported file answers to the 10,000 test images as they stand in the IDX files: uint8 (N, 28, 28, 1). By default
-it is `product_image`; `product_image_long` takes half an hour on one core. A FILE that is there keeps its other figures. Times
-are of this process, by the clock and of the CPU: on a busy machine the latter says more.
+it is `product_image`; `product_image_long` takes an hour on one core. A FILE that is there keeps its other figures, and FOLDER
+keeps the runs. Times are of this process, by the clock and of the CPU: on a busy machine the latter says more.
 """
 
 from __future__ import annotations
@@ -46,11 +47,12 @@ def test_part(path: Path) -> tuple[np.ndarray, np.ndarray]:
     return images[..., np.newaxis], np.array(CLASSES)[labels]
 
 
-def measured(name: str, path: Path, threads: int) -> dict[str, Any]:
+def measured(name: str, path: Path, threads: int, kept: Path | None) -> dict[str, Any]:
     images, labels = test_part(path)
     clock, cpu = time.perf_counter(), time.process_time()
     with tempfile.TemporaryDirectory() as folder:
-        run = shopkit.run(name, [f"source.path={path.resolve()}", f"trainer.threads={threads}"], folder=Path(folder) / name)
+        overrides = [f"source.path={path.resolve()}", f"trainer.threads={threads}"]
+        run = shopkit.run(name, overrides, folder=(kept or Path(folder)) / name)
         whole = {"clock": time.perf_counter() - clock, "cpu": time.process_time() - cpu}
         answers = Predictor(run.path)({"image": images})
         train, export, metrics = run.facts("train") or {}, run.facts("export") or {}, run.metrics
@@ -76,13 +78,14 @@ def main() -> int:
     parser.add_argument("path", type=Path, metavar="PATH")
     parser.add_argument("--experiments", nargs="+", choices=list(AIMS), default=["product_image"])
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--folder", type=Path)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     figures = {}
     if arguments.json and arguments.json.is_file():
         figures = json.loads(arguments.json.read_text())["fashion_mnist"]
     for name in arguments.experiments:
-        figures[name] = found = measured(name, arguments.path, arguments.threads)
+        figures[name] = found = measured(name, arguments.path, arguments.threads, arguments.folder)
         print(f"{name:24} {found['accuracy']:.4f} [{found['low']:.4f}, {found['high']:.4f}]  aim {found['aim']:.3f}", flush=True)
         print(f"    {found['training minutes']:.1f} min of training, {found['whole run, CPU minutes']:.1f} CPU minutes in all")
         for baseline, accuracy in found["baselines"].items():

@@ -162,7 +162,11 @@ class CNN(Model):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch takes it, its types lack it
 
     def forward(self, batch: Batch) -> Tensor:
-        return self.scores(self.pixels(batch["image"]), batch)
+        x = self.pixels(batch["image"])
+        scores = self.scores(x, batch)
+        if self.training or not self.settings.flip_average:
+            return scores
+        return (scores + self.scores(x.flip(3), batch)) / 2
 
     def pixels(self, image: Tensor) -> Tensor:
         """uint8 (batch, channels, h, w) → float, normalised, and augmented in training."""

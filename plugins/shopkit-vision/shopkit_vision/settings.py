@@ -107,6 +107,8 @@ class CnnSettings:
     """Augmentation: moves an image by up to this share of its height and width; its edge is continued. 0 is off."""
     flip: bool = True
     """Augmentation: mirrors half of the images left to right."""
+    flip_average: bool = False
+    """Answers with the mean of the scores of the image and of its mirror image, which takes twice as long."""
     erase: float = 0.0
     """Augmentation: share of images of which a random rectangle becomes noise (Zhong et al. 2020). 0 is off."""
     mixup: float = 0.0

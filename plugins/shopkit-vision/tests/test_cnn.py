@@ -91,6 +91,18 @@ def test_augmentation_is_in_training_only() -> None:
     assert torch.equal(network.pixels(image), network.pixels(image))
 
 
+def test_an_image_and_its_mirror_image_are_answered_alike() -> None:
+    network, plain = trained(model(flip_average=True)), trained(model())
+    plain.load_state_dict(network.state_dict())
+    given = batch()
+    mirrored = {**given, "image": given["image"].flip(3)}
+    with torch.no_grad():
+        mean = (plain(given) + plain(mirrored)) / 2
+        assert not torch.allclose(plain(given), plain(mirrored), atol=1e-3)
+        for answers in (network(given), network(mirrored), network.for_export().eval()(given)):
+            torch.testing.assert_close(answers, mean, atol=1e-5, rtol=1e-5)
+
+
 @pytest.mark.parametrize("mixing", [{"mixup": 0.3}, {"cutmix": 1.0}, {"mixup": 0.3, "cutmix": 1.0}])
 def test_mixed_images_have_the_loss_of_both_targets(mixing: dict[str, float]) -> None:
     network, given = model(shift=0.0, flip=False, **mixing).train(), batch(6)
