@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import onnx
@@ -72,6 +74,14 @@ def make_fitted(number: str = "price", text: str = "color", exported_weight: np.
     )
 
 
+@cache
+def _exported() -> bytes:
+    with TemporaryDirectory() as folder:
+        return OnnxExporter(OnnxSettings()).export(make_fitted(), Path(folder)).path.read_bytes()
+
+
 def exported_file(folder: Path) -> Path:
     """The hand-made pipeline as `model.onnx` in the folder."""
-    return OnnxExporter(OnnxSettings()).export(make_fitted(), folder).path
+    path = folder / "model.onnx"
+    path.write_bytes(_exported())
+    return path

@@ -30,13 +30,19 @@ def offered(registry: Registry, folders: Folders) -> Iterator[None]:
             for path in folders.plugins:
                 search_path.append("plugin", f"file://{path}")
 
+    class Option(ConfigNode):
+        """Hydra copies the whole store for each composition; what it loads from it, it copies again."""
+
+        def __deepcopy__(self, memo: dict[int, Any]) -> Option:
+            return self
+
     plugins, store = Plugins.instance(), ConfigStore.instance()
     kept = store.repo
     store.repo = {name: dict(node) if isinstance(node, dict) else node for name, node in kept.items()}
     try:
         for group, options in option_nodes(registry).items():
             for name, node in options.items():
-                entry = ConfigNode(f"{name}.yaml", _Unmade(node), group, package=None, provider="shopkit")  # type: ignore[arg-type]
+                entry = Option(f"{name}.yaml", _Unmade(node), group, package=None, provider="shopkit")  # type: ignore[arg-type]
                 store.repo.setdefault(group, {})[entry.name] = entry
         plugins.register(ShopkitFolders)
         yield
