@@ -25,6 +25,7 @@ from shopkit.features.transform import footprint, in_memory, load, n_bytes, tran
 from shopkit.models.base import Arrays, Estimator, Model
 from shopkit.models.to_onnx import to_onnx
 from shopkit.onnx_format import only
+from shopkit.progress import doing
 from shopkit.raw import evenly
 from shopkit.registry import Choice, Registry
 from shopkit.runs import read_json, replacing, write_json
@@ -165,6 +166,7 @@ def fit_features(
     folder.mkdir(parents=True, exist_ok=True)
     tags = registry.get("models", model.name).tags
     train = examples.rows("train")
+    doing("reading the training part")
     with training_part(
         examples.path,
         train,
@@ -177,6 +179,7 @@ def fit_features(
         memory=examples.memory,
     ) as context:
         word_pieces = getattr(model.settings, "word_pieces", "")
+        doing("looking at the columns")
         resolved = resolve(plan, examples.schema, context, tags, registry, leave_out_unread, word_pieces)
         fitted = fit(resolved, replace(context, vocabularies=earlier.vocabularies if earlier else {}))
     if (block := fitted.spec.unread(tags)) is not None:

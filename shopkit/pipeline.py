@@ -20,6 +20,7 @@ from shopkit import provenance
 from shopkit.errors import ConfigError, DataError
 from shopkit.evaluation.settings import named_baseline
 from shopkit.opening import Announce, locked, opened, silent
+from shopkit.progress import stage
 from shopkit.registry import Registered, Registry, load_registry
 from shopkit.runs import PARTIAL, Run
 from shopkit.sources.base import Source, Tables
@@ -189,9 +190,10 @@ def open_tables(experiment: Experiment, registry: Registry, data: Any = None) ->
         raise ConfigError(f"data= is given, which source={experiment.source.name} does not read. Choose source=dataframe for it.")
     source: Source = registry.build(experiment.source, *([data] if data is not None else []))
     try:
-        if experiment.engine.name == "spark":
-            return on_spark(source, experiment)
-        return with_hashed_keys(source.open(), experiment.privacy)
+        with stage("source"):
+            if experiment.engine.name == "spark":
+                return on_spark(source, experiment)
+            return with_hashed_keys(source.open(), experiment.privacy)
     except OSError as error:
         raise DataError(f"source {experiment.source.name}: {error}") from error
 

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from shopkit.cli.console import Parser, artifact, is_terminal, print_table, require_writable
+from shopkit.cli.console import Parser, artifact, print_table, require_writable
 from shopkit.errors import ConfigError, RunError
+from shopkit.progress import is_terminal
 
 SIZES, SECONDS = "1,8,64,512,4096", 60.0
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
 from shopkit.errors import ConfigError, RunError, nearest
+from shopkit.progress import is_terminal
 
 
 class Parser(argparse.ArgumentParser):
@@ -59,10 +59,6 @@ def require_writable(target: Path, option: str) -> None:
     if target.is_dir() or not target.parent.is_dir() or not os.access(target.parent, os.W_OK):
         reason = "it is a folder" if target.is_dir() else f"{target.parent} is no folder that can be written"
         raise RunError(f"Cannot write {target}: {reason}. Name a file elsewhere with {option} FILE.")
-
-
-def is_terminal() -> bool:
-    return sys.stdout.isatty()
 
 
 def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shopkit.cli.console import Parser, artifact, is_terminal, print_table, require_writable
+from shopkit.cli.console import Parser, artifact, print_table, require_writable
 from shopkit.errors import ArtifactError, ConfigError
+from shopkit.progress import is_terminal
 from shopkit.runs import ELSEWHERE, write_json
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shopkit.cli.console import is_terminal, print_table
+from shopkit.cli.console import print_table
 from shopkit.config import Composer, from_hydra
 from shopkit.config.bridge import VERSION_BASE, offered
 from shopkit.config.composer import with_folder
@@ -21,6 +21,7 @@ from shopkit.config.experiment import SECTIONS
 from shopkit.config.folders import summary
 from shopkit.config.screen import component_groups, options_of
 from shopkit.errors import ConfigError, RunError, ShopkitError, nearest
+from shopkit.progress import is_terminal
 from shopkit.registry import load_registry
 from shopkit.secrecy import blotted, without_secrets
 
@@ -240,15 +241,14 @@ def announcer() -> Callable[[str, str, float], None]:
     """Prints each finished stage: its name, what came out, how long it took."""
     if not is_terminal():
         return lambda stage, line, seconds: print(f"{stage:9} {line}  ({seconds:.1f} s)", flush=True)
-    from rich.console import Console
     from rich.markup import escape
 
-    console = Console(highlight=False)
+    from shopkit.progress import console
 
     def show(stage: str, line: str, seconds: float) -> None:
         style = "bold yellow" if stage == "warning" else "bold"
         took = f"  [dim]{seconds:.1f} s[/]" if seconds else ""
-        console.print(f"[{style}]{stage:9}[/] {escape(line)}{took}", soft_wrap=True)  # a path is broken by nothing
+        console().print(f"[{style}]{stage:9}[/] {escape(line)}{took}", soft_wrap=True)  # a path is broken by nothing
 
     return show
 

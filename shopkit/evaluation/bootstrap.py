@@ -13,6 +13,7 @@ from typing import Literal
 
 import numpy as np
 
+from shopkit.progress import counted
 from shopkit.tasks.base import Metric
 
 Statistic = Callable[[np.ndarray], dict[str, float]]
@@ -72,7 +73,7 @@ def resample(
         described: what is known of metrics.
     """
     series: dict[str, list[dict[str, float]]] = {name: [] for name in statistics}
-    for weight in resamples:
+    for weight in counted(resamples, "measuring on resamples", resamples.n_bootstrap):
         for name, statistic in statistics.items():
             series[name].append(statistic(weight))
     without = {name for name, metric in (described or {}).items() if not metric.resampled}

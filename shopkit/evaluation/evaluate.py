@@ -99,6 +99,7 @@ from shopkit.evaluation.importance import permutation_importance
 from shopkit.evaluation.part import Outputs, Part, Predict
 from shopkit.evaluation.segments import measured, segment_metrics
 from shopkit.evaluation.settings import EvaluationSettings
+from shopkit.progress import inside
 from shopkit.tasks.base import Detail, Metric, Task
 
 
@@ -138,6 +139,8 @@ def evaluate(
     importance = permutation_importance(task, some, predict, settings, seed) if predict else None
     order = [entry["column"] for entry in importance["columns"] if entry["column"] in some.raw] if importance else []
     resamples = Resamples(len(test), 0, seed, test.groups)
+    with inside("segments"):
+        segments = segment_metrics(task, some, settings, seed, order)
     return {
         "kind": kind,
         "n_rows": {name: len(part) for name, part in parts.items()},
@@ -158,7 +161,7 @@ def evaluate(
         "primary": task.monitor.name if task.monitor.name in metrics["test"] else None,
         "details": [_plain(detail) for detail in task.details(some.columns, some.outputs, some.target)],
         "curves": _curves(task, kind, test, settings, seed),
-        "segments": segment_metrics(task, some, settings, seed, order),
+        "segments": segments,
         "importance": importance,
         "drift": drift(samples["train"].raw, some.raw, some.groups) if "train" in samples else [],
         "audit": audit(

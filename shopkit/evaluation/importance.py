@@ -10,6 +10,7 @@ import numpy as np
 from shopkit.evaluation.bootstrap import Resamples, interval
 from shopkit.evaluation.part import Part, Predict
 from shopkit.evaluation.settings import EvaluationSettings
+from shopkit.progress import counted
 from shopkit.tasks.base import Metric, Task
 
 MOST_RESAMPLES = 100
@@ -52,7 +53,7 @@ def permutation_importance(
     together = {name: [name] for name in (*part.raw, *part.images)}
     if part.sequences:
         together[f"the steps ({', '.join(part.sequences)})"] = list(part.sequences)
-    for column, names in together.items():
+    for column, names in counted(together.items(), "shuffling columns", len(together)):
         rng = np.random.default_rng([seed, zlib.crc32(column.encode())])
         shuffled = []
         for _ in range(settings.permutation_repeats):

@@ -20,6 +20,7 @@ from shopkit.features.blocks import Blocks, Writer, written
 from shopkit.features.files import new_array
 from shopkit.features.subgraph import padded_texts, towards, without_inputs
 from shopkit.features.tensors import ARRAYS, FIXED, Ragged, filled
+from shopkit.progress import counted
 from shopkit.runtime.blocks import Footprint, blocks, in_blocks
 from shopkit.runtime.images import decoded
 from shopkit.runtime.sequences import cells, flatten, graph_feed
@@ -96,7 +97,7 @@ def _transform_plain(
                     kept[part, tensor] = InMemory(dtype, shape)
                 else:
                     kept[part, tensor] = open_files.enter_context(written(fixed_path(folder, part, tensor), dtype, shape))
-        for batch in file.iter_batches(batch_rows, columns=graph.columns):
+        for batch in counted(file.iter_batches(batch_rows, columns=graph.columns), "transforming", file.metadata.num_rows, len):
             outputs = {tensor: values[: len(batch)] for tensor, values in scratch.items()}
             graph.run(batch, outputs)
             for part, mask in masks.items():
@@ -135,9 +136,9 @@ def _transform_varied(
     graph = RowGraph(model)
     written = {part: {name: Growing(folder, f"{part}_{name}", name) for name in graph.outputs} for part in masks}
     at = 0
-    for batch in pq.ParquetFile(examples, pre_buffer=False).iter_batches(
-        READ_ROWS, columns=[column.name for column in graph.columns]
-    ):
+    file = pq.ParquetFile(examples, pre_buffer=False)
+    batches = file.iter_batches(READ_ROWS, columns=[column.name for column in graph.columns])
+    for batch in counted(batches, "transforming", file.metadata.num_rows, len):
         chosen = {part: np.flatnonzero(mask[at : at + len(batch)]) for part, mask in masks.items()}
         at += len(batch)
         found = graph.run(batch)

@@ -21,6 +21,7 @@ from shopkit.evaluation.part import Part
 from shopkit.evaluation.settings import named_baseline
 from shopkit.features.plan import NoFeatureError
 from shopkit.fitting import fit_decision, part_outputs, score_metrics
+from shopkit.progress import advance, doing, inside
 from shopkit.raw import evenly, read_batches, readable
 from shopkit.runs import replacing, write_json
 from shopkit.runtime import Predictor
@@ -64,6 +65,7 @@ def run(way: Way) -> tuple[str, dict[str, Any]]:
             metrics["about"][name] = about(way.task, name)
     write_json(way.run.metrics_path, metrics)
     test, transform, keep = samples["test"], way.features.transformer(), way.experiment.features.keep
+    doing("explaining cases" if settings.cases else "")
     if settings.cases and (
         cases := explained_cases(way.task, test, way.features, transform, way.model.model, settings.cases, keep)
     ):
@@ -74,6 +76,7 @@ def run(way: Way) -> tuple[str, dict[str, Any]]:
         rows = np.arange(n_rows) % len(test)
         return list(predictor.feeds({name: values[rows] for name, values in raw.items()}))
 
+    doing("measuring the speed")
     facts = {"latency": measure_latency(way.run.model_path, feeds, settings), "baselines_left_out": skipped}
     name, best = next(iter(metrics["metrics"]["test"].items()))
     title = metrics["about"][name]["title"]
@@ -103,10 +106,12 @@ def _looked_at(way: Way, part: str, predictor: Predictor) -> _Seen:
     in_sample = _sample(way, whole)
     prints, some, outputs, start = Fingerprints(), [], [], 0
     one_of: dict[str, str] = {}
+    doing(f"answering the {part} part" if part != "train" else "reading the training part", len(whole))
     with _predictions(way, part) as write:
         for columns in read_batches(way.run.examples_path, names, chosen, BATCH_ROWS):
             rows = np.arange(start, start + len(columns[given.name]))
             start += len(rows)
+            advance(len(rows))
             of_columns = {column.name: columns[column.name] for column in features}
             outputs.append({} if part == "train" else _shared(_answers(predictor, of_columns), one_of))
             batch = replace(
@@ -211,16 +216,18 @@ def _baselines(way: Way) -> tuple[dict[str, dict[str, np.ndarray]], list[str]]:
         start = time.perf_counter()
         choice = way.registry.choice("models", {"name": component, **changed}, "evaluation.baselines")
         folder, rows = way.run.work / "baselines" / name, way.baseline_rows
-        try:
-            features = way.fit_features(choice, folder, True, rows=rows)
-        except NoFeatureError:
-            skipped.append(f"{name} reads nothing that is made of these columns")
-            continue
-        task: Task = way.registry.build(way.experiment.task)
-        task.state = dict(way.facts("split")["task"])
-        model = way.fit_model(choice, features, task, folder, rows=rows)
-        fit_decision(task, model, features.arrays(rows, "validation"))
-        found[name] = part_outputs(task, model, features.arrays(rows, "test"))
+        with inside(f"baseline {name}"):
+            try:
+                features = way.fit_features(choice, folder, True, rows=rows)
+            except NoFeatureError:
+                skipped.append(f"{name} reads nothing that is made of these columns")
+                continue
+            task: Task = way.registry.build(way.experiment.task)
+            task.state = dict(way.facts("split")["task"])
+            doing("training")
+            model = way.fit_model(choice, features, task, folder, rows=rows)
+            fit_decision(task, model, features.arrays(rows, "validation"))
+            found[name] = part_outputs(task, model, features.arrays(rows, "test"))
         features.discard_arrays()
         said = f"{name} with {model.n_parameters:,} parameters, to compare with"
         way.announce("baseline", said, time.perf_counter() - start)

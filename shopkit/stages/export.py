@@ -20,6 +20,7 @@ from shopkit.features.transform import footprint
 from shopkit.fitting import fit_decision
 from shopkit.models.base import Arrays, Estimator, Model
 from shopkit.models.to_onnx import to_onnx
+from shopkit.progress import doing
 from shopkit.raw import evenly
 from shopkit.runtime import Predictor
 from shopkit.runtime.blocks import in_blocks
@@ -38,6 +39,7 @@ RESAMPLES = 200
 
 def run(way: Way) -> tuple[str, dict[str, Any]]:
     fit_decision(way.task, way.model, way.features.arrays(way.rows, "validation"))
+    doing("making model.onnx and comparing it with the model")
     exporter: Exporter = way.registry.build(way.experiment.exporter)
     exported = exporter.export(way.fitted, way.run.path)
     predictor = Predictor(exported.path)

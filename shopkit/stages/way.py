@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import numpy as np
 
-from shopkit import provenance
+from shopkit import progress, provenance
 from shopkit.errors import RunError
 from shopkit.exporters.base import Fitted
 from shopkit.fitting import Examples, Features, FittedModel, fit_features, fit_model, load_features
@@ -123,7 +123,8 @@ class Way:
             self.run.forget_stage("report")
         start = time.perf_counter()
         try:
-            line, facts = WORK[name](self)
+            with progress.stage(name):
+                line, facts = WORK[name](self)
         except duckdb.OutOfMemoryException as error:
             raise RunError(
                 f"The stage {name} of {self.run.path} stopped: a query needs more than memory={self.experiment.memory}, even "

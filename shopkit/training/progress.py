@@ -8,6 +8,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.table import Column
 from rich.text import Text
 
+from shopkit import progress
 from shopkit.training.learner import Learner
 
 BAR_WIDTH = 10
@@ -20,11 +21,13 @@ class ProgressBar(pl.Callback):
         assert isinstance(learner, Learner)
         console = Console()
         self.bar = _Line(learner, console, is_shown=trainer.is_global_zero and console.is_terminal)
+        progress.give_way()
         self.bar.start()
 
     def teardown(self, trainer: pl.Trainer, learner: pl.LightningModule, stage: str) -> None:
         if hasattr(self, "bar"):
             self.bar.stop()
+            progress.come_back()
 
 
 class _Line(Progress):
