@@ -121,8 +121,8 @@ def gains(curves: Plain, rate: Any, positives: str) -> Figure | None:
         return None
     rows, caught = data
     chart = Chart(
-        "Cumulative gains: share of positives caught by share of rows contacted",
-        shares("contacted, best first"),
+        "Cumulative gains: share of positives caught by share of rows picked",
+        shares("picked, best first"),
         shares("caught"),
     )
     keys = [Key(0, "this model"), Key(9, "at random", True)]
@@ -132,7 +132,7 @@ def gains(curves: Plain, rate: Any, positives: str) -> Figure | None:
     chart.diagonal((0, 0), (1, 1)).line(_points(rows, caught), 0)
     marks = [(share, at(rows, caught, share)) for share in (0.1, 0.2, 0.3, 0.5)]
     chart.dots(marks, 0, [f"the top {share:.0%} hold {value:.1%} of {positives}" for share, value in marks])
-    return figure("Gains", f"Contact the best-ranked part of the list: how much of all {positives} is in it.", chart, *keys)
+    return figure("Gains", f"Pick the best-ranked part of the list: how much of all {positives} is in it.", chart, *keys)
 
 
 def at(x: Sequence[float], y: Sequence[float], where: float) -> float:
@@ -340,7 +340,7 @@ def error_by_tenth(curves: Plain, unit: str) -> Figure | None:
 def overlaid(curves: Sequence[Plain], names: Sequence[str]) -> list[Figure]:
     """The same curve of several runs in one picture, for each curve that at least one run has; six runs at most."""
     kinds = (
-        ("gains", "Gains", "share_of_rows", "share_of_positives", shares("contacted, best first"), shares("caught")),
+        ("gains", "Gains", "share_of_rows", "share_of_positives", shares("picked, best first"), shares("caught")),
         ("roc", "ROC", "false_positive_rate", "true_positive_rate", shares("false positive rate"), shares("true positive rate")),
         ("precision_recall", "Precision and recall", "recall", "precision", shares("recall"), shares("precision")),
     )

@@ -129,7 +129,7 @@ def _speed(facts: Facts) -> dict[str, Any]:
 
 def _contents(facts: Facts) -> list[tuple[str, str]]:
     decision = {
-        "binary": [("ranking", "Whom to pick"), ("decision", "Decision")],
+        "binary": [("ranking", "Which to pick"), ("decision", "Decision")],
         "multiclass": [("classes", "Classes")],
         "regression": [("errors", "Errors")],
     }

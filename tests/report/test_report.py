@@ -111,7 +111,7 @@ def test_the_page_says_what_a_reader_wants_to_know(make_run: MakeRun) -> None:
     ):
         assert " ".join(words.split()) in page.text
     assert page.headings == [
-        *("What was asked", "How good it is", "Whom to pick", "Decision", "What drives it", "Segments", "Data", "Drift"),
+        *("What was asked", "How good it is", "Which to pick", "Decision", "What drives it", "Segments", "Data", "Drift"),
         *("Training", "Features", "The file", "How to call it", "Provenance"),
     ]
     assert page.tags.count("svg") - page.text.count("in the picture") >= 9
@@ -206,7 +206,7 @@ def test_a_task_of_a_plugin_gets_the_parts_that_suit_every_task(make_run: MakeRu
     run.config_path.write_text("task: {name: next_item}\n")
     _, page = page_of(run)
     assert "How good it is" in page.headings
-    assert "Whom to pick" not in page.headings
+    assert "Which to pick" not in page.headings
     assert "Average precision of 0.713 That is: area under the precision–recall curve. Measured on 6,000 rows" in page.text
     assert "purchase_intent · next_item · model" in page.text
     assert page.text.index("Average precision 0.713") < page.text.index("Accuracy")  # the watched one first
