@@ -20,6 +20,7 @@ from shopkit.features.sequences import ALL_STEPS, Limit, Steps, steps_context
 from shopkit.features.subgraph import pieces, reached_from
 from shopkit.features.tensors import ARRAYS, FIXED, Tensor
 from shopkit.onnx_format import check, hoist_constants, pin_versions
+from shopkit.progress import counted
 from shopkit.schema import INPUT_PREFIX, LENGTHS, LENGTHS_INPUT, Column
 
 _DTYPES = {"number": ndx.float32, "string": ndx.utf8, "time": ndx.int64, "image": ndx.uint8}
@@ -75,12 +76,14 @@ def fit(plan: ResolvedPlan, context: FitContext) -> FittedFeatures:
         ConfigError: an extractor needs what the task does not have.
     """
     columns = plan.schema.of_role("feature")
-    groups = [fit_group(assignments, context) for assignments in grouped(plan.assignments)]
+    together = grouped(plan.assignments)
+    groups = [fit_group(assignments, context) for assignments in counted(together, "fitting alike columns", len(together))]
     model, spec = trace(columns, groups, plan.limit), lay_out(groups)
     places = iter(spec.blocks)
     overrides: dict[int, np.ndarray] = {}
     widths: dict[int, int] = {}
     vocabularies: dict[str, list[str]] = {}
+    notes: dict[int, str] = {}
     for group in groups:
         starts = {block.column: block.start for block in reversed([next(places) for _ in group.blocks()])}
         for assignment, state in zip(group.assignments, group.states, strict=True):
@@ -91,7 +94,11 @@ def fit(plan: ResolvedPlan, context: FitContext) -> FittedFeatures:
             widths[id(assignment)] = sum(block.width for block in group.extractor.blocks(column, state))
             if (categories := group.extractor.categories(state)) is not None:
                 vocabularies[column] = list(categories)
-    description = [{**assignment.to_json(), "width": widths[id(assignment)]} for assignment in plan.assignments]
+            if categories is not None and not len(categories):
+                notes[id(assignment)] = "; no category has rows enough, so that its id says only whether there is a value"
+    description = [
+        {**one.to_json(), "why": one.why + notes.get(id(one), ""), "width": widths[id(one)]} for one in plan.assignments
+    ]
     assets = {name: text for group in groups for name, text in group.extractor.assets(group.states).items()}
     return FittedFeatures(model, spec, overrides, description, vocabularies, assets, tuple(groups))
 

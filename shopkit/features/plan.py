@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import ibis.expr.types as ir
 
 from shopkit.errors import ConfigError, DataError, nearest
-from shopkit.features.aggregates import answers, present
+from shopkit.features.aggregates import answers, counts, present
 from shopkit.features.base import Extractor, FitContext
 from shopkit.features.sequences import ALL_STEPS, Limit, steps_context
 from shopkit.features.settings import FeaturePlan, parse_spec
@@ -45,6 +45,8 @@ class ColumnFacts:
     """In a present string, on average."""
     without_blanks: float = 0.0
     """Share of the present strings with letters of a script that puts no blanks between words."""
+    has_frequent: bool = True
+    """Whether a string has `FREQUENT` rows."""
 
     @property
     def is_text(self) -> bool:
@@ -158,6 +160,9 @@ def resolve(
                 schema = schema.with_role(column.name, "ignored", f"{why}, which this model does not read")
                 continue
         elif spec == "auto":
+            if column.kind == "string" and not column.sequence and likes == "dense" and found.n_distinct > plan.max_one_hot:
+                frequent, _ = counts(column.name, context, FREQUENT, 2)
+                found = replace(found, has_frequent=any(frequent != ""))
             where, (spec, why) = "features", automatic(column, found, plan, likes)
         elif chosen:
             where, why = f"features.columns.{column.name}", "chosen for this column"
@@ -193,6 +198,8 @@ def automatic(column: Column, found: ColumnFacts, plan: FeaturePlan, likes: str)
             return "vocabulary", f"{categories}, as the model embeds or splits on ids"
         if n <= plan.max_one_hot:
             return "one_hot", f"{categories}, at most {plan.max_one_hot}"
+        if not found.has_frequent:
+            return "target_rate", f"{categories}, more than {plan.max_one_hot}, none in {FREQUENT} rows"
         # What the target says of a category, and what else sets the frequent ones apart.
         frequent = {"name": "vocabulary", "min_count": FREQUENT}
         return ["target_rate", frequent], f"{categories}, more than {plan.max_one_hot}"

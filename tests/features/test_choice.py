@@ -47,6 +47,12 @@ def test_auto(kind: Kind, n: int, likes: str, expected: Any):
         assert steps == ("vocabulary" if kind == "string" else "log1p", words)
 
 
+def test_auto_without_a_frequent_category():
+    found = ColumnFacts(9000, 1233, 0, has_frequent=False)
+    expected = ("target_rate", "1,233 categories, more than 32, none in 20 rows")
+    assert automatic(Column("x", "string"), found, FeaturePlan(), "dense") == expected
+
+
 @pytest.mark.parametrize(
     ("found", "is_text"),
     [

@@ -53,7 +53,7 @@ def chosen(fitted: Fitted) -> dict[str, list[str]]:
                 "amount": ["quantile", "piecewise_linear"],
                 "is_member": ["standardize"],
                 "color": ["one_hot"],
-                "town": ["target_rate", "vocabulary"],
+                "town": ["target_rate"],
             },
         ),
     ],
@@ -61,6 +61,25 @@ def chosen(fitted: Fitted) -> dict[str, list[str]]:
 )
 def test_auto_follows_the_model(tags: list[str], expected: dict[str, list[str]]) -> None:
     assert chosen(fit_table(TABLE, tags=tags, target=TARGET)) == {**expected, "at": ["time_parts"]}
+
+
+def test_ids_are_of_categories_with_rows_enough() -> None:
+    """Of a column that has none a constant would be left, or whether a value is missing, which the rate says as well."""
+    town = [f"town {at % 60}" for at in range(N)]
+    twenty = ["home"] * 20 + town[20:]
+    for values, names in ((["home"] * 19 + town[19:], ["target_rate"]), (twenty, ["target_rate", "vocabulary"])):
+        fitted = fit_table({**TABLE, "town": texts(values)}, target=TARGET)
+        assert chosen(fitted)["town"] == names
+        why = [row["why"] for row in fitted.features.description if row["column"] == "town"]
+        assert all(text.startswith("61 categories, more than 32") for text in why)
+        assert ("none in 20 rows" in why[0]) == (len(names) == 1)
+
+
+def test_a_vocabulary_without_a_category_is_told() -> None:
+    plan = FeaturePlan(columns={"town": {"name": "vocabulary", "min_count": 5}, "color": {"name": "vocabulary", "min_count": 5}})
+    why = {row["column"]: row["why"] for row in fit_table(TABLE, plan).features.description}
+    assert why["town"] == "chosen for this column; no category has rows enough, so that its id says only whether there is a value"
+    assert why["color"] == "chosen for this column"
 
 
 def test_the_user_comes_first_and_every_row_says_why() -> None:
