@@ -247,9 +247,18 @@ def test_nothing_outside_the_exports_is_removed(finished: Run, name: str) -> Non
     facts = finished.facts("exports") or {}
     facts["exports"]["triton"]["path"] = name
     finished.finish_stage("exports", facts)
-    with pytest.raises(RunError, match=r"stages/exports\.json names .*, which is not in .*/exports: it is not removed"):
-        add_exports(finished.path, [{"name": "triton", "model_name": "again"}])
+    add_exports(finished.path, [{"name": "triton", "model_name": "again"}])
     assert precious.read_text() == "dear"
+    assert Predictor(finished.exports_path / "triton" / "again" / "1")
+
+
+def test_exports_that_are_a_link_are_not_followed(finished: Run) -> None:
+    elsewhere = finished.path.parent / "elsewhere"
+    finished.exports_path.rename(elsewhere)
+    finished.exports_path.symlink_to(elsewhere)
+    with pytest.raises(RunError, match=r"/exports is a link: nothing is written or removed where it leads\. Put a folder in its"):
+        add_exports(finished.path, [{"name": "triton", "model_name": "again"}])
+    assert not (elsewhere / "triton" / "again").exists()
 
 
 def test_a_run_that_was_changed_is_not_exported(finished: Run) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from shopkit.errors import RunError, ShopkitError
 from shopkit.exporters.base import Exporter, export_apart
+from shopkit.progress import counted
 from shopkit.registry import Choice
 from shopkit.runs import Run
 from shopkit.settings import plain
@@ -20,8 +21,8 @@ Plain = dict[str, Any]
 
 def run(way: Way) -> tuple[str, Plain]:
     found, new = recorded(way.run), lacking(way)
-    for choice in new:
-        found[choice.name] = _made(way, choice, found.get(choice.name, {}))
+    for choice in counted(new, "making exports", len(new)):
+        found[choice.name] = _made(way, choice)
     made = [one for choice in new if "path" in (one := found[choice.name])]
     return ", ".join(f"{one['path']}, {one['size_bytes'] / 1024:,.0f} KiB" for one in made), {"exports": found}
 
@@ -42,11 +43,11 @@ def lacking(way: Way) -> list[Choice]:
     return [choice for choice in way.experiment.exports if not is_there(choice)]
 
 
-def _made(way: Way, choice: Choice, before: Plain) -> Plain:
-    for name in [before["path"], *before.get("files", [])] if "path" in before else []:
-        _remove(way.run, name)
+def _made(way: Way, choice: Choice) -> Plain:
     settings, folder = plain(choice.settings), way.run.exports_path / choice.name
-    shutil.rmtree(folder, ignore_errors=True)
+    if folder.parent.is_symlink():  # a run folder may come from anybody
+        raise RunError(f"{folder.parent} is a link: nothing is written or removed where it leads. Put a folder in its place.")
+    shutil.rmtree(folder, ignore_errors=True)  # of one that is refused nothing older stays
     try:
         exporter: Exporter = way.registry.build(choice)
         exported = export_apart(exporter, way.fitted, folder)
@@ -64,18 +65,3 @@ def _made(way: Way, choice: Choice, before: Plain) -> Plain:
         "files": written(way, exported),
         "told": dict(exported.told),
     }
-
-
-def _remove(run: Run, name: str) -> None:
-    """Remove a file or folder of an earlier export.
-
-    Raises:
-        RunError: it lies elsewhere: a run folder may come from anybody.
-    """
-    path = (run.path / name).resolve()
-    if run.path.resolve() / run.exports_path.name not in path.parents:
-        raise RunError(f"{run.path}/stages/exports.json names {name}, which is not in {run.exports_path}: it is not removed.")
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
