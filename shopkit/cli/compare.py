@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from shopkit.cli.console import Parser, print_table
+from shopkit.cli.console import Parser, print_table, require_writable
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -15,6 +15,9 @@ def main(arguments: Sequence[str]) -> int:
     parsed = parser.parse(arguments)
     if len(parsed.runs) < 2:
         parser.error("give at least two runs to compare")
+
+    if parsed.output is not None:
+        require_writable(parsed.output, "-o")
 
     from shopkit.report import compare
     from shopkit.runs import Run
