@@ -98,7 +98,7 @@ def predict_file(
 
 def _of_file(data: Path, predictor: Predictor, batch_rows: int, output: Path) -> Iterator[pa.RecordBatch]:
     """The batches of a table that is not the output as well."""
-    reading = _format(data, zipped=True)
+    reading = _format(data, is_read=True)
     if not data.is_file():
         raise DataError(f"There is no file {data}.{nearest(data.name, _names_beside(data))}")
     if output.exists() and output.samefile(data):
@@ -122,7 +122,7 @@ def first_rows(predictor: Predictor, data: Path, most: int) -> dict[str, np.ndar
         raise DataError(f"There is no file {data}.{nearest(data.name, _names_beside(data))}")
     found: list[dict[str, np.ndarray]] = []
     n_rows = 0
-    for batch in _batches(data, _format(data, zipped=True), predictor, min(most, BATCH_ROWS)):
+    for batch in _batches(data, _format(data, is_read=True), predictor, min(most, BATCH_ROWS)):
         some = batch.slice(0, most - n_rows)
         found.append(predictor.canonical(dict(zip(some.schema.names, some.columns, strict=True)), n_rows))
         n_rows += some.num_rows
@@ -221,13 +221,12 @@ def _writer(path: Path, writing: str, schema: pa.Schema) -> _Writer:
     return writer
 
 
-def _format(path: Path, zipped: bool = False) -> str:
-    suffix = Path(path.name.removesuffix(".gz")).suffix.lower() if zipped else path.suffix.lower()
+def _format(path: Path, is_read: bool = False) -> str:
+    suffix = Path(path.name.removesuffix(".gz")).suffix.lower() if is_read else path.suffix.lower()
     form = _FORMATS.get(suffix, "")
     if not form or (form == "parquet" and path.suffix == ".gz"):
-        raise DataError(
-            f"{path}: cannot tell the format from '{path.suffix}'. Use one of {', '.join(_FORMATS)}.{of_a_sheet(path)}"
-        )
+        advice = of_a_sheet(path) if is_read else ""
+        raise DataError(f"{path}: cannot tell the format from '{path.suffix}'. Use one of {', '.join(_FORMATS)}.{advice}")
     return form
 
 

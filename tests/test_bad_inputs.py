@@ -55,6 +55,27 @@ BAD_TABLES: dict[str, tuple[pd.DataFrame, list[str], str]] = {
     "no group to split by": (visits(), ["split=group"], r"split group needs"),
     "too few rows for three parts": (visits().head(3), ["split=random"], r"without rows"),
     "no feature left": (visits()[["customer", "bought"]], ["features.ignore=[]"], r"no columns left for features"),
+    "columns that case alone tells apart": (
+        with_column(Price=1.0),
+        [],
+        r"table 'data' has more than one column 'price' \(upper and lower case count as one\)\. Rename 'Price'",
+    ),
+    "a column of shopkit's own": (
+        with_column(shopkit_row=visits().price),
+        [],
+        r"'shopkit_row' is called as one that shopkit makes",
+    ),
+    "a column of the engine's own": (with_column(File_Row_Number=visits().price), [], r"'File_Row_Number' is called as one that"),
+    "a key called as what stands beside it": (
+        visits().rename(columns={"customer": "part"}),
+        ["view.keys=[part]"],
+        r"'part' names the row and is called as one that shopkit makes itself\. Rename it in the source",
+    ),
+    "a key called as an answer": (
+        visits().rename(columns={"customer": "Label"}),
+        ["view.keys=[Label]"],
+        r"'Label' names the row, and an answer has the same name \(probability, label\): the predictions would lose it",
+    ),
     "a plan for a column that is not there": (visits(), ["features.columns.prise=log1p"], r"'prise'.* Did you mean 'price'\?"),
     "an extractor of another kind": (visits(), ["features.columns.channel=log1p"], r"log1p reads number columns"),
     "a type that does not fit": (visits(), ["features.types.channel=number"], r"'channel' is of type VARCHAR, .*says number"),

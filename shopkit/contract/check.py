@@ -77,7 +77,7 @@ def enforce(
     broken = dict(zip(rules, counts[len(bounded) :], strict=True))
     if not any(broken.values()):
         return {}
-    n_quarantined, first = _set_aside(engine, [rule for rule, count in broken.items() if count], quarantine)
+    n_quarantined, first = _set_aside(engine, [rule for rule, count in broken.items() if count], dtypes, quarantine)
     limit = LIMIT if contract.limit is None else contract.limit
     if n_quarantined > limit * n_rows:
         listed = ", ".join(f"{rule.name} ({count:,})" for rule, count in broken.items() if count)
@@ -224,7 +224,9 @@ def _uniqueness(
         yield _Rule(title, f"file_row_number IN (SELECT row FROM repeated_{number})")
 
 
-def _set_aside(engine: duckdb.DuckDBPyConnection, rules: Sequence[_Rule], quarantine: Path) -> tuple[int, dict[str, int]]:
+def _set_aside(
+    engine: duckdb.DuckDBPyConnection, rules: Sequence[_Rule], names: Iterable[str], quarantine: Path
+) -> tuple[int, dict[str, int]]:
     any_broken = " OR ".join(f"({rule.broken})" for rule in rules)
     listed = ", ".join(f"CASE WHEN {rule.broken} THEN {literal(rule.name)} END" for rule in rules)
     first = " ".join(f"WHEN {rule.broken} THEN {number}" for number, rule in enumerate(rules))
@@ -233,11 +235,13 @@ def _set_aside(engine: duckdb.DuckDBPyConnection, rules: Sequence[_Rule], quaran
         f"CREATE TEMP TABLE quarantined AS SELECT file_row_number AS row, concat_ws('; ', {listed}) AS {BROKEN}, "
         f"CASE {first} END AS rule FROM examples WHERE {any_broken}",
     )
+    # A quarantined row that was mended may still say what it broke before.
+    kept = ", ".join(f"examples.{quote(name)}" for name in names if name.lower() != BROKEN)
     with replacing(quarantine) as temporary:
         fetch(
             engine,
-            f"COPY (SELECT examples.* EXCLUDE (file_row_number), {BROKEN} FROM examples JOIN quarantined "
-            f"ON file_row_number = row ORDER BY row) TO {literal(str(temporary))} (FORMAT parquet, COMPRESSION zstd)",
+            f"COPY (SELECT {kept}, quarantined.{BROKEN} FROM examples JOIN quarantined ON file_row_number = quarantined.row "
+            f"ORDER BY quarantined.row) TO {literal(str(temporary))} (FORMAT parquet, COMPRESSION zstd)",
         )
     found = fetch(engine, "SELECT rule, count(*) FROM quarantined GROUP BY rule ORDER BY rule")
     fetch(engine, "ALTER VIEW examples RENAME TO examples_before_contract")

@@ -19,7 +19,7 @@ from shopkit.runs import file_hash
 from shopkit.runtime import canonicalise
 from shopkit.schema import Column
 from shopkit.sources.base import Source, Tables
-from shopkit.sources.engine import connect, local_view, read_parquet
+from shopkit.sources.engine import alike, connect, local_view, read_parquet
 from shopkit.sources.settings import DataFrameSettings
 from shopkit.sources.spark import Spark
 
@@ -84,9 +84,11 @@ def _arrow(name: str, frame: pd.DataFrame) -> pa.Table:
     if frame.empty:
         raise DataError(f"source dataframe: table '{name}' has no rows.")
     columns = [str(column) for column in frame.columns]
-    repeated = sorted({column for column in columns if columns.count(column) > 1})
-    if repeated:
-        raise DataError(f"source dataframe: table '{name}' has more than one column '{repeated[0]}'.")
+    if both := alike(columns):
+        raise DataError(
+            f"source dataframe: table '{name}' has more than one column '{both[0]}' (upper and lower case count as one). Rename "
+            f"'{both[1]}'."
+        )
     return pa.table({column: _array(name, column, frame.iloc[:, i]) for i, column in enumerate(columns)})
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,16 @@ def quote(name: str) -> str:
 def literal(value: str) -> str:
     """An SQL string."""
     return "'" + value.replace("'", "''") + "'"
+
+
+def alike(names: Iterable[str]) -> tuple[str, str] | None:
+    """Two names that upper and lower case alone tell apart, or that are the same: to engines they are one."""
+    seen: dict[str, str] = {}
+    for name in names:
+        if name.lower() in seen:
+            return seen[name.lower()], name
+        seen[name.lower()] = name
+    return None
 
 
 def local_view(

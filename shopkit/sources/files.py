@@ -11,12 +11,15 @@ from typing import Self
 
 import duckdb
 import ibis.expr.types as ir
+import pyarrow as pa
+import pyarrow.parquet as pq
 from ibis.backends.duckdb import Backend
 
 from shopkit.errors import ConfigError, DataError, nearest, of_a_sheet
+from shopkit.progress import doing
 from shopkit.runs import file_hash
 from shopkit.sources.base import Source, Tables
-from shopkit.sources.engine import connect, fetch, local_view, read_parquet
+from shopkit.sources.engine import alike, connect, fetch, local_view, read_parquet
 from shopkit.sources.settings import FilesSettings
 from shopkit.sources.spark import Spark
 from shopkit.sources.text import csv_header, csv_to_parquet, json_to_parquet, plain_utf8
@@ -101,6 +104,7 @@ class FilesSource(Source):
                 f"source files, table '{name}': files of several formats ({', '.join(sorted(formats))}). Give each its own table."
             )
         (form,) = formats
+        doing(f"reading {paths[0].name}" + (f" and {len(paths) - 1} more" if len(paths) > 1 else ""))
         if form == "parquet":
             parquet, content, n_rows = paths, [file_hash(path) for path in paths], self._parquet_rows(connection, paths)
         else:
@@ -133,9 +137,15 @@ class FilesSource(Source):
     @staticmethod
     def _parquet_rows(connection: Backend, paths: list[Path]) -> int:
         try:
-            return int(fetch(connection.con, f"SELECT count(*) FROM {read_parquet(paths)}")[0][0])
-        except duckdb.Error as error:
+            both = alike(pq.read_schema(paths[0]).names)
+            n_rows = int(fetch(connection.con, f"SELECT count(*) FROM {read_parquet(paths)}")[0][0])
+        except (duckdb.Error, pa.ArrowInvalid) as error:
             raise DataError(f"{paths[0]}: not readable as Parquet ({str(error).splitlines()[0]})") from None
+        if both:
+            raise DataError(
+                f"{paths[0]} has the columns '{both[0]}' and '{both[1]}' (upper and lower case count as one). Rename one of them."
+            )
+        return n_rows
 
     def _check_names(self, tables: Mapping[str, ir.Table]) -> None:
         columns = {column for table in tables.values() for column in table.columns}

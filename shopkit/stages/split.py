@@ -34,6 +34,12 @@ def run(way: Way) -> tuple[str, dict[str, Any]]:
         _check_weights(weight, parts)
     task.fit_examples(Rows(schema, int(is_train.sum()), lambda name: way.read_rows([name], is_train)[name]))
     task.fit_target(target[is_train], None if weight is None else weight[is_train])
+    for key in [column.name for role in ("key", "time") for column in schema.of_role(role)]:
+        if key.lower() in (answers := [output.name for output in task.outputs]):
+            raise DataError(
+                f"The column '{key}' names the row, and an answer has the same name ({', '.join(answers)}): the predictions "
+                "would lose it. Rename it in the source."
+            )
     counts = {str(NAMES[code]): int((parts == code).sum()) for code in sorted(set(parts.tolist()), key=NAMES.__getitem__)}
     facts = {
         "counts": counts,

@@ -48,8 +48,9 @@ class CustomerHistoryView(PurchaseWithinView):
 
     def known(self, purchases: Purchases) -> ir.Table:
         settings = self.settings
-        known = history(purchases) if settings.aggregates else purchases.candidates(0, purchases.calendar.n_closed)
-        return left_join(known, _sequences(purchases, settings))
+        steps = _sequences(purchases, settings)
+        candidates = purchases.candidates(0, purchases.calendar.n_closed)
+        return left_join(history(purchases, beside=steps.columns) if settings.aggregates else candidates, steps)
 
     @classmethod
     def example(cls, settings: CustomerHistorySettings) -> tuple[Self, Mapping[str, pd.DataFrame]]:  # type: ignore[override]

@@ -26,13 +26,17 @@ OWN = (*EXAMPLE, "cutoff", "buys", "basket_value")
 """Columns of examples beside the features."""
 
 
-def history(purchases: Purchases) -> ir.Table:
-    """One row per active customer and closed cut-off, with all features; named by `customer` and `k`."""
-    made = (_bought(purchases), _campaigns(purchases), _redemptions(purchases), _stores(purchases))
-    parts = [part for part in made if part is not None]
-    facts = _facts(purchases, taken={*OWN, *(name for part in parts for name in part.columns)})
-    joined = reduce(left_join, parts if facts is None else [*parts, facts])
-    return joined.mutate({name: joined[name].fill_null(0) for name in joined.columns if name.startswith(COUNTS)})
+def history(purchases: Purchases, beside: Collection[str] = ()) -> ir.Table:
+    """One row per active customer and closed cut-off, with all features; named by `customer` and `k`.
+
+    Args:
+        beside: columns that the view joins to it.
+    """
+    found = (_bought(purchases), _campaigns(purchases), _redemptions(purchases), _stores(purchases))
+    made = reduce(left_join, [part for part in found if part is not None])
+    made = made.mutate({name: made[name].fill_null(0) for name in made.columns if name.startswith(COUNTS)})
+    facts = _facts(purchases, taken={*OWN, purchases.settings.customer, *made.columns, *beside})
+    return made if facts is None else left_join(made, facts)
 
 
 def _bought(purchases: Purchases) -> ir.Table:
@@ -142,8 +146,9 @@ def _facts(purchases: Purchases, taken: Collection[str]) -> ir.Table | None:
     facts = purchases.tables[settings.customers]
     customer = purchases.column(facts, "customers", "customer")
     names = [name for name in facts.columns if name != settings.customer]
+    taken = {name.lower() for name in taken}
     for name in names:
-        if name in taken:
+        if name.lower() in taken:
             raise DataError(
                 f"view.customers: table '{settings.customers}' has a column '{name}', which is what the view calls a column of "
                 "its own. Rename it in the source."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,11 +19,12 @@ import pyarrow.parquet as pq
 from shopkit.contract.check import enforce
 from shopkit.contract.settings import ContractSettings
 from shopkit.errors import DataError
+from shopkit.progress import advance, counted, doing
 from shopkit.raw import IMAGE_TYPE, image_structs
 from shopkit.runs import replacing
 from shopkit.runtime.canonical import canonical_steps, canonicalise
 from shopkit.schema import MISSING_TIME, Column, Kind, Role, Schema
-from shopkit.sources.engine import BELIEVE_NO_STATISTICS, bound, fetch, literal, quote, save
+from shopkit.sources.engine import BELIEVE_NO_STATISTICS, alike, bound, fetch, literal, quote, save
 from shopkit.spark import in_our_words, streamed
 from shopkit.views.base import Examples
 from shopkit.views.infer import RawColumn, infer_schema, raw_columns
@@ -33,6 +35,10 @@ IMAGE_ROWS = 1024
 """Rows at once where each has an image."""
 ROW_KEY = "row"
 """The key made for examples that have none: their row number in the source, from 0."""
+OURS, FILE_ROW = "shopkit_", "file_row_number"
+"""What names of helper columns begin with, and DuckDB's own."""
+BESIDE_PLACES = ("part", "target")
+"""What stands beside the keys and times of rows in a run's files, and the answers with it."""
 FLOAT32_MAX = 3.4028234663852886e38
 ARROW_TYPES = {"string": pa.string(), "time": pa.int64(), "image": IMAGE_TYPE}
 
@@ -76,17 +82,20 @@ def materialise(
         DataError: no examples, a key twice, an infinite value, or a column that cannot be of its kind.
     """
     given: dict[str, Role] = {**examples.roles, **(roles or {})}
+    _check_names(examples.table.columns, given)
     with TemporaryDirectory(prefix="shopkit-", dir=scratch) as folder, duckdb.connect() as engine:
         engine.execute(BELIEVE_NO_STATISTICS)
         bound(engine, memory, Path(folder))
         fetch(engine, "SET TimeZone = 'UTC'")
+        doing("computing the view")
         raw = _run_view(examples, memory, Path(folder))
         rows = f"read_parquet({literal(str(raw))}, file_row_number=true)"
         named = "*" if "key" in given.values() else f"file_row_number AS {quote(_row_key(examples.table))}, *"
         if "key" not in given.values():
             given[_row_key(examples.table)] = "key"
         fetch(engine, f"CREATE VIEW every AS SELECT {named} FROM {rows}")
-        columns = tuple(column for column in raw_columns(engine, "every") if column.name != "file_row_number")
+        columns = tuple(column for column in raw_columns(engine, "every") if column.name != FILE_ROW)
+        doing("looking at the columns")
         n_missing = _set_target_aside(engine, columns, given)
         quarantined = enforce(engine, contract, given, path.with_name(QUARANTINE), now) if contract is not None else {}
         schema = infer_schema(engine, "examples", columns, {**examples.kinds, **types}, given, examples.units, time_zone)
@@ -105,7 +114,8 @@ def _run_view(examples: Examples, memory: int, folder: Path) -> Path:
     table, raw = examples.table, folder / "raw.parquet"
     connection = table.get_backend()
     if connection.name == "duckdb":
-        for number, part in enumerate(examples.tables(memory)):
+        parts = examples.tables(memory)
+        for number, part in enumerate(counted(parts, "computing the view in parts", len(parts)) if len(parts) > 1 else parts):
             connection.to_parquet(part, folder / f"raw-{number:04}.parquet")
         return folder / "raw-*.parquet"
     if connection.name == "pyspark":
@@ -116,8 +126,30 @@ def _run_view(examples: Examples, memory: int, folder: Path) -> Path:
     return raw
 
 
+def _check_names(names: Sequence[str], roles: Mapping[str, Role]) -> None:
+    """Names are those of engines as well, which tell no case apart, and of files in which columns stand beside others.
+
+    Raises:
+        DataError: two columns of one name, or one that is taken.
+    """
+    if both := alike(names):
+        raise DataError(
+            f"The examples have the columns '{both[0]}' and '{both[1]}' (upper and lower case count as one). Rename one of them "
+            "in the source."
+        )
+    for name in names:
+        is_place = roles.get(name) in ("key", "time")
+        if name.lower().startswith(OURS) or name.lower() == FILE_ROW or (is_place and name.lower() in BESIDE_PLACES):
+            raise DataError(
+                f"The column '{name}'{' names the row and' if is_place else ''} is called as one that shopkit makes itself. "
+                "Rename it in the source."
+            )
+
+
 def _row_key(table: ir.Table) -> str:
-    return ROW_KEY if ROW_KEY not in table.columns else f"{ROW_KEY}_number"
+    taken = {name.lower() for name in table.columns}
+    names = itertools.chain([ROW_KEY, f"{ROW_KEY}_number"], (f"{ROW_KEY}_{number}" for number in itertools.count(2)))
+    return next(name for name in names if name not in taken)
 
 
 def _set_target_aside(engine: duckdb.DuckDBPyConnection, columns: Sequence[RawColumn], roles: Mapping[str, Role]) -> int:
@@ -195,11 +227,13 @@ def _write(engine: duckdb.DuckDBPyConnection, columns: Sequence[RawColumn], sche
     reader = engine.sql(f"SELECT {chosen} FROM examples ORDER BY {by}").to_arrow_reader(size)
     fields = pa.schema([(column.name, _arrow_type(column)) for column in schema])
     n_rows = 0
+    doing("writing examples")
     with replacing(path) as temporary, pq.ParquetWriter(temporary, fields, compression="zstd") as writer:
         for batch in _even(reader, size):
             arrays = [_canonical(batch.column(column.name), column, n_rows) for column in schema]
             writer.write_table(pa.table(arrays, schema=fields))
             n_rows += batch.num_rows
+            advance(batch.num_rows)
     return n_rows
 
 

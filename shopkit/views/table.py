@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
@@ -51,9 +52,11 @@ class TableView(View):
                 f"group. Name '{settings.group}' first in view.keys."
             )
         if roles.get(settings.group) == "group" and settings.group in settings.columns:
-            table = table.mutate(**{f"{settings.group}_group": table[settings.group]})
+            taken = {name.lower() for name in table.columns}
+            own = next(name for name in _numbered(f"{settings.group}_group") if name.lower() not in taken)
+            table = table.mutate(**{own: table[settings.group]})
             del roles[settings.group]
-            roles[f"{settings.group}_group"] = "group"
+            roles[own] = "group"
         features = [name for name in settings.columns or table.columns if name not in roles and name not in settings.exclude]
         if settings.cutoff:
             self._check(table, settings.cutoff, "cutoff")
@@ -113,6 +116,11 @@ class TableView(View):
                 f"view table: view.{role} names column '{name}', which table '{self.settings.table}' does not have."
                 f"{nearest(name, table.columns)} Columns: {', '.join(table.columns)}."
             )
+
+
+def _numbered(name: str) -> Iterator[str]:
+    yield name
+    yield from (f"{name}_{number}" for number in itertools.count(1))
 
 
 def _says_something(column: ir.Column) -> ir.BooleanColumn:

@@ -107,6 +107,15 @@ def test_a_row_is_counted_once_and_names_all_it_breaks(tmp_path: Path) -> None:
     assert put_aside(tmp_path)["broken_rule"].tolist() == ["price below 0; code not like [A-C].*", "code not like [A-C].*"]
 
 
+def test_rows_of_a_quarantine_may_be_put_aside_again(tmp_path: Path) -> None:
+    frame = table().assign(Broken_Rule="price below 0", row=7)
+    frame.loc[3, "price"] = -5.0
+    made(frame, tmp_path, limit=0.05, columns={"price": {"min": 0, "max": 1000}})
+    found = put_aside(tmp_path)
+    assert set(found.columns) == {*frame.columns, "broken_rule"} - {"Broken_Rule"}
+    assert found["broken_rule"].tolist() == ["price below 0"]
+
+
 def test_all_rows_of_a_repeated_key_are_put_aside(tmp_path: Path) -> None:
     frame = table()
     frame.loc[7, ["id", "at"]] = [6, frame["at"][6]]

@@ -7,6 +7,8 @@ import gzip
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from shopkit.errors import ConfigError, DataError
@@ -146,18 +148,24 @@ LATE = "a,price\n" + "".join(f"{i},{i}.5\n" for i in range(30_000)) + "30000,fre
         ("a.csv", "a,b\n1,\0\n", r"line 2: a NUL byte, so this is not utf-8 text"),
         ("a.csv", LATE, r"row 30001, column 'price': 'free' is not a number, as nearly all of its values are"),
         ("a.csv", "a,A\n1,2\n", r"names column 'a' more than once"),
-        ("a.csv", "a,\n1,2\n", r"column 2 of 2 has no name"),
+        ("a.csv", "a,\n1,2\n", r"column 2 of 2 has no name in the header line\. Give it one, or .*index=False"),
         ("a.csv", "t\n2024-01-01T10:00:00Z\n2024-01-01T10:00:00\n", r"times with a zone in 1 of 2 rows"),
         ("a.jsonl", '{"a":1}\n{"a":\n{"a":2}\n', r"a\.jsonl, line \d: not valid JSON"),
         ("a.jsonl", '{"a":1}\n{"a":"x"}\n', r"field 'a' holds values of several types: 1 in row 1, \"x\" in row 2"),
         ("a.parquet", "hello", r"not readable as Parquet"),
-        ("a.xlsx", "hello", r"cannot tell its format by '\.xlsx'"),
+        ("a.xlsx", "hello", r"cannot tell its format by '\.xlsx'.* Save the sheet as CSV"),
         ("a.parquet.gz", "hello", r"cannot tell its format"),
     ],
 )
 def test_bad_content(file, name, content, message):
     with pytest.raises(DataError, match=message):
         opened(file(name, content))
+
+
+def test_columns_of_a_parquet_file_that_case_alone_tells_apart(tmp_path):
+    pq.write_table(pa.table({"a": [1], "b": [2], "A": [3]}), tmp_path / "a.parquet")
+    with pytest.raises(DataError, match=r"has the columns 'a' and 'A' \(upper and lower case count as one\)\. Rename one"):
+        opened(str(tmp_path / "a.parquet"))
 
 
 def test_a_missing_file_names_the_nearest(file):

@@ -10,10 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shopkit.errors import DataError
+from shopkit.views.customer_history import CustomerHistoryView
 from shopkit.views.purchase_within import PurchaseWithinView
 from shopkit.views.purchases import slugs
+from shopkit.views.settings import CustomerHistorySettings
 from tests.data import as_tables, shop
-from tests.views.shops import settings
+from tests.views.shops import SMALL, settings
 
 FRAMES = shop(n_customers=8, n_days=45)
 
@@ -45,7 +47,10 @@ def test_departments_called_like_other_columns_change_none_of_them():
     pd.testing.assert_frame_equal(found, rows(FRAMES).rename(columns=renamed), check_like=True)
 
 
-@pytest.mark.parametrize("name", ["customer", "k", "cutoff", "buys", "basket_value", "spend_28d", "n_campaigns", "n_stores"])
+MADE = ["customer", "k", "cutoff", "buys", "basket_value", "spend_28d", "n_campaigns", "n_stores", "K", "Buys"]
+
+
+@pytest.mark.parametrize("name", MADE)
 def test_a_fact_called_like_a_column_of_the_view_is_refused(name):
     facts = FRAMES["demographics"].rename(columns={"income": name})
     message = (
@@ -54,6 +59,23 @@ def test_a_fact_called_like_a_column_of_the_view_is_refused(name):
     )
     with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
         rows({**FRAMES, "demographics": facts})
+
+
+@pytest.mark.parametrize("name", ["past_spend", "Past_Lines"])
+def test_a_fact_called_like_a_sequence_of_the_view_is_refused(name):
+    facts = FRAMES["demographics"].rename(columns={"income": name})
+    view = CustomerHistoryView(CustomerHistorySettings(**SMALL))
+    with pytest.raises(DataError, match=f"table 'demographics' has a column '{name}', which is what the view calls a column"):
+        view.examples(as_tables({**FRAMES, "demographics": facts}))
+
+
+@pytest.mark.parametrize("name", ["n_campaigns_by_mail", "n_coupons", "past_income", "past_category"])
+def test_a_fact_whose_name_begins_like_those_of_the_view_stays_as_it_is(name):
+    """Nothing is counted in it, so that a missing value is no 0."""
+    facts = FRAMES["demographics"].rename(columns={"income": name})
+    found = rows({**FRAMES, "demographics": facts})
+    pd.testing.assert_frame_equal(found, rows(FRAMES).rename(columns={"income": name}))
+    assert found[name].isna().any()
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,15 @@ def test_a_group_that_is_named_among_the_columns_is_a_feature_too():
     assert set(made.table.columns) == {*made.roles, "browser", "pages"}
 
 
+def test_a_feature_called_as_the_group_would_be_stays():
+    frame = visits().rename(columns={"pages": "Browser_Group"})
+    found = TableView(TableSettings(target="bought", group="browser", columns=["browser", "Browser_Group"]))
+    made = found.examples(as_tables(frame))
+    assert made.roles == {"bought": "target", "browser_group_1": "group"}
+    rows = made.table.to_pyarrow().to_pandas()
+    assert rows["Browser_Group"].tolist() == frame["Browser_Group"].tolist()
+
+
 def test_of_several_keys_the_first_may_be_the_group():
     message = (
         "view.group 'browser' is one of several keys, visit_id, browser; of these the first is the group. Name 'browser' first "

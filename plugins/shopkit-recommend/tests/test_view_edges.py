@@ -114,6 +114,15 @@ def test_tables_beside_that_do_not_fit(frames: dict[str, pd.DataFrame], changed:
         interactions(**changed).examples(tables(clicks=clicks(), **frames))
 
 
+@pytest.mark.parametrize("name", ["target", "History", "amount"])
+def test_a_fact_about_customers_called_like_a_column_of_the_view(name: str) -> None:
+    people = pd.DataFrame({"who": [1, 2], name: ["a", "b"]})
+    with pytest.raises(
+        DataError, match=f"table 'people' of view.customers has a column '{name}', and the view makes one of that"
+    ):
+        interactions(customers="people").examples(tables(clicks=clicks(), people=people))
+
+
 def test_times_that_are_fractions() -> None:
     with pytest.raises(DataError, match=r"is float64, expected a timestamp, .*where the source has that setting"):
         interactions().examples(tables(clicks=clicks().assign(at=1.5)))
@@ -123,8 +132,8 @@ def test_the_names_of_a_profile_are_its_own(tmp_path: Path) -> None:
     table = pd.DataFrame({"items": [[1, 2, 3, 4], [4, 5, 6]], "n": [10.0, 20.0], "target": ["q", "w"], "step": [7, 8]})
     rows, _ = made(ItemSequencesView(ItemSequencesSettings(profile=["n"])), tables(data=table), tmp_path)
     assert dict(zip(rows.customer, rows.n, strict=True)) == {"0": 10.0, "1": 20.0}
-    for setting, name in (("profile", "target"), ("profile", "step"), ("beside", "history")):
-        view = ItemSequencesView(ItemSequencesSettings(**{setting: [name]}))
+    for setting, name in (("profile", "target"), ("profile", "step"), ("beside", "history"), ("profile", "N")):
+        view = ItemSequencesView(ItemSequencesSettings(**{"beside": ["n"], setting: [name]}))
         with pytest.raises(DataError, match=f"view.{setting} names column '{name}', and the view makes one of that name itself"):
             view.examples(tables(data=table))
 

@@ -82,7 +82,9 @@ class InteractionsView(View):
         if settings.customers:
             profile = tables[settings.customers]
             column(tables, NAME, "customer", settings.customers, settings.customer)
-            profile = profile.rename(customer=settings.customer)
+            facts = [name for name in profile.columns if name != settings.customer]
+            free(NAME, "customers", facts, (*OWN, "time", *OF_STEPS, *settings.beside), settings.customers)
+            profile = profile.select(customer=profile[settings.customer], **{name: profile[name] for name in facts})
             table = joined(NAME, f"view.customer '{settings.customer}'", table, profile, "customer", settings.customers)
         of_roles, of_kinds = of_names(settings.named)
         roles: dict[str, Role] = {"customer": "key", "step": "key", PLACE: "decision", TARGET: "target", **of_roles}

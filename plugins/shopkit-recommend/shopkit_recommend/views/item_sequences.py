@@ -16,6 +16,7 @@ from shopkit_recommend.views.lists import (
     HISTORY,
     HISTORY_NAME,
     LAST_OUT,
+    OWN,
     PLACE,
     TARGET,
     TARGET_NAME,
@@ -48,7 +49,7 @@ class ItemSequencesView(View):
         settings = self.settings
         table = tables[settings.table]
         free(NAME, "beside", settings.beside)
-        free(NAME, "profile", settings.profile)
+        free(NAME, "profile", settings.profile, (*OWN, *settings.beside))
         lists = {HISTORY: list_column(tables, NAME, "items", settings.table, settings.items)}
         if settings.item_names:
             names = list_column(tables, NAME, "item_names", settings.table, settings.item_names)

@@ -52,16 +52,21 @@ def list_column(tables: Tables, view: str, setting: str, table: str, name: str) 
     return values  # type: ignore[return-value]
 
 
-def free(view: str, setting: str, names: Iterable[str], own: Sequence[str] = OWN) -> None:
+def free(view: str, setting: str, names: Iterable[str], own: Sequence[str] = OWN, table: str = "") -> None:
     """Columns of a table that become columns of the examples under their own names.
+
+    Args:
+        table: all of whose columns they are; empty if the setting names them.
 
     Raises:
         DataError: one is called as a column that the view makes (`own`).
     """
+    taken = {name.lower() for name in own}
+    which = f"table '{table}' of view.{setting} has a" if table else f"view.{setting} names"
     for name in names:
-        if name in own:
+        if name.lower() in taken:
             raise DataError(
-                f"view {view}: view.{setting} names column '{name}', and the view makes one of that name itself "
+                f"view {view}: {which} column '{name}', and the view makes one of that name itself "
                 f"({', '.join(own)}). Give it another name in the source."
             )
 
