@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -102,6 +103,8 @@ class Chain:
 
     def __init__(self, features: Any, model: Any, decision: Any, tensors: Any, folder: Path) -> None:
         self.features, self.model, self.decision = features, model, decision
+        # Called itself, a compiled model has one request, over which threads get each other's answers.
+        self._requests = threading.local()
         self.get_outputs = decision.get_outputs
         self._columns = {value.name for value in features.get_inputs()}
         given, taken = {value.name for value in features.get_outputs()}, [value.names for value in model.inputs]
@@ -124,7 +127,9 @@ class Chain:
         options = {name: values for name, values in feed.items() if name not in self._columns}
         arrays = dict(zip(self.tensors, self.features.run(self.tensors, columns), strict=True))
         # ONNX Runtime's int64 is C's `long long`, which OpenVINO does not take for the `long` of the same size that it knows.
-        scores = self.model({name: array.view(array.dtype.str) for name, array in arrays.items()})["scores"]
+        if not hasattr(self._requests, "own"):
+            self._requests.own = self.model.create_infer_request()
+        scores = self._requests.own.infer({name: array.view(array.dtype.str) for name, array in arrays.items()})["scores"]
         answers: list[np.ndarray] = self.decision.run(names, {SCORES: np.asarray(scores, np.float32)} | options)
         return answers
 

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import json
+import pickle
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -45,6 +47,24 @@ def test_the_parts_together_answer_as_the_model(tmp_path: Path) -> None:
     np.testing.assert_allclose(answers["probability"], expected["probability"], rtol=1e-5)
     assert answers["label"].tolist() == expected["label"].tolist()
     assert predictor({"price": 1.5, "color": "red"})["label"] == expected["label"][0]
+
+
+def test_each_of_several_threads_gets_its_own_answers(tmp_path: Path) -> None:
+    OpenVINOExporter(OpenVINOSettings()).export(make_fitted(), tmp_path)
+    predictor = OpenVINOPredictor(tmp_path)
+    rows = [{"price": float(price), "color": "red"} for price in range(4)]
+    alone = [predictor(row) for row in rows]
+    with ThreadPoolExecutor(len(rows)) as pool:
+        found = pool.map(lambda row: [predictor(row) for _ in range(500)], rows)
+        for answers, expected in zip(found, alone, strict=True):
+            assert all(answer == expected for answer in answers)
+
+
+def test_a_copy_opens_the_folder_again(tmp_path: Path) -> None:
+    OpenVINOExporter(OpenVINOSettings()).export(make_fitted(), tmp_path)
+    row = {"price": 3.5, "color": "red"}
+    predictor = OpenVINOPredictor(tmp_path)
+    assert pickle.loads(pickle.dumps(predictor))(row) == predictor(row)
 
 
 def test_a_model_that_answers_otherwise_is_refused(tmp_path: Path) -> None:
