@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import ibis.expr.types as ir
@@ -45,7 +45,7 @@ class ColumnFacts:
     """In a present string, on average."""
     without_blanks: float = 0.0
     """Share of the present strings with letters of a script that puts no blanks between words."""
-    has_frequent: bool = True
+    has_frequent: bool = field(default=True, kw_only=True)
     """Whether a string has `FREQUENT` rows."""
 
     @property
