@@ -27,6 +27,9 @@ Raw = Mapping[str, np.ndarray]
 Outputs = Mapping[str, np.ndarray]
 """Named outputs, (N,) or (N, …) each."""
 
+MODEL_SCORES = "model.scores"
+"""The input of a task's own graph; an output of it may be called `scores`."""
+
 
 @dataclass(frozen=True)
 class Change:
@@ -108,9 +111,9 @@ def deciding(task: Task) -> Decide:
     """
     scores = spox.argument(spox.Tensor(np.float32, ("N", task.n_outputs)))
     outputs = {name: array.unwrap_spox() for name, array in task.decide(ndx.asarray(scores)).items()}
-    session = open_session(spox.build({"scores": scores}, outputs).SerializeToString())
+    session = open_session(spox.build({MODEL_SCORES: scores}, outputs).SerializeToString())
     names = list(outputs)
-    return lambda scores: dict(zip(names, session.run(names, {"scores": scores.astype(np.float32)}), strict=True))
+    return lambda scores: dict(zip(names, session.run(names, {MODEL_SCORES: scores.astype(np.float32)}), strict=True))
 
 
 def require_rows(raw: Raw) -> None:
