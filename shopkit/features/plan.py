@@ -247,7 +247,9 @@ def facts(schema: Schema, context: FitContext) -> dict[str, ColumnFacts]:
             found["n"],
             found[f"distinct_{at}"],
             found["n"] - found[f"present_{at}"],
-            *(found.get(f"{what}_{at}") or 0.0 for what in ("characters", "blanks", "without")),
+            n_characters=found.get(f"characters_{at}") or 0.0,
+            n_blanks=found.get(f"blanks_{at}") or 0.0,
+            without_blanks=found.get(f"without_{at}") or 0.0,
         )
         for at, column in enumerate(columns)
     }

@@ -30,6 +30,10 @@ TIME_FORMATS = (
 CLOCKS = ("", " %H:%M", " %H:%M:%S")
 TABLE = '"data"'
 _DECIMAL_COMMA = r"[+-]?[0-9]+(,[0-9]+)?"
+_THOUSANDS = r"[+-]?[0-9]{1,3}(,[0-9]{3})+"
+"""`1,234` may be a thousand or a fraction: nothing is read into it."""
+_MARKED = r"[^0-9A-Za-z]{0,3}[+-]?[0-9][0-9.,' ]*[^0-9A-Za-z]{0,3}"
+"""A number with marks: of a currency, of per cent, between thousands."""
 _SOME = 100_000
 """Bytes of a text file that tell its encoding."""
 
@@ -45,6 +49,8 @@ class Seen:
     high: Any
     useless: str = ""
     """Why there is nothing to learn from it."""
+    marked: str = ""
+    """Of a text whose values are all numbers with marks, one of them."""
 
     @property
     def name(self) -> str:
@@ -105,7 +111,14 @@ def _seen(engine: duckdb.DuckDBPyConnection, column: RawColumn) -> Seen:
         ((present,),) = fetch(engine, f"SELECT count({name}) FROM {TABLE}")
         return Seen(column, present, 0, None, None)
     facts = f"count(*) {where}, count(DISTINCT {name}) {where}, min({name}) {where}, max({name}) {where}"
-    return Seen(column, *fetch(engine, f"SELECT {facts} FROM {TABLE}")[0])
+    seen = Seen(column, *fetch(engine, f"SELECT {facts} FROM {TABLE}")[0])
+    if not column.is_text or not seen.n_present:
+        return seen
+    marked, plain = (f"regexp_full_match(trim({name}::VARCHAR), {literal(form)})" for form in (_MARKED, "[0-9]+"))
+    ((fits, example),) = fetch(
+        engine, f"SELECT count(*) FILTER ({marked}), min({name}::VARCHAR) FILTER ({marked} AND NOT {plain}) FROM {TABLE}"
+    )
+    return replace(seen, marked=example or "") if fits == seen.n_present else seen
 
 
 def _check_target(path: str, target: Seen, n_rows: int) -> None:
@@ -142,12 +155,13 @@ def _notation(engine: duckdb.DuckDBPyConnection) -> tuple[dict[str, Any], dict[s
         if column.dtype != "VARCHAR":
             continue
         name = quote(column.name)
-        present, commas, fits = fetch(
+        present, commas, fits, thousands = fetch(
             engine,
             f"SELECT count({name}), count(*) FILTER (contains({name}, ',')), "
-            f"count(*) FILTER (regexp_full_match({name}, {literal(_DECIMAL_COMMA)})) FROM {TABLE}",
+            f"count(*) FILTER (regexp_full_match({name}, {literal(_DECIMAL_COMMA)})), "
+            f"count(*) FILTER (regexp_full_match({name}, {literal(_THOUSANDS)})) FROM {TABLE}",
         )[0]
-        if commas and fits == present:
+        if commas > thousands and fits == present:
             settings.setdefault("decimal", ",")
             reasons.setdefault("decimal", f"as '{column.name}' writes its numbers")
         elif "timestamp_format" not in settings and (form := _time_format(engine, name)):

@@ -64,7 +64,7 @@ def propose(look: Look) -> Proposal:
         elif _is_key(look, column):
             proposal.keys[column.name] = "every row has a value of its own"
         elif column.useless:
-            proposal.ignore[column.name] = column.useless
+            proposal.ignore[column.name] = f"{column.useless}; {_marked(column)}" if column.marked else column.useless
         else:
             usable.append(column)
     # Several columns may name the row; one is enough.
@@ -78,6 +78,8 @@ def propose(look: Look) -> Proposal:
             continue
         if _says_the_target(look, column):
             proposal.ignore[column.name] = "each of its values says the target; take it in only if it is known beforehand"
+        elif column.marked:
+            proposal.watch[column.name] = _marked(column)
         elif column.raw.is_whole and column.n_distinct > 2 and (_ID.search(column.name) or _CODE.search(column.name)):
             proposal.types[column.name] = f"whole numbers that look like codes, {column.n_distinct:,} of them"
     left = [c for c in usable if c.name not in {proposal.time, proposal.group, *proposal.ignore}]
@@ -86,6 +88,10 @@ def propose(look: Look) -> Proposal:
         raise DataError(f"{look.path} has no column to learn '{look.target.name}' from. {reasons}".rstrip(". ") + ".")
     proposal.splits = [*_splits(look, proposal)]
     return proposal
+
+
+def _marked(column: Seen) -> str:
+    return f"read as text, and its values look like numbers, e.g. {column.marked}: for their size, write them without marks"
 
 
 def _task(look: Look, proposal: Proposal) -> None:
@@ -117,7 +123,12 @@ def _task(look: Look, proposal: Proposal) -> None:
 
 def _is_key(look: Look, column: Seen) -> bool:
     is_unique = column.n_distinct == look.n_rows
-    return is_unique and not column.raw.is_time and ("identifier" in column.useless or _ID.search(column.name) is not None)
+    return (
+        is_unique
+        and not column.raw.is_time
+        and not column.marked
+        and ("identifier" in column.useless or _ID.search(column.name) is not None)
+    )
 
 
 def _time(look: Look, proposal: Proposal, times: list[Seen]) -> None:

@@ -218,3 +218,34 @@ def test_values_are_written_as_yaml() -> None:
     assert [scalar(value) for value in ("plain", "a: b", "yes", "007", ",", "${x}")] == [
         "plain", "'a: b'", "'yes'", "'007'", "','", "\\${x}",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("values", "example"),
+    [
+        ([f"{999 + 7 * (i % 90):,}" for i in range(200)], "1,006"),
+        ([f"{i % 90}%" for i in range(200)], "0%"),
+        ([f"\u20ac {i % 90}.50" for i in range(200)], "\u20ac 0.50"),
+    ],
+)
+def test_numbers_with_marks_are_told_and_not_guessed(values: list[str], example: str) -> None:
+    """1,006 is a thousand to some and a fraction to others."""
+    seen, proposal = proposed(visits(200).assign(marked=values)[["marked", "pages", "bought"]], "bought")
+    assert "decimal" not in seen.source
+    told = f"read as text, and its values look like numbers, e.g. {example}: for their size, write them without marks"
+    assert proposal.watch == {"marked": told}
+
+
+def test_numbers_with_marks_that_are_all_different_are_told_too() -> None:
+    _, proposal = proposed(
+        visits(200).assign(marked=[f"{999 + 7 * i:,}" for i in range(200)])[["marked", "pages", "bought"]], "bought"
+    )
+    assert proposal.ignore["marked"].startswith("an identifier: nearly every row has a value of its own; read as text, and its")
+
+
+def test_codes_and_decimal_commas_are_no_marked_numbers() -> None:
+    frame = visits(200)[["pages", "bought"]].assign(code=[f"{i:04}" for i in range(200)], price=[f"{i},5" for i in range(200)])
+    seen, proposal = proposed(frame, "bought")
+    assert seen.source == {"decimal": ","}
+    assert "code" not in proposal.watch
+    assert "price" not in proposal.watch
