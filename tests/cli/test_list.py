@@ -48,3 +48,10 @@ def test_on_a_terminal_the_table_is_drawn(shopkit: Shopkit, monkeypatch: pytest.
     _, out, _ = shopkit("list", "models")
     assert "───" in out
     assert "model=mlp" in out
+
+
+def test_on_a_narrow_terminal_nothing_is_cut_off(shopkit: Shopkit, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shopkit.cli.console.is_terminal", lambda: True)
+    monkeypatch.setenv("COLUMNS", "40")
+    _, out, _ = shopkit("list", "models")
+    assert "…" not in out
