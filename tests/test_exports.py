@@ -248,7 +248,6 @@ def test_nothing_outside_the_exports_is_removed(finished: Run, name: str) -> Non
     finished.finish_stage("exports", facts)
     add_exports(finished.path, [{"name": "triton", "model_name": "again"}])
     assert precious.read_text() == "dear"
-    assert Predictor(finished.exports_path / "triton" / "again" / "1")
 
 
 def test_exports_that_are_a_link_are_not_followed(finished: Run) -> None:
