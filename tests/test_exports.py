@@ -109,8 +109,9 @@ def test_how_sure_a_change_is_follows_from_the_rows() -> None:
     after = {**before, "label": before["label"].copy()}
     tipped = np.flatnonzero(before["label"] == "yes")[:4]
     after["label"][tipped] = "no"
-    alike, found = (changes(task, before, then, Arrays({}, target), 0) for then in (before, after))
-    assert {(one.low, one.high) for one in alike.values()} == {(0.0, 0.0)}
+    arrays = Arrays({}, target)
+    assert {(one.low, one.high) for one in changes(task, before, before, arrays, 0).values()} == {(0.0, 0.0)}
+    found = changes(task, before, after, arrays, 0)
     assert list(found) == list(task.described)
     assert (found["auroc"].low, found["auroc"].high) == (0.0, 0.0)
     recall = found["recall"]
