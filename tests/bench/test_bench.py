@@ -225,7 +225,7 @@ def test_settings_that_mean_nothing(options: dict[str, Any], message: str, tmp_p
     ("name", "text", "message"),
     [
         ("rows.csv", None, "There is no file"),
-        ("rows.txt", "a", "cannot tell the format from '.txt'"),
+        ("rows.dat", "a", "cannot tell the format from '.dat'"),
         ("rows.csv", "price,color\n", "has a header but no rows"),
         ("rows.csv", "price\n1\n", "no column 'color'"),
         ("rows.csv", "price,color\n1,red\nsix,red\n", "Column 'price', row 1: 'six' is not a number"),
