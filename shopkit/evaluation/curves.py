@@ -191,9 +191,12 @@ def _effective(weight: np.ndarray, error: np.ndarray, groups: np.ndarray | None)
 
 def confusion(actual: np.ndarray, predicted: np.ndarray, classes: list[str]) -> dict[str, Any]:
     """Rows counted by actual (first index) and predicted class (second)."""
-    k = len(classes)
-    counts = np.bincount(actual.astype(np.int64) * k + predicted.astype(np.int64), minlength=k * k).reshape(k, k)
-    return {"classes": list(classes), "counts": counts.tolist()}
+    return {"classes": list(classes), "counts": _cells(actual, predicted, len(classes), None).tolist()}
+
+
+def _cells(actual: np.ndarray, predicted: np.ndarray, k: int, weight: np.ndarray | None) -> np.ndarray:
+    """Rows, or their weights, of each actual and predicted class, (k, k)."""
+    return np.bincount(actual.astype(np.int64) * k + predicted.astype(np.int64), weight, minlength=k * k).reshape(k, k)
 
 
 def binary_curves(
@@ -233,7 +236,7 @@ def multiclass_curves(
     """All curves of a multiclass task."""
     matrix = confusion(target, label, classes)
     n_rows = np.array(matrix["counts"]).sum(axis=1)
-    cells = np.bincount(target * len(classes) + label, weight, minlength=len(classes) ** 2).reshape(len(classes), -1)
+    cells = _cells(target, label, len(classes), weight)
     areas = {name: roc(Ranked(probability[:, k], target == k, weight)) for k, name in enumerate(classes)}
     right, actual, predicted = np.diag(cells), cells.sum(axis=1), cells.sum(axis=0)
     with np.errstate(invalid="ignore"):
