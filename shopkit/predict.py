@@ -13,10 +13,9 @@ import numpy as np
 
 from shopkit.errors import ConfigError, DataError, RunError, nearest, of_a_sheet
 from shopkit.predict_csv import csv_batches
-from shopkit.predict_text import as_text
+from shopkit.predict_text import as_text, wanted_columns
 from shopkit.runs import ELSEWHERE, replacing
 from shopkit.runtime import Predictor
-from shopkit.runtime.predictor import several
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -185,7 +184,7 @@ def _batches(path: Path, reading: str, predictor: Predictor, batch_rows: int) ->
             return
         # Buffered before, all that was ever read would stay in memory.
         with pyarrow.parquet.ParquetFile(path, pre_buffer=False) as parquet:
-            wanted = _wanted(predictor, parquet.schema_arrow.names)
+            wanted = wanted_columns(path, predictor, parquet.schema_arrow.names)
             if parquet.metadata.num_rows == 0:
                 yield _empty(pa.schema([parquet.schema_arrow.field(name) for name in wanted]))
             yield from parquet.iter_batches(batch_rows, columns=wanted)
@@ -197,15 +196,6 @@ def _empty(schema: pa.Schema) -> pa.RecordBatch:
     import pyarrow as pa
 
     return pa.RecordBatch.from_arrays([pa.array([], field.type) for field in schema], schema=schema)
-
-
-def _wanted(predictor: Predictor, given: list[str]) -> list[str]:
-    """The columns to read, in the file's order; all inputs are among them, each once."""
-    predictor.require(given)
-    wanted = [name for name in given if name in predictor.schema]
-    if twice := [name for name in wanted if wanted.count(name) > 1]:
-        raise several(twice[0])
-    return wanted
 
 
 def _writer(path: Path, writing: str, schema: pa.Schema) -> _Writer:

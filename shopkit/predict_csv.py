@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from shopkit.errors import DataError
-from shopkit.predict_text import Written, parsed
+from shopkit.predict_text import Written, parsed, wanted_columns
 from shopkit.runtime import Predictor
 
 if TYPE_CHECKING:
@@ -39,10 +39,7 @@ def csv_batches(path: Path, reading: str, predictor: Predictor) -> Iterator[pa.R
     written = Written.of(predictor)
     encoding = _encoding(path, written.encoding)
     header, delimiter = _header(path, encoding, written.delimiter if reading == "csv" else "\t")
-    predictor.require(header)
-    wanted = [name for name in header if name in predictor.schema]
-    if twice := next((name for name in wanted if header.count(name) > 1), None):
-        raise DataError(f"{path}: the header names column '{twice}' more than once.")
+    wanted = wanted_columns(path, predictor, header)
     # An empty line is the missing value of a lone column.
     parse = pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True, ignore_empty_lines=len(header) > 1)
     read = pyarrow.csv.ReadOptions(block_size=BLOCK_BYTES, encoding=encoding)

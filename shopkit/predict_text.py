@@ -54,6 +54,15 @@ class Written:
         return cls(**found)
 
 
+def wanted_columns(path: Path, predictor: Predictor, given: Sequence[str]) -> list[str]:
+    """The columns to read of a table at `path`, in its order; all inputs are among them, each once."""
+    predictor.require(given)
+    wanted = [name for name in given if name in predictor.schema]
+    if twice := next((name for name in wanted if wanted.count(name) > 1), None):
+        raise DataError(f"{path} has several columns '{twice}', and one is to be read. Leave out the others.")
+    return wanted
+
+
 def parsed_text(batch: pa.RecordBatch, predictor: Predictor, first_row: int) -> pa.RecordBatch:
     """A batch of texts as a CSV file has them: those that mean so are missing, numbers are numbers, lists are lists.
 

@@ -227,7 +227,7 @@ class Predictor:
         if not frame.columns.is_unique:
             twice = {*frame.columns[frame.columns.duplicated()]} & {*self.schema.names}
             if twice:
-                raise several(min(twice))
+                raise DataError(f"The data have several columns '{min(twice)}', and one is to be read. Leave out the others.")
         carried = {name: frame[name] for name in self._keys if name in frame.columns}
         # One frame of all columns: each that is put into a frame later costs as much as scoring some hundred rows.
         return type(frame)(carried | self.table(self.columns(frame, options=options)), index=frame.index)
@@ -305,11 +305,6 @@ class Predictor:
             f"The data has no column '{name}', which {self.path.name} needs.{nearest(name, free)} "
             f"Give it, with missing values where it is unknown. Columns given: {', '.join(given)}."
         )
-
-
-def several(name: str) -> DataError:
-    """The error for a table that has a column more than once."""
-    return DataError(f"The data have several columns '{name}', and one is to be read. Leave out the others.")
 
 
 def _option(option: Mapping[str, Any], value: Any) -> np.ndarray:
