@@ -69,6 +69,11 @@ class Model(nn.Module, ABC):
         of a batch are put together (`trainer.accumulate`)."""
         return torch.ones_like(target, dtype=torch.float32).sum() if weight is None else weight.sum()
 
+    def marked(self, batch: Batch) -> Batch:
+        """A batch of training with what is chosen of it as a whole, as a further array with a value for each row. Override for a
+        loss that goes by a choice of rows: the parts of a batch keep to it (`trainer.accumulate`)."""
+        return batch
+
     def start_from(self, bias: Tensor) -> None:
         """Set the output bias to `bias` (n_outputs,), the scores of the best constant prediction; called before training."""
 

@@ -109,7 +109,7 @@ class Learner(pl.LightningModule):
             group["lr"] = group["peak_lr"] * factor
         optimizer.zero_grad()
         losses = []
-        size = math.ceil(len(target) / settings.accumulate)
+        features, size = self.model.marked(features), math.ceil(len(target) / settings.accumulate)
         parts = [
             (
                 {name: values[start : start + size] for name, values in features.items()},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,10 +14,14 @@ from shopkit.features.tensors import Ragged
 from shopkit.models.base import Arrays, Model
 from shopkit.models.to_onnx import to_onnx
 from shopkit.runtime.artifact import open_session
+from shopkit.training.fit import fit
+from shopkit.training.settings import TrainerSettings
+from small import problem
 
 from shopkit_recommend.models.gru4rec import GRU4Rec
 from shopkit_recommend.models.histories import attributes_of_items
 from shopkit_recommend.models.mf import MF
+from shopkit_recommend.models.network import BEGINNERS, Network
 from shopkit_recommend.models.network_settings import (
     ALSSettings,
     BlendSettings,
@@ -281,23 +286,67 @@ def test_settings_say_what_is_wrong(make: object, message: str) -> None:
         make()  # type: ignore[operator]
 
 
+def network_without_chance(kind: str) -> Network:
+    network, settings = KINDS[kind]
+    torch.manual_seed(0)
+    return network(replace(settings, dropout=0.0, loss=LossSettings(precision="float32")), PLAIN, N_ITEMS)
+
+
+def gradients(model: Network, loss: torch.Tensor) -> dict[str, torch.Tensor]:
+    named = dict(model.named_parameters())
+    found = torch.autograd.grad(loss, list(named.values()), allow_unused=True, materialize_grads=True)
+    return dict(zip(named, found, strict=True))
+
+
 @pytest.mark.parametrize("kind", ["sasrec", "gru4rec"])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_the_parts_of_a_batch_add_up_to_it(kind: str, weighted: bool) -> None:
-    """The loss is a mean over steps, of which one row has many and another few."""
-    network, settings = KINDS[kind]
-    whole, target = batch(PLAIN, n_rows=16)
-    weight = torch.rand(16) if weighted else None
+@pytest.mark.parametrize("n_parts", [2, 7])
+def test_the_parts_of_a_batch_add_up_to_it(kind: str, weighted: bool, n_parts: int) -> None:
+    """The loss is a mean over steps, of which one row has many and another few; and over the first items of a few rows, which
+    are the same rows whatever parts there are."""
+    n_rows = 8 * BEGINNERS
+    whole, target = batch(PLAIN, n_rows=n_rows)
+    weight = torch.rand(n_rows) if weighted else None
     order = whole["lengths"].argsort()
     whole, target = {name: values[order] for name, values in whole.items()}, target[order]
-    torch.manual_seed(0)
-    model = network(replace(settings, dropout=0.0, loss=LossSettings(precision="float32")), PLAIN, N_ITEMS)
-    task = NextItem(NextItemSettings())
+    model, task = network_without_chance(kind), NextItem(NextItemSettings())
+    marked, size = model.marked(whole), -(-n_rows // n_parts)
     parts = [
-        ({name: values[rows] for name, values in whole.items()}, target[rows], None if weight is None else weight[rows])
-        for rows in (slice(0, 8), slice(8, 16))
+        ({name: values[at : at + size] for name, values in marked.items()}, target[at : at + size], rows)
+        for at in range(0, n_rows, size)
+        for rows in [None if weight is None else weight[at : at + size]]
     ]
     sizes = torch.stack([model.loss_size(*part) for part in parts])
     assert torch.isclose(model.loss_size(whole, target, weight), sizes.sum())
     together = sum(model.training_loss(*part, task) * share for part, share in zip(parts, sizes / sizes.sum(), strict=True))
-    assert torch.isclose(together, model.training_loss(whole, target, weight, task), rtol=1e-5)
+    expected = model.training_loss(whole, target, weight, task)
+    torch.testing.assert_close(together, expected)
+    torch.testing.assert_close(gradients(model, together), gradients(model, expected), rtol=1e-4, atol=1e-6)
+
+
+def test_training_in_parts_is_training(tmp_path: Path) -> None:
+    features, target = batch(PLAIN, n_rows=90)
+    rows = Arrays({name: values.numpy() for name, values in features.items()}, target.numpy())
+    _, task, _ = problem(n_items=N_ITEMS)
+    states = []
+    for accumulate in (1, 4):
+        model = network_without_chance("gru4rec")
+        chosen = TrainerSettings(max_epochs=2, batch_size=45, ema_decay=0.0, accelerator="cpu", threads=1, accumulate=accumulate)
+        fit(model, task, rows, rows, chosen, folder=tmp_path / str(accumulate), seed=0)
+        states.append(model(features))
+    torch.testing.assert_close(states[0], states[1], rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["softmax", "sampled_softmax", "gbce", "bpr"])
+def test_a_row_that_weighs_nothing_teaches_nothing(name: str) -> None:
+    model = network_without_chance("sasrec")
+    model.settings = replace(model.settings, loss=LossSettings(name=name, precision="float32"))
+    features, target = batch(PLAIN, n_rows=12)
+    task, found = NextItem(NextItemSettings()), []
+    for other in (0, 5):  # what the rows without weight say
+        changed = torch.where(torch.arange(12) % 2 == 0, target, (target + other) % N_ITEMS)
+        torch.manual_seed(0)
+        found.append(gradients(model, model.training_loss(features, changed, (torch.arange(12) % 2 == 0).float(), task)))
+    torch.testing.assert_close(*found)
+    nobody = gradients(model, model.training_loss(features, target, torch.zeros(12), task))
+    assert not any(values.any() for values in nobody.values())

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812
+from shopkit.tasks.base import mean_loss
 from torch import Tensor
 
 CHUNK_ELEMENTS = 2**23
@@ -39,7 +40,7 @@ def _has_bfloat16(device: torch.device) -> bool:
 
 
 def full_softmax(hidden: Tensor, items: Tensor, target: Tensor, weight: Tensor, dtype: torch.dtype) -> Tensor:
-    """Mean weighted cross-entropy of the softmax over all items.
+    """Mean weighted cross-entropy of the softmax over all items; 0 where no position weighs anything.
 
     The gradient is formed along with the loss, chunk by chunk in place of the logits: memory does not grow with positions ×
     items.
@@ -61,7 +62,8 @@ class _FullSoftmax(torch.autograd.Function):
         chunk = EVEN_ROWS * max(1, CHUNK_ELEMENTS // (EVEN_ROWS * len(items)))
         n, more = len(hidden), -len(hidden) % EVEN_ROWS
         states, table = F.pad(hidden.to(dtype), (0, 0, 0, more)), items.to(dtype)
-        share, target = F.pad(weight / weight.sum(), (0, more)), F.pad(target, (0, more))
+        share = F.pad(weight / weight.sum().clamp(min=torch.finfo(weight.dtype).tiny), (0, more))
+        target = F.pad(target, (0, more))
         d_hidden, d_items = hidden.new_empty(states.shape), torch.zeros_like(items)
         loss = hidden.new_zeros(())
         memory = torch.empty(min(chunk, len(states)), len(items), dtype=dtype, device=hidden.device)
@@ -105,7 +107,7 @@ def sampled_softmax(right: Tensor, wrong: Tensor, weight: Tensor, n_items: int) 
     stand_for = math.log(max(1, n_items - 1) / wrong.shape[1])
     logits = torch.cat([right, wrong + stand_for], 1)
     losses = torch.logsumexp(logits, 1) - right.squeeze(1)
-    return (losses * weight).sum() / weight.sum()
+    return mean_loss(losses, weight)
 
 
 def gbce(right: Tensor, wrong: Tensor, weight: Tensor, n_items: int, calibration: float) -> Tensor:
@@ -118,10 +120,10 @@ def gbce(right: Tensor, wrong: Tensor, weight: Tensor, n_items: int, calibration
     share = min(1.0, wrong.shape[1] / max(1, n_items - 1))
     beta = share * (calibration * (1 - 1 / share) + 1 / share)
     losses = (F.softplus(wrong).sum(1) - beta * F.logsigmoid(right.squeeze(1))) / (wrong.shape[1] + 1)
-    return (losses * weight).sum() / weight.sum()
+    return mean_loss(losses, weight)
 
 
 def bpr(right: Tensor, wrong: Tensor, weight: Tensor) -> Tensor:
     """Mean weighted −log of the probability that the right item stands above a sampled one (Rendle et al. 2009)."""
     losses = F.softplus(wrong - right).mean(1)
-    return (losses * weight).sum() / weight.sum()
+    return mean_loss(losses, weight)

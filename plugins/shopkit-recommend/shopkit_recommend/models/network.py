@@ -26,6 +26,8 @@ from shopkit_recommend.models.seen import mask_seen, seen_in
 
 BEGINNERS = 16
 """Rows of a batch on whose first item the state of a customer without history is trained: few, as it is nearly one state."""
+BEGINS = "begins"
+"""Array of a batch that marks them."""
 INITIAL = 0.02
 """Standard deviation of vectors at the start."""
 
@@ -121,27 +123,33 @@ class Network(Model):
                 exported.columns = vectors.T.contiguous()
         return exported
 
+    def marked(self, batch: Batch) -> Batch:
+        """With the rows on whose first item the state before it is trained, bool (batch,)."""
+        lengths = batch["lengths"]
+        return batch if BEGINS in batch else {**batch, BEGINS: torch.arange(len(lengths), device=lengths.device) < BEGINNERS}
+
     def training_loss(self, batch: Batch, target: Tensor, weight: Tensor | None, task: Task) -> Tensor:
-        batch = self.told(batch)
-        steps, known = self._steps_of(batch, target, weight)
-        beginners = self.beginner(batch).expand(len(target), -1)[:BEGINNERS]
+        batch = self.told(self.marked(batch))
+        steps, begins = self._steps_of(batch, target, weight)
+        beginners = self.beginner(batch).expand(len(target), -1)[begins]
         self.of_step = None if self.graph is None else self.table
-        hidden, vectors = torch.cat([self.states(batch)[steps.real], beginners[known]]), self.item_vectors()
+        hidden, vectors = torch.cat([self.states(batch)[steps.real], beginners]), self.item_vectors()
         self.of_step = None
         return catalogue_loss(self.scaled(hidden), vectors, steps, self.settings.loss)
 
     def loss_size(self, batch: Batch, target: Tensor, weight: Tensor | None) -> Tensor:
-        return self._steps_of(self.told(batch), target, weight)[0].weight.sum()
+        return self._steps_of(self.told(self.marked(batch)), target, weight)[0].weight.sum()
 
     def _steps_of(self, batch: Batch, target: Tensor, weight: Tensor | None) -> tuple[NextSteps, Tensor]:
-        """What the loss is a mean over: every step whose next item is known, then the first items of the first rows; and which of
-        these rows have one, bool (≤ BEGINNERS,)."""
+        """What the loss is a mean over: every step whose next item is known, then the first items of the rows that are marked;
+        and which of the rows these are, bool (batch,)."""
         ids, loss = batch["sequence_ids"][:, :, self.item_at], self.settings.loss
         after = next_steps(ids, batch["lengths"], target, weight, loss.recency_weight, loss.repeat_weight)
-        first = torch.where(batch["lengths"] > 0, ids[:, 0], target + FIRST_ITEM)[:BEGINNERS] - FIRST_ITEM
-        known = first >= 0
-        items, weights = torch.cat([after.item, first[known]]), torch.cat([after.weight, after.weight.new_ones(int(known.sum()))])
-        return NextSteps(after.real, items, weights), known
+        first = torch.where(batch["lengths"] > 0, ids[:, 0], target + FIRST_ITEM)
+        begins = batch[BEGINS] & (first >= FIRST_ITEM)
+        first = first[begins] - FIRST_ITEM
+        of_first = torch.ones_like(first, dtype=after.weight.dtype) if weight is None else weight[begins]
+        return NextSteps(after.real, torch.cat([after.item, first]), torch.cat([after.weight, of_first])), begins
 
     def scaled(self, state: Tensor) -> Tensor:
         """What items are multiplied by: the state itself, or in its direction and of the length `cosine_scale`."""
