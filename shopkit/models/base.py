@@ -152,7 +152,11 @@ class Estimator(ABC):
 
     @abstractmethod
     def fit(self, train: Arrays, validation: Arrays, seed: int) -> dict[str, Any]:
-        """Fit, and return plain facts for the report (iterations, loss, …)."""
+        """Fit, and return plain facts for the report (iterations, loss, …). A row of weight w counts as w such rows.
+
+        Raises:
+            ConfigError: the rows have weights, and none has a meaning here.
+        """
 
     @abstractmethod
     def scores(self, features: FeatureArrays) -> np.ndarray:

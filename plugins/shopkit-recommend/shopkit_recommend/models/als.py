@@ -49,17 +49,25 @@ class ALS(Recommender):
         rng = np.random.default_rng(seed)
         customers = np.zeros((shape[0], self.settings.factors), np.float32)
         self.items = (rng.standard_normal((self.n_items, self.settings.factors)) * 0.1).astype(np.float32)
-        turned = confidence.T.tocsr(), right.T.tocsr()
+        # A row's weight is that of its squared errors: its own factors are found as ever, and the items' by as many like it.
+        turned = sequences.weighed(confidence).T.tocsr(), sequences.weighed(right).T.tocsr()
         for _ in range(self.settings.iterations):
             customers = self._solve(confidence, right, self.items, customers)
-            self.items = self._solve(*turned, customers, self.items)
-        counts = np.bincount(sequences.items, minlength=self.n_items)
+            self.items = self._solve(*turned, customers, self.items, sequences.weight)
+        counts = sequences.counts
         self.popularity = (counts / max(1, counts.max(initial=0))).astype(np.float32)
         return {"iterations": self.settings.iterations}
 
-    def _solve(self, confidence: sp.csr_matrix, right: sp.csr_matrix, given: np.ndarray, start: np.ndarray) -> np.ndarray:
-        """The factors of one side after a few steps from `start`, with the other side's `given`."""
-        gram = self._gram(given)
+    def _solve(
+        self,
+        confidence: sp.csr_matrix,
+        right: sp.csr_matrix,
+        given: np.ndarray,
+        start: np.ndarray,
+        weight: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """The factors of one side after a few steps from `start`, with the other side's `given`, which count by `weight`."""
+        gram = self._gram(given, weight)
         row = np.repeat(np.arange(confidence.shape[0]), np.diff(confidence.indptr))
 
         def product(p: np.ndarray) -> np.ndarray:
@@ -72,9 +80,10 @@ class ALS(Recommender):
 
         return _conjugate_gradients(product, right @ given - product(start), start, FITTING_STEPS).astype(np.float32)
 
-    def _gram(self, factors: np.ndarray) -> np.ndarray:
+    def _gram(self, factors: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
         ridge = np.float32(self.settings.regularization) * np.eye(factors.shape[1], dtype=np.float32)
-        return np.asarray(factors.T @ factors + ridge)
+        weighed = factors if weight is None else factors * weight[:, None].astype(np.float32)
+        return np.asarray(factors.T @ weighed + ridge)
 
     def of_ids(self, ids: np.ndarray) -> np.ndarray:
         parts = [self._of_rows(ids[start : start + ROWS]) for start in range(0, len(ids), ROWS)]

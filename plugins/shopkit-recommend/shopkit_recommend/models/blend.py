@@ -33,7 +33,7 @@ from shopkit_recommend.models.markov import Markov
 from shopkit_recommend.models.network import Network
 from shopkit_recommend.models.network_settings import BlendSettings
 from shopkit_recommend.models.pairs import Pairs
-from shopkit_recommend.models.recommender import Recommender
+from shopkit_recommend.models.recommender import Recommender, refuse_weights
 from shopkit_recommend.models.sasrec import SASRec
 from shopkit_recommend.models.seen import mask_seen_graph, mask_seen_rows, seen_in
 from shopkit_recommend.models.session_knn import SessionKnn
@@ -75,6 +75,7 @@ class Blend(Estimator):
         return GRU4Rec(replace(self.settings.gru4rec, exclude_seen=False), self.features, self.task.n_outputs)
 
     def fit(self, train: Arrays, validation: Arrays, seed: int) -> dict[str, Any]:
+        refuse_weights("blend", train)
         facts: dict[str, Any] = {}
         for member in self.remembering.values():
             facts |= member.fit(train, validation, seed)
@@ -101,7 +102,7 @@ class Blend(Estimator):
     def _aged(self, train: Arrays) -> Arrays:
         """With weights that fall with age, and are 1 on average as before."""
         left = np.exp(-self.settings.aging * np.linspace(1, 0, len(train))).astype(np.float32)
-        return replace(train, weight=left / left.mean() * (1 if train.weight is None else train.weight))
+        return replace(train, weight=left / left.mean())
 
     def _validated(self, validation: Arrays) -> dict[Weights, dict[str, float]]:
         summaries: dict[Weights, list[torch.Tensor]] = {weights: [] for weights in self.offered}

@@ -25,7 +25,8 @@ TIE = 1e-6
 
 
 class Ease(Recommender):
-    """B = I − P / diag(P) with P = (X'X + λI)⁻¹, so that B has a zero diagonal (Steck 2019); a score is the history times B."""
+    """B = I − P / diag(P) with P = (X'WX + λI)⁻¹, W being the weights of the rows, so that B has a zero diagonal (Steck 2019); a
+    score is the history times B."""
 
     name = "ease"
     settings: EaseSettings
@@ -45,7 +46,7 @@ class Ease(Recommender):
 
     def learn(self, sequences: Histories, train: Arrays, seed: int) -> dict[str, Any]:
         has = sequences.matrix.astype(np.float32)
-        gram = (has.T @ has).toarray().T  # symmetric: turned round, it stands as LAPACK wants it
+        gram = (has.T @ sequences.weighed(has)).toarray().T  # symmetric: turned round, it stands as LAPACK wants it
         gram[np.diag_indices(self.n_items)] += self.settings.l2
         # In place, by Cholesky: one matrix of items by items, not three.
         factor, failed = scipy.linalg.lapack.spotrf(gram, lower=0, clean=1, overwrite_a=1)
@@ -57,7 +58,7 @@ class Ease(Recommender):
         inverse, _ = scipy.linalg.lapack.spotri(factor, lower=0, overwrite_c=1)
         diagonal = inverse.diagonal().copy()
         self.linear = csr.with_first_ids(self._weights(inverse, diagonal), FIRST_ITEM)
-        counts = np.bincount(sequences.items, minlength=self.n_items)
+        counts = sequences.counts
         self.popularity = (TIE * counts / max(1, counts.max(initial=0))).astype(np.float32)
         return {"weights": int(self.linear.nnz)}
 

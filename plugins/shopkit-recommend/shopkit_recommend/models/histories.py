@@ -23,6 +23,8 @@ class Histories:
     offsets: np.ndarray
     """int64 (N + 1,): sequence i has the steps offsets[i]:offsets[i + 1]."""
     n_items: int
+    weight: np.ndarray | None = None
+    """float64 (N,): how many like it each sequence counts; None where each counts 1."""
 
     @property
     def lengths(self) -> np.ndarray:
@@ -34,6 +36,16 @@ class Histories:
         return np.repeat(np.arange(len(self.offsets) - 1), self.lengths)
 
     @property
+    def weight_of_steps(self) -> np.ndarray | None:
+        """float64 (total,)."""
+        return None if self.weight is None else self.weight[self.row]
+
+    @property
+    def counts(self) -> np.ndarray:
+        """(n_items,): how often each item stands in the sequences, by their weight."""
+        return np.bincount(self.items, self.weight_of_steps, minlength=self.n_items)
+
+    @property
     def matrix(self) -> sp.csr_matrix:
         """Who has what: 0 or 1, float64 (N, n_items)."""
         found = sp.csr_matrix((np.ones(len(self.items)), self.items, self.offsets), (len(self.offsets) - 1, self.n_items))
@@ -41,11 +53,18 @@ class Histories:
         found.data[:] = 1
         return found
 
-    def pairs(self, steps: int = 1) -> tuple[np.ndarray, np.ndarray]:
-        """Each item that another follows so many steps later in its sequence, and that one."""
+    def weighed(self, matrix: sp.csr_matrix) -> sp.csr_matrix:
+        """A matrix with a row for each sequence, each times its weight."""
+        if self.weight is None:
+            return matrix
+        return sp.csr_matrix(sp.diags_array(self.weight.astype(matrix.dtype)) @ matrix)
+
+    def pairs(self, steps: int = 1) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Each item that another follows so many steps later in its sequence, that one, and how often it counts, float64."""
         row = self.row
         follows = np.flatnonzero(row[steps:] == row[:-steps])
-        return self.items[follows], self.items[follows + steps]
+        times = np.ones(len(follows)) if self.weight is None else self.weight[row[follows]]
+        return self.items[follows], self.items[follows + steps], times
 
 
 def step_ids(features: FeatureArrays, block: FeatureBlock) -> tuple[np.ndarray, np.ndarray]:
@@ -76,14 +95,15 @@ def attributes_of_items(part: Arrays, item: FeatureBlock, others: Sequence[Featu
 
 
 def whole_sequences(part: Arrays, block: FeatureBlock, n_items: int) -> Histories:
-    """The histories of the rows with what came next at their ends; steps of unknown items are left out."""
+    """The histories of the rows with what came next at their ends; steps of unknown items are left out, and rows of weight 0."""
     ids, rows = step_ids(part.features, block)
     n_rows = len(part)
     items = np.concatenate([ids - FIRST_ITEM, part.target])
     rows = np.concatenate([rows, np.arange(n_rows)])
     order = np.argsort(rows, kind="stable")
     items, rows = items[order], rows[order]
-    known = items >= 0
+    weight = None if part.weight is None else part.weight.astype(np.float64)
+    known = items >= 0 if weight is None else (items >= 0) & (weight[rows] > 0)
     items, rows = items[known], rows[known]
     offsets = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=n_rows))])
-    return Histories(items, offsets, n_items)
+    return Histories(items, offsets, n_items, weight)

@@ -40,9 +40,9 @@ class ItemGraph(nn.Module):
         n_items = sequences.n_items
         beside = sp.csr_matrix((n_items, n_items))
         for steps in range(1, STEPS + 1):
-            before, after = sequences.pairs(steps)
+            before, after, times = sequences.pairs(steps)
             other = before != after
-            beside += sp.csr_matrix((np.full(other.sum(), 1 / steps), (before[other], after[other])), beside.shape)
+            beside += sp.csr_matrix((times[other] / steps, (before[other], after[other])), beside.shape)
         pairs = (beside + beside.T).tocoo()
         order = np.lexsort((pairs.col, -pairs.data, pairs.row))  # of equal ones the more popular, which has the lower number
         row, column, times = pairs.row[order], pairs.col[order], pairs.data[order]

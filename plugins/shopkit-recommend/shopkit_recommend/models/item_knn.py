@@ -29,7 +29,7 @@ class ItemKnn(Recommender):
 
     def learn(self, sequences: Histories, train: Arrays, seed: int) -> dict[str, Any]:
         has = sequences.matrix
-        together = sp.csr_matrix(has.T @ has)
+        together = sp.csr_matrix(has.T @ sequences.weighed(has))
         root = np.sqrt(together.diagonal())
         together.setdiag(0)
         together.eliminate_zeros()
@@ -40,7 +40,7 @@ class ItemKnn(Recommender):
         if self.settings.repeat:
             similar = sp.csr_matrix(similar + sp.diags_array(np.full(self.n_items, self.settings.repeat)))
         self.similar = csr.with_first_ids(similar, FIRST_ITEM).astype(np.float32)
-        counts = np.bincount(sequences.items, minlength=self.n_items)
+        counts = sequences.counts
         self.popularity = (TIE * counts / max(1, counts.max(initial=0))).astype(np.float32)
         return {"similarities": int(self.similar.nnz)}
 

@@ -31,14 +31,15 @@ class Markov(Recommender):
         shape, backwards = (self.n_items, self.n_items), self.settings.backwards
         followed = sp.csr_matrix(shape)
         for steps in range(1, self.settings.window + 1):
-            before, after = sequences.pairs(steps)
-            followed += sp.csr_matrix((np.full(len(before), 1 / steps), (before, after)), shape)
+            before, after, times = sequences.pairs(steps)
+            followed += sp.csr_matrix((times / steps, (before, after)), shape)
         if backwards:
             followed = sp.csr_matrix(followed + backwards * followed.T)
         followed.sort_indices()
         self.followed = csr.with_first_ids(followed, FIRST_ITEM).astype(np.float32)
-        counts = np.bincount(sequences.items, minlength=self.n_items)
-        least = BACK_OFF * (backwards or 1.0) / self.settings.window
+        counts, weight = sequences.counts, sequences.weight
+        one = 1.0 if weight is None else weight[weight > 0].min(initial=1.0)
+        least = BACK_OFF * (backwards or 1.0) * one / self.settings.window
         self.popularity = (least * counts / max(1, counts.max(initial=0))).astype(np.float32)
         return {"transitions": int(self.followed.nnz)}
 

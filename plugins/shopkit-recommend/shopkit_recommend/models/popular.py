@@ -26,7 +26,7 @@ class Popular(Recommender):
 
     def learn(self, sequences: Histories, train: Arrays, seed: int) -> dict[str, Any]:
         half_life = self.settings.half_life_days
-        counts = self._decayed(train) if half_life else np.bincount(sequences.items, minlength=self.n_items).astype(np.float64)
+        counts = self._decayed(train) if half_life else sequences.counts.astype(np.float64)
         self.bought = np.log(counts + 1).astype(np.float32) if not half_life else np.log(counts + 1e-6).astype(np.float32)
         return {"half_life_days": half_life}
 
@@ -44,10 +44,13 @@ class Popular(Recommender):
         padded = np.asarray(values[:])[:, :, block.start]
         days = padded[np.arange(padded.shape[1]) < lengths[:, None]].astype(np.float64)
         days = np.expm1(days) if block.extractor == "log1p" else days
-        at = np.concatenate([train.times[rows] / DAY - days, train.times / DAY])
+        rows = np.concatenate([rows, np.arange(len(train))])
+        at = train.times[rows] / DAY - np.concatenate([days, np.zeros(len(train))])
         items = np.concatenate([ids - FIRST_ITEM, train.target])
         known = items >= 0
         weight = 0.5 ** ((at.max(initial=0) - at) / self.settings.half_life_days)
+        if train.weight is not None:
+            weight *= train.weight[rows]
         return np.bincount(items[known], weight[known], minlength=self.n_items)
 
     def of_ids(self, ids: np.ndarray) -> np.ndarray:

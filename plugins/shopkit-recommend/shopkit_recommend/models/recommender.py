@@ -10,6 +10,7 @@ import onnx
 import scipy.sparse as sp
 import spox
 import spox.opset.ai.onnx.v21 as op
+from shopkit.errors import ConfigError
 from shopkit.features.base import FeatureSpec
 from shopkit.features.tensors import FeatureArrays, take
 from shopkit.models.base import Arrays, Estimator
@@ -36,7 +37,7 @@ class Recommender(Estimator):
 
     @abstractmethod
     def learn(self, sequences: Histories, train: Arrays, seed: int) -> dict[str, Any]:
-        """Learn from everyone's whole sequence, and return plain facts."""
+        """Learn from everyone's whole sequence, each counted by its weight, and return plain facts."""
 
     @abstractmethod
     def of_ids(self, ids: np.ndarray) -> np.ndarray:
@@ -64,6 +65,19 @@ class Recommender(Estimator):
         if self.settings.exclude_seen:
             scores = mask_seen_graph(scores, op.concat(ids, axis=1))
         return spox.build(inputs, {"scores": scores})
+
+
+def refuse_weights(model: str, train: Arrays) -> None:
+    """
+    Raises:
+        ConfigError: the rows have weights, and the model looks for neighbours, of which each is one or none.
+    """
+    if train.weight is not None:
+        raise ConfigError(
+            f"model={model} takes no weights; a session is among the nearest ones or it is not, and counts once. Give examples "
+            "without weights (leave view.weight empty), or choose a model that counts each row by its weight, as item_knn and "
+            "sasrec do."
+        )
 
 
 def recency(ids: np.ndarray, decay: float) -> np.ndarray:

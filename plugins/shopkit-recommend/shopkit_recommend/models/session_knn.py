@@ -13,7 +13,7 @@ from shopkit.models.base import Arrays
 from shopkit_recommend.models import csr
 from shopkit_recommend.models.histories import Histories
 from shopkit_recommend.models.inputs import FIRST_ITEM
-from shopkit_recommend.models.recommender import Recommender, csr_of, csr_state, recency, recency_graph
+from shopkit_recommend.models.recommender import Recommender, csr_of, csr_state, recency, recency_graph, refuse_weights
 from shopkit_recommend.models.settings import SessionKnnSettings
 
 TIE = 1e-6
@@ -26,17 +26,21 @@ class SessionKnn(Recommender):
     The similarity of a past session is the sum of decay^(steps after it) over the items it shares with this one, over the root of
     its number of items, times what its age leaves of it. The score of an item is the sum of the similarities of the `neighbours`
     best sessions that have it, times its idf. Of equally similar sessions the latest is asked.
+
+    Raises:
+        ConfigError: (fit) the rows have weights.
     """
 
     name = "session_knn"
     settings: SessionKnnSettings
 
     def learn(self, sequences: Histories, train: Arrays, seed: int) -> dict[str, Any]:
+        refuse_weights(self.name, train)
         has = sequences.matrix[::-1]  # the latest first, which is how ties are decided
         has = sp.csr_matrix(has[np.diff(has.indptr) > 1], dtype=np.float32)
         has.sort_indices()
         n_of_item = np.asarray(has.sum(axis=0)).ravel()
-        counts = np.bincount(sequences.items, minlength=self.n_items)
+        counts = sequences.counts
         self.sessions = has
         self.postings = self._postings()
         ages = np.linspace(0, 1, has.shape[0])
