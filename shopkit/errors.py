@@ -68,6 +68,15 @@ def nearest(name: str, choices: Iterable[str]) -> str:
     return f" Did you mean '{plain[match[0]]}'?" if match else ""
 
 
+def with_article(word: str) -> str:
+    """A word after its article.
+
+    >>> with_article("number"), with_article("image")
+    ('a number', 'an image')
+    """
+    return f"{'an' if word[:1].lower() in tuple('aeiou') else 'a'} {word}"
+
+
 def of_a_sheet(path: Path) -> str:
     """What to do with a spreadsheet, where a table is wanted; an empty string for any other file."""
     return " Save the sheet as CSV." if path.suffix.lower() in (".xlsx", ".xls", ".xlsm", ".ods") else ""

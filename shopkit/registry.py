@@ -22,7 +22,7 @@ import pluggy
 from shopkit import hookspecs
 from shopkit.component import FAMILIES, GROUPS, Component
 from shopkit.entry_points import RESTRICT, Origin, check_version, origin_of, selected, version_problem
-from shopkit.errors import ConfigError, PluginError, nearest
+from shopkit.errors import ConfigError, PluginError, nearest, with_article
 from shopkit.offered import Offered, collect
 from shopkit.pins import ENTRY_POINT_GROUP
 from shopkit.settings import build
@@ -309,8 +309,8 @@ class _Loader:
                 other = self.families[family].get(component.name)
                 if other is not None:
                     problem = (
-                        f"Two plugins have a {_word(family)} '{component.name}': {other.distribution} {other.version} "
-                        f"({other.plugin}) and {origin} ({origin.plugin}). "
+                        f"Two plugins have {with_article(_word(family))} '{component.name}': {other.distribution} "
+                        f"{other.version} ({other.plugin}) and {origin} ({origin.plugin}). "
                         f"Uninstall one, or name the plugins to load in {RESTRICT}."
                     )
                     if other.distribution != "shopkit":

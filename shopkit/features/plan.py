@@ -8,7 +8,7 @@ from typing import Any
 
 import ibis.expr.types as ir
 
-from shopkit.errors import ConfigError, DataError, nearest
+from shopkit.errors import ConfigError, DataError, nearest, with_article
 from shopkit.features.aggregates import answers, counts, present
 from shopkit.features.base import Extractor, FitContext
 from shopkit.features.sequences import ALL_STEPS, Limit, steps_context
@@ -289,8 +289,8 @@ def _assign(column: Column, name: str, settings: Mapping[str, Any], why: str, wh
     extractor = registry.build(choice)
     if column.kind not in extractor.accepts:
         raise ConfigError(
-            f"{where}: {name} reads {' and '.join(extractor.accepts)} columns, and '{column.name}' is a {column.kind} column. "
-            f"Choose another extractor, or set features.types.{column.name}."
+            f"{where}: {name} reads {' and '.join(extractor.accepts)} columns, and '{column.name}' is "
+            f"{with_article(column.kind)} column. Choose another extractor, or set features.types.{column.name}."
         )
     if column.sequence and type(extractor).fit_transform_rows is not Extractor.fit_transform_rows:
         raise ConfigError(

@@ -16,7 +16,7 @@ from typing import Any
 
 from shopkit import __version__
 from shopkit.component import FAMILIES, GROUPS
-from shopkit.errors import ConfigError, PluginError, nearest
+from shopkit.errors import ConfigError, PluginError, nearest, with_article
 from shopkit.hookspecs import API_VERSION
 from shopkit.registry import Registry
 
@@ -83,8 +83,8 @@ def new_plugin(name: str, family: str, into: Path, registry: Registry) -> Path:
     taken = registry.families[family].get(names["component"])
     if taken is not None:
         raise ConfigError(
-            f"There is a {KINDS[family].word} '{names['component']}' already, of {taken.distribution} {taken.version}. "
-            "Choose another name: two plugins with one name cannot be used together."
+            f"There is {with_article(KINDS[family].word)} '{names['component']}' already, of {taken.distribution} "
+            f"{taken.version}. Choose another name: two plugins with one name cannot be used together."
         )
     if folder.exists():
         raise ConfigError(f"{folder} is there already. Choose another name, or another folder with -o.")

@@ -208,7 +208,7 @@ def test_what_steps_of_a_sequence_cannot_have(tmp_path: Path, spec: str, message
 
 def test_an_extractor_of_images_must_read_them(tmp_path: Path):
     message = (
-        "features.images: standardize reads number columns, and 'picture' is a image column. Choose another extractor, or set "
+        "features.images: standardize reads number columns, and 'picture' is an image column. Choose another extractor, or set "
         "features.types.picture."
     )
     with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):

@@ -97,6 +97,7 @@ def test_the_verb(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
         ("9lives", "models", "'9lives' cannot name a plugin"),
         ("trees", "modles", r"There is no family 'modles'\. Did you mean 'models'\? Families: sources, views,"),
         ("mlp", "models", r"There is a model 'mlp' already, of shopkit .*\. Choose another name"),
+        ("onnx", "exporters", r"There is an exporter 'onnx' already"),
     ],
 )
 def test_what_cannot_be_made(name: str, family: str, message: str, tmp_path: Path) -> None:
