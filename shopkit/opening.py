@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from shopkit import provenance
 from shopkit.errors import RunError
 from shopkit.runs import PARTIAL, discard_temporaries, lock
 
-UNFINISHED = (".hydra", ".lock", "config.yaml", provenance.IDENTITY, "work")
-"""What stands in a run folder before a stage is finished."""
+UNFINISHED = (".hydra", ".lock", "config.yaml", provenance.IDENTITY, "multirun.yaml", "work")
+"""What stands in the folder of a run, or of several, before a stage is finished."""
 Announce = Callable[[str, str, float], None]
 """Told of each finished stage: its name, one line of what came out, seconds."""
 
@@ -38,6 +38,8 @@ def opened(
         resume: whether to go on with work that was begun.
         is_enough: whether a complete folder is all that is wanted; one that is not is worked in again.
 
+    Where the block fails before anything is finished, nothing is left: as of `without_trace`.
+
     Raises:
         RunError: the folder cannot be written, another process works there, or it holds unfinished work of another identity, or
             of this one that is not to be resumed.
@@ -49,7 +51,7 @@ def opened(
                 yield folder
                 return
             folder = folder.rename(folder.with_name(folder.name + PARTIAL))
-    with locked(folder):
+    with without_trace(folder), locked(folder):
         provenance.refuse_another(folder, identity, resume)
         discard_temporaries(folder)
         # Before anything else is in the folder: what it holds is only ever taken for work of this identity.
@@ -110,7 +112,25 @@ def _take_up(folder: Path, identity: str, announce: Announce) -> Path:
     return found
 
 
+@contextmanager
+def without_trace(folder: Path) -> Iterator[None]:
+    """Where the block fails, as for data that are not there, and nothing was finished in the folder, it goes, and with it the
+    folders around it that were not there before and are empty."""
+    made = [parent for parent in folder.absolute().parents if not parent.exists()]
+    try:
+        yield
+    except Exception:
+        with suppress(OSError):  # what cannot be removed stays: why the block failed is what is to be said
+            discard_unused(folder)
+            for parent in made:
+                parent.rmdir()
+        raise
+
+
 def discard_unused(folder: Path) -> None:
-    """Remove the folder of a run that goes on elsewhere, or failed, if no stage of it was finished and nothing was put aside."""
+    """Remove the folder of work that goes on elsewhere, or failed, if no stage of it was finished, nothing was put aside, and no
+    other process works there."""
     if folder.is_dir() and all(path.name in UNFINISHED for path in folder.iterdir()):
-        shutil.rmtree(folder)
+        with lock(folder) as mine:
+            if mine:
+                shutil.rmtree(folder)

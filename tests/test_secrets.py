@@ -123,10 +123,13 @@ def test_a_sweep_over_a_url_from_a_file_that_fails(
     settings = Path("settings", "experiment", "mine.yaml")
     settings.parent.mkdir(parents=True)
     settings.write_text(f"# @package _global_\nsource:\n  url: {URL}\n", encoding="utf-8")
+    (here / "runs").mkdir()
+    (here / "runs" / "of_another").touch()  # so that the folder is kept, with what Hydra wrote down
     code = main([*RUN, "-m", "--config-dir=settings", "+experiment=mine", "seed=1,2", "hydra.sweep.dir=runs"])
     printed = capfd.readouterr()
     assert code == 1
     assert "cannot connect" in printed.err
+    assert (here / "runs" / "multirun.yaml").is_file()
     assert_nowhere(here / "runs", printed.out, printed.err)
     code = main([*RUN, "--config-dir=settings", "+experiment=mine", "--cfg", "job"])
     printed = capfd.readouterr()

@@ -7,7 +7,7 @@ import gc
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -91,16 +91,20 @@ def _main(composer: Composer, arguments: Sequence[str]) -> int:
     if is_search:
         return _search(composer, parsed)
     overrides = composer.rewritten(parsed.overrides)
+    folder: Path | None = None
     if parsed.multirun or any(override.key == "hydra.mode" and override.value == "MULTIRUN" for override in overrides):
-        composer.compose_sweep(parsed.overrides)
+        folder = composer.compose_sweep(parsed.overrides)
     elif parsed.info:
         composer.refuse_code(parsed.overrides)  # showing it sets up its logging
     elif not parsed.hydra_help:
-        composer.compose(parsed.overrides)
+        folder = composer.compose_run(parsed.overrides)
     flags = [argument for argument in arguments if argument not in parsed.overrides]
     given = [*_without_folders(flags), *(override.rewritten for override in overrides)]
     if not parsed.cfg and not parsed.info:
-        return _hydra(composer, given)
+        from shopkit.opening import without_trace
+
+        with without_trace(folder) if folder else nullcontext():
+            return _hydra(composer, given)
     with redirect_stdout(StringIO()) as shown:
         code = _hydra(composer, given)
     print(without_secrets(shown.getvalue()), end="")
@@ -171,6 +175,7 @@ def _hydra(composer: Composer, arguments: Sequence[str]) -> int:
                 f"Cannot write {where}: {error.strerror or error}. Choose another folder with hydra.run.dir=…"
             ) from error
         failed = sweep.failures(notes)
+        sweep.discard_unused(notes)
         if page := sweep.page(notes):
             show_paths(page)
     for failure in failures:
@@ -194,7 +199,7 @@ def _run(config: Any, composer: Composer) -> None:
     _blot_notes(Path(node.runtime.output_dir) / str(node.output_subdir), Path(node.sweep.dir))
     experiment = from_hydra(config, list(node.overrides.task), composer)
 
-    from shopkit.opening import discard_unused
+    from shopkit.opening import without_trace
     from shopkit.pipeline import execute
 
     gc.enable()
@@ -202,7 +207,7 @@ def _run(config: Any, composer: Composer) -> None:
         print(f"Run {node.job.num}: {' '.join(blotted(list(node.overrides.task))).replace('++', '')}")
     folder = Path(node.runtime.output_dir)
     done: CrossValidation | Run
-    try:
+    with without_trace(folder):
         if experiment.cv:
             from shopkit.crossvalidation import execute_folds
 
@@ -211,9 +216,6 @@ def _run(config: Any, composer: Composer) -> None:
         else:
             done = execute(experiment, folder, registry=composer.registry, announce=announcer())
             _show(done)
-    except Exception:
-        discard_unused(folder)  # of a run that failed in its first stage, as for data that are not there, nothing is left
-        raise
     if _is_sweep():
         sweep.note(path=str(done.path.absolute()))
 

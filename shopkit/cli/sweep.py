@@ -49,6 +49,14 @@ def failures(folder: Path) -> list[str]:
     return [entry["error"] for entry in _read(folder) if "error" in entry]
 
 
+def discard_unused(folder: Path) -> None:
+    """Remove the sweep's folder where no job has left anything in it."""
+    from shopkit import opening
+
+    for sweep in {entry["sweep"] for entry in _read(folder)}:
+        opening.discard_unused(Path(sweep))
+
+
 def page(folder: Path) -> Path | None:
     """Write the page that compares the runs into the sweep's folder; None where there are not two of one kind to compare.
 

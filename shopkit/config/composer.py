@@ -120,8 +120,23 @@ class Composer:
                 OmegaConf.update(config, override.key, yaml.safe_load(override.rewritten.partition("=")[2]))
         return self.check(config, overrides)
 
-    def compose_sweep(self, typed: Sequence[str]) -> None:
-        """Check every value of a sweep before its first job starts; raises `ConfigError`."""
+    def compose_run(self, typed: Sequence[str]) -> Path | None:
+        """Check a run before Hydra starts it; raises `ConfigError`.
+
+        Returns:
+            The folder that Hydra will make for it, but for the second in its name; None where only Hydra can tell.
+        """
+        overrides = self.rewritten(typed)
+        config = self._config(overrides, [override.rewritten for override in overrides])
+        self.check(config, overrides)
+        return _folder(config, "hydra.run.dir")
+
+    def compose_sweep(self, typed: Sequence[str]) -> Path | None:
+        """Check every value of a sweep before its first job starts; raises `ConfigError`.
+
+        Returns:
+            The folder of the sweep, as of `compose_run`.
+        """
         overrides = self.rewritten(typed)
         first, *others = self._expanded(overrides)
         # A file may sweep as well; a sweeper takes its values before those that were typed.
@@ -129,6 +144,7 @@ class Composer:
             first, *others = self._expanded(self.rewritten([*params, *typed]))
         for run in (first, *others):
             self._composed(self.rewritten([text.removeprefix("++") for text in run]), run)
+        return _folder(self._config(overrides, first), "hydra.sweep.dir")
 
     def refuse_code(self, typed: Sequence[str]) -> None:
         """Compose and refuse what names code, whatever else may be wrong; raises `ConfigError`."""
@@ -297,6 +313,16 @@ class Composer:
             return ConfigError(_placed(place, text))
         shown = ", ".join(error.options)
         return ConfigError(_placed(place, f"There is no {group} '{option}'.{nearest(option, error.options)} There are: {shown}."))
+
+
+def _folder(config: Any, setting: str) -> Path | None:
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        return Path(str(OmegaConf.select(config, setting)))
+    except OmegaConfBaseException:  # an interpolation of what Hydra knows of the job that it has started
+        return None
 
 
 def _section(group: str, value: Any) -> Any:

@@ -72,7 +72,26 @@ def test_a_failing_run_is_one_line_and_its_exit_code(shopkit: Shopkit, pipeline:
     pipeline.error = DataError("There is no file x.csv.")
     code, _, err = shopkit("run", "hydra.run.dir=runs/one")
     assert (code, err) == (1, "Error: There is no file x.csv.\n")
-    assert list((here / "runs").iterdir()) == []  # nothing had been done
+    assert list(here.iterdir()) == []  # nothing had been done
+
+
+@pytest.mark.parametrize("arguments", [["hydra.run.dir=a/b/c"], ["-m", "seed=1,2"], ["-m", "seed=1,2", "hydra.sweep.dir=a/b"]])
+def test_of_what_fails_at_once_no_empty_folders_are_left(
+    shopkit: Shopkit, pipeline: Pipeline, here: Path, arguments: list[str]
+) -> None:
+    pipeline.error = DataError("There is no file x.csv.")
+    assert shopkit("run", *arguments)[0] == 1
+    assert list(here.iterdir()) == []
+    (here / "a").mkdir()  # one that was there is not the run's to remove
+    assert shopkit("run", *arguments)[0] == 1
+    assert [*here.rglob("*")] == [here / "a"]
+
+
+def test_a_folder_that_only_hydra_can_name(shopkit: Shopkit, pipeline: Pipeline, here: Path) -> None:
+    assert shopkit("run", "hydra.run.dir=runs/${hydra:job.name}")[0] == 0
+    pipeline.error = DataError("There is no file x.csv.")
+    assert shopkit("run", "hydra.run.dir=others/${hydra:job.name}")[0] == 1
+    assert list((here / "others").iterdir()) == []
 
 
 def begun(folder: Path) -> Path:
