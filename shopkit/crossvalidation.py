@@ -16,6 +16,7 @@ from shopkit.opening import Announce, finished, opened, silent
 from shopkit.pipeline import execute, from_python, identify, open_tables
 from shopkit.registry import Registry, load_registry
 from shopkit.report.folds import render_folds
+from shopkit.report.headline import unit_of
 from shopkit.runs import OF_FOLDS, PARTIAL, Run, read_json, write_json
 from shopkit.settings import plain
 from shopkit.split.folds import fold_of
@@ -122,7 +123,7 @@ def summarise(experiment: Experiment, metrics: Sequence[Mapping[str, Any]]) -> d
         "split": experiment.split.name,
         "n_folds": len(metrics),
         "kind": first["kind"],
-        "unit": str((first.get("target") or {}).get("unit") or ""),
+        "unit": unit_of(first),
         "about": about,
         "n_rows": [{"train": train, "test": test} for train, test in sizes],
         "metrics": {name: mean_of_folds([one["metrics"]["test"][name] for one in metrics], ratio, *ends[name]) for name in names},

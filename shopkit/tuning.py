@@ -26,6 +26,7 @@ from shopkit.errors import ConfigError, RunError
 from shopkit.opening import Announce, finished, make_folder, opened, silent
 from shopkit.pipeline import as_typed, execute, identify, open_tables, unfinished, way
 from shopkit.registry import Registry, load_registry
+from shopkit.report.headline import unit_of
 from shopkit.report.search import Trial, render_search
 from shopkit.runs import OF_TRIALS, PARTIAL, Run, read_json, write_json
 from shopkit.secrecy import blotted
@@ -244,6 +245,7 @@ class _Searching:
             "best": vars(best),
             "test": run.metrics["metrics"]["test"],
             "about": run.metrics["about"],
+            "unit": unit_of(run.metrics),
             "trials": [vars(trial) for trial in self.trials],
         }
         write_json(self.folder / OF_TRIALS, facts)

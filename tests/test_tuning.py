@@ -292,11 +292,26 @@ def test_importance_is_the_share_that_a_setting_explains() -> None:
 
 def test_a_page_of_nothing_is_a_page(tmp_path: Path) -> None:
     facts = {
-        "experiment": "e", "model": "m", "monitor": {"name": "mae", "mode": "min"}, "about": {}, "command": [],
+        "experiment": "e", "model": "m", "monitor": {"name": "mae", "mode": "min"}, "about": {}, "unit": "", "command": [],
         "trials": [vars(Trial(0, "failed", {"a": 1}, reason="it <broke>"))],
     }  # fmt: skip
     render_search(facts, tmp_path / "page.html")
     assert "it &lt;broke&gt;" in (tmp_path / "page.html").read_text()
+
+
+def test_figures_of_a_search_have_their_unit_as_those_of_a_run_do(tmp_path: Path) -> None:
+    estimate = {"value": 12.345, "low": 11.0, "high": 13.5}
+    facts = {
+        "experiment": "e", "model": "m", "monitor": {"name": "mae", "mode": "min"}, "unit": "USD", "command": ["a=1"],
+        "about": {"mae": {"title": "MAE"}, "wape": {"title": "WAPE"}},
+        "trials": [vars(Trial(0, "complete", {"a": 1}, 12.5))],
+        "test": {"mae": estimate, "wape": {"value": 0.25, "low": 0.2, "high": 0.3}},
+    }  # fmt: skip
+    render_search(facts, tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text(encoding="utf-8").replace("\u00a0", " ")
+    assert "MAE of 12.50 USD on the validation part" in page
+    for cell in ("12.35 USD", "11.00 to 13.50 USD", "25.0 %", "20.0 to 30.0 %", "<b>12.50 USD</b>"):
+        assert f'<td class="n">{cell}</td>' in page
 
 
 def test_a_sweep_has_a_page_and_resumes(

@@ -64,12 +64,13 @@ def run(composer: Composer, typed: Sequence[str], folder: Path | None) -> int:
     target = unfinished(folder, experiment.name, "_search")
     done = execute_search(composer, settings, overrides, target, announce=announcer())
     facts = done.facts
+    unit = facts.get("unit", "")
     print_table(("Setting", "Best"), [(key, str(value)) for key, value in facts["best"]["params"].items()])
     print()
     print_table(
         ("Metric", "Test", "95 % interval"),
         [
-            (title_of(facts, name), written(name, estimate["value"]), interval(name, estimate))
+            (title_of(facts, name), written(name, estimate["value"], unit), interval(name, estimate, unit))
             for name, estimate in facts["test"].items()
         ],
     )

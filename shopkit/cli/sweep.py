@@ -62,7 +62,7 @@ def page(folder: Path) -> Path | None:
 
     A cross-validation is judged by the mean over its folds.
     """
-    from shopkit.report.headline import primary_metric
+    from shopkit.report.headline import primary_metric, unit_of
     from shopkit.report.search import render_search
 
     entries = _read(folder)
@@ -101,6 +101,7 @@ def page(folder: Path) -> Path | None:
         "n_folds": n_folds.pop() if len(n_folds) == 1 else 1,
         "monitor": {"name": name, "mode": "min" if first["about"][name].get("better") == "lower" else "max"},
         "about": first["about"],
+        "unit": unit_of(first),
         "command": [],
         "trials": trials,
     }

@@ -10,7 +10,7 @@ from shopkit.report import exports, tables
 from shopkit.report.calling import dtype, snippets
 from shopkit.report.columns import Summary
 from shopkit.report.facts import Facts
-from shopkit.report.headline import headline
+from shopkit.report.headline import headline, unit_of
 from shopkit.report.page import environment
 
 _SPECIAL = str.maketrans({character: f"\\{character}" for character in "\\`*_[]|~#$"} | {"<": "&lt;", ">": "&gt;", "&": "&amp;"})
@@ -27,7 +27,7 @@ def cell(value: object) -> str:
 
 def model_card(facts: Facts, summaries: Mapping[str, Summary]) -> str:
     """The whole card as text."""
-    unit = str((facts.metrics.get("target") or {}).get("unit") or "")
+    unit = unit_of(facts.metrics)
     description = facts.description
     env = environment(html=False)
     env.filters["cell"] = cell

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from shopkit.report import figures
 from shopkit.report.facts import Facts
 from shopkit.report.formats import is_number, scalar
-from shopkit.report.headline import interval, measured_on, primary_metric, title_of, written
+from shopkit.report.headline import interval, measured_on, primary_metric, title_of, unit_of, written
 from shopkit.report.page import environment
 from shopkit.report.tables import Scale, Track
 from shopkit.runs import ELSEWHERE, Run, replacing
@@ -91,7 +91,7 @@ def _names(facts: Sequence[Facts]) -> tuple[str, ...]:
 
 def _metric_rows(facts: Sequence[Facts]) -> Iterator[MetricRow]:
     measured: list[Mapping[str, Any]] = [measured_on("test", fact.metrics) for fact in facts]
-    unit = str((facts[0].metrics.get("target") or {}).get("unit") or "") if facts else ""
+    unit = unit_of(facts[0].metrics) if facts else ""
     for name in dict.fromkeys(name for one in measured for name in one):
         estimates = [one.get(name) or {} for one in measured]
         about: Mapping[str, str] = next(

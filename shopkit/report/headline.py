@@ -97,6 +97,11 @@ def written(name: str, value: Any, unit: str = "") -> str:
     return decimal(value)
 
 
+def unit_of(metrics: Plain) -> str:
+    """Of what a run predicts, empty where it has none."""
+    return str((metrics.get("target") or {}).get("unit") or "")
+
+
 def interval(name: str, estimate: Plain, unit: str = "") -> str:
     """`0.901 to 0.922`, or nothing if no interval was computed."""
     low, high = estimate.get("low"), estimate.get("high")
@@ -172,7 +177,7 @@ def _multiclass(facts: Facts) -> tuple[str, str]:
 def _regression(facts: Facts) -> tuple[str, str]:
     metrics = facts.metrics
     name, target = primary_metric(metrics), metrics.get("target") or {}
-    unit = str(target.get("unit") or "")
+    unit = unit_of(metrics)
     value, constant = metrics["metrics"]["test"][name]["value"], _baseline_value(metrics, "constant", name)
     title = f"Off by {written(name, value, unit)} on average"
     if is_number(constant) and constant > 0 and name == "mae":
@@ -221,7 +226,7 @@ WORDS = {"better": "better than", "equal": "not distinguishable from", "worse": 
 
 def _verdicts(metrics: Plain, name: str) -> list[Verdict]:
     """One sentence for each baseline, on the primary metric."""
-    unit = str((metrics.get("target") or {}).get("unit") or "")
+    unit = unit_of(metrics)
     verdicts = []
     for baseline, result in baselines_of(metrics).items():
         difference = (result.get("difference") or {}).get(name) or {}

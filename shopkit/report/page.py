@@ -13,7 +13,7 @@ from shopkit.report import cases, exports, figures, formats, speed, tables
 from shopkit.report.calling import snippets
 from shopkit.report.columns import Summary
 from shopkit.report.facts import Facts
-from shopkit.report.headline import Headline, headline, positives_of, title_of
+from shopkit.report.headline import Headline, headline, positives_of, title_of, unit_of
 
 Plain = Mapping[str, Any]
 
@@ -64,7 +64,7 @@ def html_page(facts: Facts, summaries: Mapping[str, Summary]) -> str:
 
 def _context(facts: Facts, summaries: Mapping[str, Summary]) -> dict[str, Any]:
     metrics, target = facts.metrics, facts.metrics.get("target") or {}
-    unit = str(target.get("unit") or "")
+    unit = unit_of(metrics)
     top = headline(facts)
     examples = facts.stage("examples")
     context = {

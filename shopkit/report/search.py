@@ -60,13 +60,13 @@ def render_search(facts: Plain, path: Path) -> None:
     """Write the page; equal facts give equal bytes.
 
     Args:
-        facts: `experiment`, `model`, `monitor` (`name`, `mode`), `about`, `trials`, `command`, of a search `test`, and of
+        facts: `experiment`, `model`, `monitor` (`name`, `mode`), `about`, `unit`, `trials`, `command`, of a search `test`, and of
             a sweep of cross-validations `n_folds`.
     """
     trials = [Trial(**trial) for trial in facts["trials"]]
     name, mode = facts["monitor"]["name"], facts["monitor"]["mode"]
     sign = 1.0 if mode == "max" else -1.0
-    title = title_of(facts, name)
+    title, unit = title_of(facts, name), facts["unit"]
     done = [trial for trial in trials if trial.state == "complete" and is_number(trial.value)]
     ranked = sorted(done, key=lambda trial: -sign * (trial.value or 0.0))
     rest = [trial for trial in trials if trial not in done]
@@ -79,13 +79,17 @@ def render_search(facts: Plain, path: Path) -> None:
         "title": title,
         "better": "higher" if mode == "max" else "lower",
         "best": ranked[0] if ranked else None,
-        "value": written(name, ranked[0].value) if ranked else "",
+        "value": written(name, ranked[0].value, unit) if ranked else "",
         "settings": [(key, _shown(value)) for key, value in ranked[0].params.items()] if ranked else [],
         "keys": keys,
         "counts": {state: sum(trial.state == state for trial in trials) for state in ("complete", "pruned", "failed")},
         "seconds": duration(sum(trial.seconds for trial in trials)),
         "rows": [
-            {"trial": trial, "value": written(name, trial.value), "settings": [_shown(trial.params.get(key)) for key in keys]}
+            {
+                "trial": trial,
+                "value": written(name, trial.value, unit),
+                "settings": [_shown(trial.params.get(key)) for key in keys],
+            }
             for trial in [*ranked, *rest]
         ],
         "importance": [
@@ -95,7 +99,7 @@ def render_search(facts: Plain, path: Path) -> None:
         "coordinates": _coordinates(ranked, keys, name, title, sign),
         "pictures": [_progress(trials, name, title, sign), *(_scatter(done, key, name, title) for key in keys)],
         "test": [
-            (title_of(facts, metric), written(metric, estimate.get("value")), interval(metric, estimate))
+            (title_of(facts, metric), written(metric, estimate.get("value"), unit), interval(metric, estimate, unit))
             for metric, estimate in (facts.get("test") or {}).items()
         ],
         "contents": [
