@@ -270,3 +270,21 @@ def test_ranking_without_a_group(tmp_path: Path) -> None:
     overrides = [*(name for name in RANKING if name not in ("view.group=query", "split=group")), "split=random"]
     with pytest.raises(DataError, match=r"Name it with view\.group=<column>"):
         shopkit.run(data=searches(), overrides=overrides, folder=tmp_path / "run")
+
+
+def test_a_calibration_that_could_not_be_done_is_told(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    part = np.repeat(["train", "validation", "test"], 60)
+    table = pd.DataFrame({"x": rng.normal(size=180), "part": part, "spent": rng.lognormal(size=180) * (part != "validation")})
+    changes = ["view=table", "view.target=spent", "split=given", "split.column=part", "task=regression", "model=linear", *QUICK]
+    said: list[str] = []
+    run = shopkit.run(
+        None,
+        [*changes, "task.target_scale=log1p", "evaluation.baselines=[]"],
+        data=table,
+        folder=tmp_path / "run",
+        announce=lambda stage, line, seconds: said.append(f"{stage}: {line}"),
+    )
+    (warning,) = [line for line in said if line.startswith("warning")]
+    assert warning.startswith("warning: Smearing: predictions are left as they are: no factor above 0")
+    assert "<dt>Smearing</dt><dd>predictions are left as they are" in run.report_path.read_text(encoding="utf-8")

@@ -40,6 +40,8 @@ RESAMPLES = 200
 def run(way: Way) -> tuple[str, dict[str, Any]]:
     fit_decision(way.task, way.model, way.features.arrays(way.rows, "validation"))
     doing("making model.onnx and comparing it with the model")
+    for about, text in way.task.told.items():
+        way.announce("warning", f"{about}: {text}", 0.0)
     exporter: Exporter = way.registry.build(way.experiment.exporter)
     exported = exporter.export(way.fitted, way.run.path)
     predictor = Predictor(exported.path)
@@ -51,7 +53,11 @@ def run(way: Way) -> tuple[str, dict[str, Any]]:
         "outputs": list(predictor.description.outputs),
         "task": way.task.state,
         "files": written(way, exported),
-        "told": {**({"Columns that the model does not read": ", ".join(unread)} if unread else {}), **exported.told},
+        "told": {
+            **({"Columns that the model does not read": ", ".join(unread)} if unread else {}),
+            **way.task.told,
+            **exported.told,
+        },
         **exported.facts,
     }
     return (

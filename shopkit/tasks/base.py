@@ -167,6 +167,11 @@ class Task(ABC):
         """Fit calibration, then the threshold, on the summary of validation scores and encoded target (N,)."""
 
     @property
+    def told(self) -> Mapping[str, str]:
+        """What the report says of how `fit_decision` went: what of → a sentence. Of what was asked for and could not be done."""
+        return {}
+
+    @property
     def inputs(self) -> tuple[Input, ...]:
         """What a caller may ask for: further inputs of the exported file, given to `decide` by their names."""
         return ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import ndonnx as ndx
@@ -32,8 +32,8 @@ class Regression(Task):
     """Scores (N, 1) → `prediction` float32 (N,).
 
     The encoded target is the raw number: losses scale it, and metrics are in its unit. State: `link` (`linear`, `log1p` or
-    `log`), `centre` and `spread` (linked target = centre + spread·score), `largest`, `factor` (smearing),
-    `constant` (the trivial prediction), `initial` (its score).
+    `log`), `centre` and `spread` (linked target = centre + spread·score), `largest`, `factor` (smearing), `not_smeared` where
+    that could not be done (why), `constant` (the trivial prediction), `initial` (its score).
     """
 
     settings: RegressionSettings
@@ -62,6 +62,11 @@ class Regression(Task):
             )
         weight = np.ones(len(target)) if weight is None else weight.astype(np.float64)
         mean, median = float(np.average(target, weights=weight)), _weighted_median(target, weight)
+        if settings.calibration == "smearing" and mean <= 0:
+            raise DataError(
+                "task.calibration=smearing multiplies predictions so that their mean is the target's, which must be above 0, and "
+                f"over the training part it is {mean:g}. Use task.calibration=none."
+            )
         constant = median if settings.loss == "mae" else mean
         if link == "log":
             centre, spread, initial = float(np.log(mean)), 1.0, 0.0
@@ -146,17 +151,29 @@ class Regression(Task):
 
     @property
     def _smears(self) -> bool:
+        """Whether it is asked for, and was not found impossible."""
         falls_short = self.settings.loss == "mse" and self.state["link"] == "log1p"
-        return self.settings.calibration == "smearing" or (self.settings.calibration == "auto" and falls_short)
+        asked = self.settings.calibration == "smearing" or (self.settings.calibration == "auto" and falls_short)
+        return asked and "not_smeared" not in self.state
 
     def fit_decision(self, scores: np.ndarray, target: np.ndarray, weight: np.ndarray | None) -> None:
         require_scores(scores)
+        self.state["factor"] = 1.0
+        self.state.pop("not_smeared", None)
         if self._smears:
-            self.state["factor"] = 1.0
             actual = float(np.average(target.astype(np.float64), weights=weight))
             predicted = float(np.average(self._predict(scores).astype(np.float64), weights=weight))
             if predicted > 0 and actual > 0:
                 self.state["factor"] = float(np.float32(actual / predicted))
+            else:
+                self.state["not_smeared"] = (
+                    "predictions are left as they are: no factor above 0 makes of their mean over the validation part, "
+                    f"{predicted:g}, that of the target there, {actual:g}"
+                )
+
+    @property
+    def told(self) -> Mapping[str, str]:
+        return {"Smearing": self.state["not_smeared"]} if "not_smeared" in self.state else {}
 
     def decide(self, scores: ndx.Array) -> dict[str, ndx.Array]:
         state = self.state

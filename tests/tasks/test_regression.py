@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -143,6 +144,22 @@ def test_smearing_restores_the_mean(answer: Answer) -> None:
         task.fit_decision(scores, task.encode(target), None)
         ratio = answer(task, scores)["prediction"].mean() / target.mean()
         assert bool(abs(ratio - 1) < 1e-4) is restored
+
+
+def test_where_smearing_means_nothing_it_is_refused_or_told() -> None:
+    with pytest.raises(DataError, match=r"task\.calibration=smearing .* must be above 0, .* is -1\. Use task\.calibration=none"):
+        fitted(np.array([-3.0, 1.0, -1.0]), calibration="smearing")
+    target = np.array([1.0, 2.0, 9.0])
+    task = fitted(target, loss="mae", calibration="smearing")
+    above, below = np.full((3, 1), 1, np.float32), np.full((3, 1), -9, np.float32)
+    for scores, actual in ((below, target), (above, -target), (above, 0 * target)):
+        task.fit_decision(scores, actual.astype(np.float32), None)
+        assert task.state["factor"] == 1
+        assert re.fullmatch(r"predictions are left as they are: no factor .*, -?[\d.]+, that of .*, -?\d", task.told["Smearing"])
+        assert task.outputs[0].meaning == "predicted median"
+    task.fit_decision(above, target.astype(np.float32), None)
+    assert task.state["factor"] != 1
+    assert task.told == {}
 
 
 def test_a_wild_score_gives_a_finite_amount(answer: Answer) -> None:
