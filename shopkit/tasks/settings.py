@@ -100,7 +100,7 @@ class RegressionSettings:
     targets from 0 with a long tail), or `none`. Undone in the exported file; `poisson` and `tweedie` have their own."""
     calibration: Literal["auto", "smearing", "none"] = "auto"
     """`smearing` multiplies by the validation part's mean over the mean prediction, as exp of a mean of logs falls short of
-    the mean (Duan 1983); `none` does not; `auto` does for `mse` on `log1p`, and else not."""
+    the mean (Duan 1983), of targets whose mean is above 0; `none` does not; `auto` does for `mse` on `log1p`, and else not."""
     monitor: Literal["rmse", "mae", "wape", "loss"] = "rmse"
     """Validation metric that early stopping watches: `rmse`, `mae`, `wape`, or `loss`, the training loss itself."""
     unit: str = ""
