@@ -152,10 +152,10 @@ class Estimator(ABC):
 
     @abstractmethod
     def fit(self, train: Arrays, validation: Arrays, seed: int) -> dict[str, Any]:
-        """Fit, and return plain facts for the report (iterations, loss, …). A row of weight w counts as w such rows.
+        """Fit, and return plain facts for the report (iterations, loss, …). Rows count by `train.weight`, where they have any.
 
         Raises:
-            ConfigError: the rows have weights, and none has a meaning here.
+            ConfigError: they have, and weights have no meaning here.
         """
 
     @abstractmethod

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import replace
 
 import numpy as np
 
@@ -194,6 +193,6 @@ def bag(n_terms: int, lengths: np.ndarray, rng: np.random.Generator) -> dict[str
 
 def rows_of(part: Arrays, rows: slice) -> Arrays:
     """Some rows of a part."""
-    groups = None if part.groups is None else part.groups[rows]
     features = {name: values[rows] for name, values in part.features.items()}
-    return replace(part, features=features, target=part.target[rows], groups=groups)
+    weight, groups, times = (None if beside is None else beside[rows] for beside in (part.weight, part.groups, part.times))
+    return Arrays(features, part.target[rows], weight, groups, times)

@@ -6,13 +6,13 @@ import copy
 import io
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx
 import torch
 
-from shopkit.errors import ShopkitError
+from shopkit.errors import ConfigError, ShopkitError
 from shopkit.evaluation.attributions import explainer
 from shopkit.features.base import FeatureSpec
 from shopkit.features.tensors import ARRAYS, FeatureArrays, row_lengths, take
@@ -28,9 +28,9 @@ from shopkit.training.scores import model_scores
 
 TASKS = ("binary", "multiclass", "regression")
 ROUNDING = 1e-4
+"""Of float32 sums taken in another order."""
 SHARES = 0.1
 """How far the shares of a score may miss it: the way there is walked in steps, and networks have corners."""
-"""Of float32 sums taken in another order."""
 N_STEPS = 20
 LEARNING_RATE = 3e-3
 
@@ -298,6 +298,23 @@ def check_estimators_learn(subject: Subject) -> None:
         subject.require(
             got < best, f"its training loss with task {name} is {got:.6g}, not below {best:.6g} of the best constant."
         )
+
+
+@applies("estimator")
+def check_estimators_count_weights(subject: Subject) -> None:
+    """Rows count by their weights, or `fit` refuses weights with a `ConfigError`: they are never passed over in silence."""
+    task, spec, train = _prepared(subject, _tasks(subject)[0])
+    scores = []
+    for weight in (np.ones(len(train), np.float32), (np.arange(len(train)) % 2).astype(np.float32)):
+        estimator: Estimator = subject.build(spec, task)
+        weighted = replace(train, weight=weight)
+        try:
+            estimator.fit(weighted, rows_of(weighted, slice(0, 100)), subject.seed)
+        except ConfigError:
+            return
+        scores.append(estimator.scores(train.features))
+    law = "rows must count by their weights, or `fit` refuse them: with every other row at 0 it learns the same."
+    subject.require(not np.array_equal(scores[0], scores[1]), law)
 
 
 def _require_plain(subject: Subject, facts: object) -> None:

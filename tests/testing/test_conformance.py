@@ -233,4 +233,8 @@ def test_tags_choose_the_checks() -> None:
         "check_models_move_between_types_and_devices",
         "check_models_state_round_trip",
     }
-    assert names("estimator") - names() == {"check_estimators_learn", "check_estimators_state_round_trip"}
+    assert names("estimator") - names() == {
+        "check_estimators_learn",
+        "check_estimators_count_weights",
+        "check_estimators_state_round_trip",
+    }
