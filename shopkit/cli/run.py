@@ -175,7 +175,8 @@ def _hydra(composer: Composer, arguments: Sequence[str]) -> int:
                 f"Cannot write {where}: {error.strerror or error}. Choose another folder with hydra.run.dir=…"
             ) from error
         failed = sweep.failures(notes)
-        sweep.discard_unused(notes)
+        if failed:
+            sweep.discard_unused(notes)
         if page := sweep.page(notes):
             show_paths(page)
     for failure in failures:
