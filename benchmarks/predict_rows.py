@@ -164,7 +164,7 @@ def contest(name: str, folder: Path, data: Path, out: Path) -> dict[str, float]:
     kind, _, model = name.partition(" ") if name.startswith("shopkit") else (name.partition(",")[0], "", "")
     if kind == "shopkit":
         import shopkit.drift  # as the pipelines are, it is imported before the clock starts
-        import shopkit.predict  # noqa: F401
+        import shopkit.predict.files  # noqa: F401
         from shopkit.cli import predict
 
         start = time.perf_counter()

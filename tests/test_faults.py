@@ -18,7 +18,7 @@ import pytest
 
 import shopkit
 from shopkit.errors import DataError, RunError, ShopkitError
-from shopkit.predict import predict_file
+from shopkit.predict.files import predict_file
 from shopkit.runs import PARTIAL, Run, lock
 from shopkit.stages import examples, way
 from tests.shop import TABLE, visits

@@ -14,7 +14,7 @@ import pytest
 import shopkit
 from shopkit import Predictor
 from shopkit.errors import DataError
-from shopkit.predict import predict_file
+from shopkit.predict.files import predict_file
 from shopkit.runs import Run
 from tests.data import shop
 from tests.shop import QUICK

@@ -1,4 +1,4 @@
-"""What is refused before a cluster is asked; the rest is in `test_on_spark.py`."""
+"""What is refused before a cluster is asked; the rest is in `tests/predict/test_on_spark.py`."""
 
 from __future__ import annotations
 

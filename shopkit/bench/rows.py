@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from shopkit.errors import DataError
-from shopkit.predict import first_rows
+from shopkit.predict.files import first_rows
 from shopkit.raw import Raw, read_columns
 from shopkit.runs import Run
 from shopkit.runtime import Predictor

@@ -59,13 +59,13 @@ def main(arguments: Sequence[str]) -> int:
     if parsed.engine == "spark":
         if parsed.drift is not None:
             raise ConfigError("--drift looks at the rows as they pass through this process, so it is not to be had on Spark.")
-        from shopkit.predict_spark import predict_on_spark
+        from shopkit.predict.on_spark import predict_on_spark
 
         n_rows = predict_on_spark(parsed.artifact, parsed.data, parsed.output, master=parsed.master, asked=asked)
         print(f"{n_rows:,} rows → {parsed.output}")
         return 0
 
-    from shopkit.predict import predict_file
+    from shopkit.predict.files import predict_file
 
     if parsed.drift is not None and parsed.drift.suffix != ".json":
         raise ConfigError(f"--drift {parsed.drift}: the report is a .json file.")
@@ -94,7 +94,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _asked(artifact: Path, texts: Sequence[str]) -> dict[str, Any]:
-    from shopkit.predict_text import options_of
+    from shopkit.predict.written import options_of
     from shopkit.runtime import Predictor
 
     return options_of(texts, Predictor(artifact).description.options)

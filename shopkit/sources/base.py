@@ -37,7 +37,7 @@ class Tables(Mapping[str, ir.Table]):
     notes: tuple[str, ...] = ()
     """Licence, citation and known quirks, for the report."""
     text: Mapping[str, Any] = field(default_factory=dict)
-    """How text files write their values, for whoever reads others like them (`shopkit.predict_text.Written`); empty where the
+    """How text files write their values, for whoever reads others like them (`shopkit.predict.written.Written`); empty where the
     tables are no text."""
 
     def __getitem__(self, name: str) -> ir.Table:

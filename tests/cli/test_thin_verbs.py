@@ -24,7 +24,7 @@ def test_predict(shopkit: Shopkit, monkeypatch: pytest.MonkeyPatch, terminal: bo
             on_batch(1234)
         return 1234
 
-    monkeypatch.setattr("shopkit.predict.predict_file", predict_file)
+    monkeypatch.setattr("shopkit.predict.files.predict_file", predict_file)
     monkeypatch.setattr("shopkit.cli.predict.is_terminal", lambda: terminal)
     code, out, _ = shopkit("predict", "runs/one", "data.csv", "-o", "out.parquet", "--threads", "2")
     assert code == 0

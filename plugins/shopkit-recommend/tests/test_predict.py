@@ -10,7 +10,7 @@ import pytest
 from shop import recommend, sequences
 from shopkit.cli.predict import main
 from shopkit.errors import DataError
-from shopkit.predict import predict_file
+from shopkit.predict.files import predict_file
 from shopkit.runtime import Predictor
 
 

@@ -14,7 +14,7 @@ from drawings import SHAPES, drawing
 from shopkit import Predictor
 from shopkit.cli import main
 from shopkit.errors import DataError
-from shopkit.predict import predict_file
+from shopkit.predict.files import predict_file
 from shopkit.raw import read_columns
 from shopkit.runs import Run
 from shopkit.schema import Column, Schema

@@ -75,7 +75,8 @@ for at in [0, 7, len(frame) - 2, len(frame) - 1]:
 
 def test_a_file_is_predicted(run: Run, table: Path) -> None:
     output = table.parent / "answers.parquet"
-    code = "from shopkit.predict import predict_file; predict_file(folder, data, sys.argv[2] + '/../answers.parquet', threads=2)"
+    answered = "predict_file(folder, data, sys.argv[2] + '/../answers.parquet', threads=2)"
+    code = f"from shopkit.predict.files import predict_file; {answered}"
     in_little_memory(code, table, run.path)
     frame = pd.read_parquet(table)
     answers = pd.read_parquet(output)

@@ -11,12 +11,12 @@ import pyarrow.parquet as pq
 import pytest
 
 import shopkit
-from shopkit import predict
 from shopkit.cli import main
 from shopkit.errors import ArtifactError, ConfigError, DataError, RunError
-from shopkit.predict import predict_file
-from shopkit.predict_csv import csv_batches
-from shopkit.predict_text import Written
+from shopkit.predict import files
+from shopkit.predict.csv_rows import csv_batches
+from shopkit.predict.files import predict_file
+from shopkit.predict.written import Written
 from shopkit.runtime import Predictor
 from shopkit.schema import Schema
 from shopkit.sources.files import FilesSource
@@ -164,7 +164,7 @@ def test_a_full_disk_says_what_to_do(artifact: Path, tmp_path: Path, monkeypatch
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(predict, "_writer", full)
+    monkeypatch.setattr(files, "_writer", full)
     with pytest.raises(RunError, match=r"out\.csv: No space left on device\. Free some space or name a file elsewhere\.$"):
         predict_file(artifact, tmp_path / "in.csv", tmp_path / "out.csv")
 

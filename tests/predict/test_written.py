@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shopkit.errors import DataError
-from shopkit.predict_text import as_text, options_of, parsed_text
+from shopkit.predict.written import as_text, options_of, parsed_text
 from shopkit.runtime.canonical import canonicalise
 from shopkit.schema import Column, Schema
 

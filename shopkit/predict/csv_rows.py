@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from shopkit.errors import DataError
-from shopkit.predict_text import Written, parsed, wanted_columns
+from shopkit.predict.written import Written, parsed, wanted_columns
 from shopkit.runtime import Predictor
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from shopkit.errors import ConfigError, DataError, RunError, nearest, of_a_sheet
-from shopkit.predict_csv import csv_batches
-from shopkit.predict_text import as_text, wanted_columns
+from shopkit.predict.csv_rows import csv_batches
+from shopkit.predict.written import as_text, wanted_columns
 from shopkit.runs import ELSEWHERE, replacing
 from shopkit.runtime import Predictor
 

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shopkit.errors import DataError, RunError
-from shopkit.predict import answer_batch
-from shopkit.predict_csv import delimiter_of
-from shopkit.predict_text import Written, parsed_text
+from shopkit.predict.csv_rows import delimiter_of
+from shopkit.predict.files import answer_batch
+from shopkit.predict.written import Written, parsed_text
 from shopkit.runs import file_hash
 from shopkit.runtime import Predictor
 from shopkit.spark import check, in_our_words, session

@@ -15,15 +15,15 @@ import pytest
 
 import shopkit
 from shopkit.errors import ConfigError, DataError, RunError
-from shopkit.predict import predict_file
-from shopkit.predict_spark import predict_on_spark
+from shopkit.predict.files import predict_file
+from shopkit.predict.on_spark import predict_on_spark
 from shopkit.sources.catalog import CatalogSource
 from shopkit.sources.completejourney import CompletejourneySource
 from shopkit.sources.files import FilesSource
 from shopkit.sources.settings import CatalogSettings, CompletejourneySettings, EngineSettings, FilesSettings
 from tests.handmade import exported_file
+from tests.predict.test_files import table
 from tests.shop import TABLE, visits
-from tests.test_predict import table
 
 pytest.importorskip("pyspark", reason="PySpark is not installed")
 pytestmark = [pytest.mark.spark, pytest.mark.filterwarnings("ignore")]
