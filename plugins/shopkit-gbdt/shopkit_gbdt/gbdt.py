@@ -17,6 +17,7 @@ from shopkit_gbdt.forest import Forest
 from shopkit_gbdt.groups import grouped
 from shopkit_gbdt.monitor import Monitor
 from shopkit_gbdt.objectives import Objective, derivatives, known
+from shopkit_gbdt.rows import Binned, Rows
 from shopkit_gbdt.settings import GbdtSettings
 from shopkit_gbdt.to_onnx import to_onnx
 
@@ -41,16 +42,16 @@ class Gbdt(Estimator):
         """Facts: `iterations` grown, `best_iteration` (trees kept, for each output), `validation_<monitor>`, `n_parameters`."""
         objective = known(self.task)
         parameters = self._parameters(seed)
+        order: np.ndarray | None = None
         by_group: dict[str, Any] = {}
         if objective is not None and objective.within_groups:
-            train, by_group, label_gain = grouped(train, self.task)
-            parameters["label_gain"] = label_gain
+            order, by_group, parameters["label_gain"] = grouped(train, self.task)
         if objective is None:
             self.bias = np.asarray(self.task.initial_bias(), np.float64)
             parameters |= {"objective": self._slopes(train), "num_class": self.task.n_outputs}
         else:
             parameters |= {"objective": objective.name, **objective.parameters}
-        grown = self._dataset(train, objective, **by_group)
+        grown = self._dataset(train, objective, order, **by_group)
         callbacks: list[Any] = []
         sets: dict[str, Any] = {}
         record: dict[str, Any] = {}
@@ -62,7 +63,8 @@ class Gbdt(Estimator):
                 scores = link(predictions).reshape(len(validation), -1)
                 return monitor.name, monitor(scores), monitor.is_higher_better
 
-            sets = {"valid_sets": [self._dataset(validation, objective, grown)], "valid_names": ["validation"], "feval": evaluate}
+            held_out = self._dataset(validation, objective, reference=grown)
+            sets = {"valid_sets": [held_out], "valid_names": ["validation"], "feval": evaluate}
             callbacks.append(lgb.record_evaluation(record))
             if self.settings.early_stopping_rounds:
                 callbacks.append(lgb.early_stopping(self.settings.early_stopping_rounds, verbose=False))
@@ -102,7 +104,12 @@ class Gbdt(Estimator):
         }
 
     def _dataset(
-        self, arrays: Arrays, objective: Objective | None, reference: lgb.Dataset | None = None, **by_group: Any
+        self,
+        arrays: Arrays,
+        objective: Objective | None,
+        order: np.ndarray | None = None,
+        reference: lgb.Dataset | None = None,
+        **by_group: Any,
     ) -> lgb.Dataset:
         given: dict[str, Any]
         if objective is None:
@@ -111,7 +118,7 @@ class Gbdt(Estimator):
         else:
             given = {"label": objective.label(arrays.target), "weight": objective.weight(arrays), **by_group}
         categorical = list(range(self.features.n_dense, self.features.n_dense + self.features.n_ids))
-        return lgb.Dataset(side_by_side(arrays.features), categorical_feature=categorical, reference=reference, **given)
+        return Binned(Rows(arrays.features, order), categorical_feature=categorical, reference=reference, **given)
 
     def _slopes(self, train: Arrays) -> Any:
         def slopes(predictions: np.ndarray, _: lgb.Dataset) -> tuple[np.ndarray, np.ndarray]:

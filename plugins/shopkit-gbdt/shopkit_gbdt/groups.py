@@ -13,8 +13,8 @@ MOST_ROWS = 10_000
 """Rows of one group that LightGBM takes."""
 
 
-def grouped(train: Arrays, task: Ranking) -> tuple[Arrays, dict[str, Any], list[float]]:
-    """The rows sorted by group, `label` and `group` for the dataset, and the gain of each label.
+def grouped(train: Arrays, task: Ranking) -> tuple[np.ndarray, dict[str, Any], list[float]]:
+    """The rows' numbers sorted by group, `label`, `weight` and `group` for the dataset, and the gain of each label.
 
     LightGBM's labels are small whole numbers: here the place of a relevance among those that occur, so that any relevance has
     the gain that the task gives it.
@@ -30,9 +30,7 @@ def grouped(train: Arrays, task: Ranking) -> tuple[Arrays, dict[str, Any], list[
             f"A group of the training part has {sizes.max():,} rows, and LightGBM ranks at most {MOST_ROWS:,} in a group. "
             "Name a finer column with view.group, or use model=mlp."
         )
-    levels, label = np.unique(train.target[order], return_inverse=True)
-    features = {name: values[order] for name, values in train.features.items()}
+    levels, label = np.unique(train.target, return_inverse=True)
     weight = None if train.weight is None else train.weight[order]
-    rows = Arrays(features, train.target[order], weight, groups[order])
     gains = task.gains(levels)
-    return rows, {"label": label, "group": sizes}, (gains - gains[0]).tolist()
+    return order, {"label": label[order], "weight": weight, "group": sizes}, (gains - gains[0]).tolist()

@@ -9,12 +9,13 @@ import numpy as np
 import onnx
 from shopkit.errors import ConfigError
 from shopkit.features.base import FeatureSpec
+from shopkit.features.tensors import take
 from shopkit.models.base import Arrays, Estimator
 from shopkit.tasks.base import Task
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
 from shopkit_gbdt import objectives
-from shopkit_gbdt.columns import side_by_side
+from shopkit_gbdt.columns import side_by_side, width
 from shopkit_gbdt.forest import Chain, Forest, Split, Tree, plant
 from shopkit_gbdt.monitor import Monitor
 from shopkit_gbdt.settings import HistGbdtSettings
@@ -30,13 +31,16 @@ LOSSES = {
 """LightGBM's objective → scikit-learn's loss."""
 
 UNKNOWN_ID = 1
+BLOCK_ROWS = 1 << 16
+"""Rows that are put into the matrix at once."""
 
 
 class HistGbdt(Estimator):
     """scores = base + Σ trees, with scikit-learn's `HistGradientBoosting…`, which is kept as a forest.
 
     Ids are split as sets of categories; a missing value (id 0) is a category of its own, an unknown one (id 1) goes where most
-    of the training rows go. The same data, settings, seed and number of threads give the same trees.
+    of the training rows go. The same data, settings, seed and number of threads give the same trees. scikit-learn wants all rows
+    as one matrix of float64.
     """
 
     settings: HistGbdtSettings
@@ -96,9 +100,16 @@ class HistGbdt(Estimator):
 
     def _columns(self, arrays: Arrays) -> np.ndarray:
         """float64 (N, n_ids + n_dense), ids first, where scikit-learn would move them; rare ones are unknown."""
-        ids = self._common(arrays.features["ids"]) if self.features.n_ids else None
-        parts = [values for values in (ids, arrays.features.get("dense")) if values is not None]
-        return np.concatenate(parts, axis=1, dtype=np.float64)
+        n_ids = self.features.n_ids
+        x = np.empty((len(arrays), width(arrays.features)))
+        for start in range(0, len(x), BLOCK_ROWS):
+            rows = slice(start, start + BLOCK_ROWS)
+            some = take(arrays.features, rows)
+            if "ids" in some:
+                x[rows, :n_ids] = self._common(some["ids"])
+            if "dense" in some:
+                x[rows, n_ids:] = some["dense"]
+        return x
 
     def _common(self, ids: np.ndarray) -> np.ndarray:
         return np.where(ids < self.settings.max_bins, ids, UNKNOWN_ID)

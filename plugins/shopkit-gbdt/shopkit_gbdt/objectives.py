@@ -16,6 +16,8 @@ from shopkit.tasks.ranking import Ranking
 from shopkit.tasks.regression import Regression
 
 TINY = 1e-15
+BLOCK_ROWS = 1 << 18
+"""Rows whose loss is differentiated at once."""
 
 
 @dataclass(frozen=True)
@@ -86,19 +88,29 @@ def _log(prediction: np.ndarray) -> np.ndarray:
 def derivatives(task: Task, scores: np.ndarray, arrays: Arrays) -> tuple[np.ndarray, np.ndarray]:
     """First and second derivatives of the task's summed loss in every score, each (N, n_outputs) float64, by autograd.
 
-    Rows must not depend on each other. A loss that is not convex gets the absolute curvature (Dauphin et al. 2014), a loss that
-    has none the curvature 1, which makes the step a gradient step (Friedman 2001).
+    Rows must not depend on each other: they are gone through in blocks. A loss that is not convex gets the absolute curvature
+    (Dauphin et al. 2014), a loss that has none the curvature 1, which makes the step a gradient step (Friedman 2001).
     """
+    gradient, curvature = np.zeros(scores.shape), np.zeros(scores.shape)
+    for start in range(0, len(scores), BLOCK_ROWS):
+        rows = slice(start, start + BLOCK_ROWS)
+        weight = None if arrays.weight is None else arrays.weight[rows].astype(np.float64)
+        if weight is None or weight.any():
+            gradient[rows], curvature[rows] = _of_block(task, scores[rows], arrays.target[rows], weight)
+    if not curvature.any():
+        curvature[:] = 1 if arrays.weight is None else arrays.weight[:, None]
+    return gradient, curvature.clip(min=1e-6)
+
+
+def _of_block(task: Task, scores: np.ndarray, target: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     variable = torch.tensor(scores, dtype=torch.float64, requires_grad=True)
-    target = torch.from_numpy(np.array(arrays.target))
-    weight = None if arrays.weight is None else torch.from_numpy(arrays.weight.astype(np.float64))
+    weight = None if weights is None else torch.from_numpy(weights)
     total = len(scores) if weight is None else float(weight.sum())
-    (gradient,) = torch.autograd.grad(task.loss(variable, target, weight) * total, variable, create_graph=True)
+    loss = task.loss(variable, torch.from_numpy(np.array(target)), weight)
+    (gradient,) = torch.autograd.grad(loss * total, variable, create_graph=True)
     curvature = torch.zeros_like(gradient)
     if gradient.requires_grad:
         for k in range(scores.shape[1]):
             (row,) = torch.autograd.grad(gradient[:, k].sum(), variable, retain_graph=True, materialize_grads=True)
             curvature[:, k] = row[:, k].abs()
-    if not curvature.any():
-        curvature = torch.ones_like(curvature) if weight is None else weight[:, None].expand_as(curvature)
-    return gradient.detach().numpy(), curvature.clamp(min=1e-6).numpy()
+    return gradient.detach().numpy(), curvature.numpy()
