@@ -24,6 +24,8 @@ CHUNK = 2**16
 """Interactions whose factors are held at once."""
 FITTING_STEPS = 3
 """Steps of conjugate gradients in each round: the next round goes on where they end."""
+SOLVED_ROWS = 2**16
+"""Customers or items that are solved for at once."""
 ROWS = 256
 """Rows folded in at once."""
 NOTHING = 1e-12
@@ -67,7 +69,15 @@ class ALS(Recommender):
         weight: np.ndarray | None = None,
     ) -> np.ndarray:
         """The factors of one side after a few steps from `start`, with the other side's `given`, which count by `weight`."""
-        gram = self._gram(given, weight)
+        found, gram = np.empty_like(start), self._gram(given, weight)
+        for at in range(0, len(start), SOLVED_ROWS):
+            rows = slice(at, at + SOLVED_ROWS)
+            found[rows] = self._solve_rows(confidence[rows], right[rows], given, start[rows], gram)
+        return found
+
+    def _solve_rows(
+        self, confidence: sp.csr_matrix, right: sp.csr_matrix, given: np.ndarray, start: np.ndarray, gram: np.ndarray
+    ) -> np.ndarray:
         row = np.repeat(np.arange(confidence.shape[0]), np.diff(confidence.indptr))
 
         def product(p: np.ndarray) -> np.ndarray:

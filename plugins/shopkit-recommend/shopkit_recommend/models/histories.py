@@ -67,14 +67,13 @@ class Histories:
         return self.items[follows], self.items[follows + steps], times
 
 
-def step_ids(features: FeatureArrays, block: FeatureBlock) -> tuple[np.ndarray, np.ndarray]:
-    """Ids of all steps end to end (total,), and their rows (total,)."""
-    values = features["sequence_ids"]
+def steps_of(features: FeatureArrays, block: FeatureBlock) -> np.ndarray:
+    """A column of all steps end to end, int64 ids or float32 numbers (total,)."""
+    values = features[block.tensor]
     if isinstance(values, Ragged):
-        return np.asarray(values.values[:, block.start], np.int64), np.repeat(np.arange(len(values)), values.lengths)
+        return np.asarray(values.values[:, block.start], values.dtype)
     inside = np.arange(values.shape[1]) < np.asarray(features["lengths"])[:, None]
-    rows, _ = np.nonzero(inside)
-    return values[:, :, block.start][inside], rows
+    return np.asarray(values[:, :, block.start][inside])
 
 
 def attributes_of_items(part: Arrays, item: FeatureBlock, others: Sequence[FeatureBlock]) -> np.ndarray:
@@ -84,10 +83,10 @@ def attributes_of_items(part: Arrays, item: FeatureBlock, others: Sequence[Featu
         item: the column of items.
         others: columns of ids of the same steps.
     """
-    items, _ = step_ids(part.features, item)
+    items = steps_of(part.features, item)
     found = np.zeros((item.cardinality, len(others)), np.int64)
     for at, block in enumerate(others):
-        ids, _ = step_ids(part.features, block)
+        ids = steps_of(part.features, block)
         pairs, counts = np.unique((items * block.cardinality + ids)[ids != 0], return_counts=True)
         rising = pairs[np.lexsort((-pairs, counts))]  # of those that name one item, the last one stays
         found[rising // block.cardinality, at] = rising % block.cardinality
@@ -96,14 +95,12 @@ def attributes_of_items(part: Arrays, item: FeatureBlock, others: Sequence[Featu
 
 def whole_sequences(part: Arrays, block: FeatureBlock, n_items: int) -> Histories:
     """The histories of the rows with what came next at their ends; steps of unknown items are left out, and rows of weight 0."""
-    ids, rows = step_ids(part.features, block)
-    n_rows = len(part)
-    items = np.concatenate([ids - FIRST_ITEM, part.target])
-    rows = np.concatenate([rows, np.arange(n_rows)])
-    order = np.argsort(rows, kind="stable")
-    items, rows = items[order], rows[order]
+    lengths = np.asarray(part.features["lengths"])
+    ids = np.insert(steps_of(part.features, block), np.cumsum(lengths), part.target + FIRST_ITEM)
+    known = ids >= FIRST_ITEM
+    if part.weight is not None:
+        known &= np.repeat(part.weight > 0, lengths + 1)
+    starts = np.cumsum(lengths + 1) - (lengths + 1)
+    offsets = np.concatenate([[0], np.cumsum(np.add.reduceat(known, starts, dtype=np.int64))])
     weight = None if part.weight is None else part.weight.astype(np.float64)
-    known = items >= 0 if weight is None else (items >= 0) & (weight[rows] > 0)
-    items, rows = items[known], rows[known]
-    offsets = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=n_rows))])
-    return Histories(items, offsets, n_items, weight)
+    return Histories(ids[known] - FIRST_ITEM, offsets, n_items, weight)

@@ -10,7 +10,7 @@ import spox.opset.ai.onnx.v21 as op
 from shopkit.errors import ConfigError
 from shopkit.models.base import Arrays
 
-from shopkit_recommend.models.histories import Histories, step_ids
+from shopkit_recommend.models.histories import Histories, steps_of
 from shopkit_recommend.models.inputs import FIRST_ITEM
 from shopkit_recommend.models.recommender import Recommender
 from shopkit_recommend.models.settings import PopularSettings
@@ -38,19 +38,14 @@ class Popular(Recommender):
                 "model.half_life_days counts by time, and the examples do not say when each step was. Set view.days=true and "
                 "features.columns.days_before=identity, or model.half_life_days=0."
             )
-        ids, rows = step_ids(train.features, self.item)
-        values = train.features["sequence_dense"]
-        lengths = np.asarray(train.features["lengths"])
-        padded = np.asarray(values[:])[:, :, block.start]
-        days = padded[np.arange(padded.shape[1]) < lengths[:, None]].astype(np.float64)
+        days = steps_of(train.features, block).astype(np.float64)
         days = np.expm1(days) if block.extractor == "log1p" else days
-        rows = np.concatenate([rows, np.arange(len(train))])
-        at = train.times[rows] / DAY - np.concatenate([days, np.zeros(len(train))])
-        items = np.concatenate([ids - FIRST_ITEM, train.target])
+        at = np.concatenate([np.repeat(train.times / DAY, train.features["lengths"]) - days, train.times / DAY])
+        items = np.concatenate([steps_of(train.features, self.item) - FIRST_ITEM, train.target])
         known = items >= 0
         weight = 0.5 ** ((at.max(initial=0) - at) / self.settings.half_life_days)
         if train.weight is not None:
-            weight *= train.weight[rows]
+            weight *= np.concatenate([np.repeat(train.weight, train.features["lengths"]), train.weight])
         return np.bincount(items[known], weight[known], minlength=self.n_items)
 
     def of_ids(self, ids: np.ndarray) -> np.ndarray:
