@@ -252,19 +252,31 @@ def fit_model(
     loggers: Sequence[Any] = (),
     progress: bool = False,
     earlier: Earlier | None = None,
+    warn: Callable[[str], None] = lambda line: None,
 ) -> FittedModel:
     """Fit a chosen model, going on from what an interrupted fit left in the folder.
 
     Args:
         earlier: a run whose weights training starts from.
+        warn: is told of what will take more than `examples.memory`, before it does.
     """
     folder.mkdir(parents=True, exist_ok=True)
     is_estimator = "estimator" in registry.get(choice.family, choice.name).tags
     copies = 1 if is_estimator else n_copies(trainer)
     train, validation = (features.arrays(examples, part, copies) for part in ("train", "validation"))
     if is_estimator:
+
+        def look_ahead(estimator: Estimator) -> None:
+            if (held := estimator.holds(train, validation)) > examples.memory:
+                warn(
+                    f"{choice.name} will hold about {held / 1e9:,.1f} GB to be fitted on {len(train):,} rows, and memory is "
+                    f"{examples.memory / 1e9:,.1f} GB. Set memory to what it may take, give it fewer rows (a baseline by "
+                    "evaluation.baseline_rows), or choose a model that holds less: linear, or one that is trained by gradients "
+                    "(mlp, or sasrec for histories)."
+                )
+
         estimator: Estimator = registry.build(choice, features.spec, task)
-        result = training.fit_estimator(estimator, train, validation, folder=folder, seed=seed, resume=True)
+        result = training.fit_estimator(estimator, train, validation, folder=folder, seed=seed, resume=True, before=look_ahead)
         size = result.facts.get("n_parameters", sum(values.size for values in estimator.state().values()))
         return FittedModel(estimator, estimator.scores, estimator.to_onnx, result, size)
     torch.manual_seed(seed)

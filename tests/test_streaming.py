@@ -11,8 +11,10 @@ import pytest
 
 import shopkit
 from shopkit.errors import ConfigError, RunError
+from shopkit.models.linear import Linear
 from shopkit.runs import Run
 from shopkit.stages import evaluate as stage
+from shopkit.stages.way import WORK, Way
 from tests.shop import RANKING, TABLE, searches, visits
 
 OVERRIDES = [*TABLE, "features.types.browser=string", "features.ignore=[amount]", "evaluation.baselines=[linear]"]
@@ -109,3 +111,40 @@ def test_queries_that_need_more_memory_go_on_in_the_run_folder(tmp_path: Path) -
 def test_a_size_that_is_none(size: str) -> None:
     with pytest.raises(ConfigError, match=rf"memory must be a size such as 512MB, 2GB or 1.5GiB, got '{size}'"):
         shopkit.run(data=visits(), overrides=[*OVERRIDES, f"memory='{size}'"])
+
+
+def test_an_estimator_that_will_hold_more_than_memory_is_warned_of_before_it_is_fitted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[str, str]] = []
+    baseline = "evaluation.baselines=[{name: linear, as: strong, l2: 1.0}]"
+
+    def run(folder: str, *more: str) -> list[str]:
+        told.clear()
+        shopkit.run(
+            data=visits(200),
+            overrides=[*OVERRIDES, "model=linear", baseline, *more],
+            folder=tmp_path / folder,
+            announce=lambda stage, line, seconds: told.append((stage, line)),
+        )
+        return [line for stage, line in told if stage == "warning"]
+
+    def stop(way: Way) -> tuple[str, dict[str, object]]:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as interrupted:
+        interrupted.setitem(WORK, "export", stop)
+        for folder, held in (("enough", 2_000_000_000), ("too_little", 3_000_000_000)):
+            monkeypatch.setattr(Linear, "holds", lambda self, train, validation, held=held: held)
+            with pytest.raises(KeyboardInterrupt):
+                run(folder)
+            if folder == "enough":
+                assert "warning" not in dict(told)
+    assert [stage for stage, _ in told if stage in ("features", "warning", "train")] == ["features", "warning", "train"]
+    assert dict(told)["warning"] == (
+        "linear will hold about 3.0 GB to be fitted on 140 rows, and memory is 2.0 GB. Set memory to what it may take, give it "
+        "fewer rows (a baseline by evaluation.baseline_rows), or choose a model that holds less: linear, or one that is trained "
+        "by gradients (mlp, or sasrec for histories)."
+    )
+    (of_baseline,) = run("too_little", "resume=true")  # what was fitted before is not warned of again
+    assert of_baseline.startswith("linear will hold about 3.0 GB")

@@ -158,6 +158,11 @@ class Estimator(ABC):
             ConfigError: they have, and weights have no meaning here.
         """
 
+    def holds(self, train: Arrays, validation: Arrays) -> int:
+        """About how many bytes `fit` will hold at once, as far as they grow with the rows; 0 for one that does not say. A run
+        warns where they are more than its `memory`."""
+        return 0
+
     @abstractmethod
     def scores(self, features: FeatureArrays) -> np.ndarray:
         """float32 (N, n_outputs): what the exported graph must answer."""

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from shopkit.features.base import FeatureSpec
-from shopkit.features.tensors import FIXED, TERMS, FeatureArrays
+from shopkit.features.tensors import FIXED, TERMS, FeatureArrays, row_lengths
 from shopkit.models.base import Arrays, Estimator
 from shopkit.models.settings import LinearSettings
 from shopkit.models.sparse import SparseRows
@@ -22,6 +22,9 @@ from shopkit.onnx_format import pin_versions
 from shopkit.tasks.base import Task
 
 CHUNK_ROWS = 65_536
+
+BYTES_OF_SCORE, BYTES_OF_TERM = 60, 32
+"""Held while fitting, for each score of a row and for each term of its text (benchmarks/estimator_memory.py)."""
 
 STRENGTHS = [100.0, 10.0, 1.0]
 """The penalties that `l2: auto` tries."""
@@ -95,6 +98,12 @@ class Linear(Estimator):
         self.load_state(best)
         held_out = {"validation_loss": self._loss(validation)} if len(validation) else {}
         return {**facts, "train_loss": self._loss(train), **held_out}
+
+    def holds(self, train: Arrays, validation: Arrays) -> int:
+        """Scores and their slopes, and the terms of all rows, which are turned round."""
+        terms = row_lengths(train.features) if self.features.n_bag else None
+        of_terms = 0 if terms is None else BYTES_OF_TERM * int(terms.sum())
+        return BYTES_OF_SCORE * self.task.n_outputs * len(train) + of_terms
 
     def _minimise(
         self, train: Arrays, bags: SparseRows | None, moments: Moments, penalty: float, start: list[Tensor]

@@ -257,6 +257,7 @@ class Way:
             loggers=[*trackers, *self.loggers] if main else [],
             progress=main,
             earlier=self.earlier if main else None,
+            warn=lambda line: self.announce("warning", line, 0.0),
         )
 
     def read(self, names: Sequence[str], part: str | None = None) -> Raw:

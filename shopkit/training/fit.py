@@ -128,9 +128,20 @@ def fit(
 
 
 def fit_estimator(
-    estimator: Estimator, train: Arrays, validation: Arrays, *, folder: Path, seed: int, resume: bool = False
+    estimator: Estimator,
+    train: Arrays,
+    validation: Arrays,
+    *,
+    folder: Path,
+    seed: int,
+    resume: bool = False,
+    before: Callable[[Estimator], None] = lambda estimator: None,
 ) -> FitResult:
-    """Fit an estimator and keep what it learnt in `estimator.npz`; a resume takes it from there."""
+    """Fit an estimator and keep what it learnt in `estimator.npz`; a resume takes it from there.
+
+    Args:
+        before: called before the fit, and not where its result is there already.
+    """
     start = time.perf_counter()
     folder.mkdir(parents=True, exist_ok=True)
     path, facts_path = folder / ESTIMATOR, folder / "estimator.json"
@@ -139,6 +150,7 @@ def fit_estimator(
         with np.load(path, allow_pickle=False) as state:
             estimator.load_state(dict(state))
     else:
+        before(estimator)
         facts = estimator.fit(train, validation, seed)
         write_json(facts_path, facts)
         with replacing(path) as temporary, temporary.open("wb") as stream:

@@ -21,6 +21,16 @@ from shopkit_gbdt.rows import Binned, Rows
 from shopkit_gbdt.settings import GbdtSettings
 from shopkit_gbdt.to_onnx import to_onnx
 
+MOST_OF_A_BYTE = 256
+"""Bins that a byte can tell apart."""
+OF_ROW, OF_OUTPUT = 32, 16
+"""Bytes that LightGBM takes for each row, beside its bins (label, place in the tree, slopes in the order of a leaf), and for each
+score of it (itself, float64, and its two slopes)."""
+OF_DERIVATIVES = 56
+"""Bytes for each score of a row whose slopes are made here: where it starts, and the slopes in float64."""
+SAMPLE_ROWS, OF_SAMPLE = 200_000, 24
+"""Rows that LightGBM makes bins of at most [bin_construct_sample_cnt], and the bytes of each number while it does."""
+
 
 class Gbdt(Estimator):
     """scores = bias + Σ trees, each tree a Newton step on the task's loss (Ke et al. 2017).
@@ -75,6 +85,14 @@ class Gbdt(Estimator):
         for name, values in record.get("validation", {}).items():
             facts |= {"iterations": len(values), f"validation_{name}": float(values[kept - 1])}
         return facts
+
+    def holds(self, train: Arrays, validation: Arrays) -> int:
+        """Bins of all rows, and their labels, scores and slopes; or LightGBM's sample of rows, while it makes bins."""
+        n_columns, n_outputs = self.features.n_dense + self.features.n_ids, self.task.n_outputs
+        of_row = n_columns * (1 if self.settings.max_bins <= MOST_OF_A_BYTE else 2) + OF_ROW + OF_OUTPUT * n_outputs
+        if known(self.task) is None:
+            of_row += OF_DERIVATIVES * n_outputs
+        return max((len(train) + len(validation)) * of_row, min(len(train), SAMPLE_ROWS) * n_columns * OF_SAMPLE)
 
     def _parameters(self, seed: int) -> dict[str, Any]:
         settings = self.settings

@@ -33,6 +33,9 @@ LOSSES = {
 UNKNOWN_ID = 1
 BLOCK_ROWS = 1 << 16
 """Rows that are put into the matrix at once."""
+OF_CATEGORIES, OF_NUMBERS, OF_ROW = 24, 9, 50
+"""Bytes of each number of the matrix with its copies, where there are categories; with its bin, where there are none; and of each
+row beside it."""
 
 
 class HistGbdt(Estimator):
@@ -88,6 +91,12 @@ class HistGbdt(Estimator):
         trees = (self._tree(tree, k, categories) for trees in rounds for k, tree in enumerate(trees, self._first_output))
         self.forest = plant(trees, np.pad(base, (self._first_output, 0)))
         return {**facts, "best_iteration": kept, "n_parameters": self.forest.size}
+
+    def holds(self, train: Arrays, validation: Arrays) -> int:
+        """The matrix; scikit-learn's copies of it, two while it numbers categories anew; or its bins, labels and slopes."""
+        n_columns = self.features.n_dense + self.features.n_ids
+        of_row = n_columns * OF_CATEGORIES if self.features.n_ids else n_columns * OF_NUMBERS + OF_ROW
+        return (len(train) + len(validation)) * of_row
 
     @property
     def _is_regression(self) -> bool:

@@ -123,3 +123,21 @@ def test_a_loss_is_differentiated_a_block_at_a_time(weighted: bool, monkeypatch:
     monkeypatch.setattr(objectives, "BLOCK_ROWS", 100)
     for whole, by_blocks in zip(at_once, objectives.derivatives(made.task, scores, made.train), strict=True):
         np.testing.assert_allclose(by_blocks, whole, atol=1e-12)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_what_is_held_grows_with_the_rows_of_both_parts(model: str) -> None:
+    made = make("binary", n=300)
+    model_class, settings_class = MODELS[model]
+
+    def held(train: int, validation: int, **chosen: Any) -> int:
+        estimator = model_class(settings_class(**chosen), made.features, made.task)
+        parts = (Arrays({}, np.broadcast_to(np.float32(0), n)) for n in (train, validation))
+        return estimator.holds(*parts)
+
+    n_columns, million = 7, 1_000_000
+    of_row = {"gbdt": n_columns + 48, "hist_gbdt": 24 * n_columns}[model]
+    assert held(4 * million, 0) == held(3 * million, million) == 4 * million * of_row
+    if model == "gbdt":
+        assert held(4 * million, 0, max_bins=1000) == held(4 * million, 0) + 4 * million * n_columns
+        assert held(200_000, 0) == 200_000 * n_columns * 24  # the sample, of which bins are made

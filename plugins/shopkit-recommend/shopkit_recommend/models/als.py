@@ -15,7 +15,7 @@ import spox
 import spox.opset.ai.onnx.v21 as op
 from shopkit.models.base import Arrays
 
-from shopkit_recommend.models.histories import Histories
+from shopkit_recommend.models.histories import Histories, n_interactions
 from shopkit_recommend.models.inputs import FIRST_ITEM
 from shopkit_recommend.models.network_settings import ALSSettings
 from shopkit_recommend.models.recommender import Recommender, recency, recency_graph
@@ -24,6 +24,8 @@ CHUNK = 2**16
 """Interactions whose factors are held at once."""
 FITTING_STEPS = 3
 """Steps of conjugate gradients in each round: the next round goes on where they end."""
+MATRIX_BYTES = 56
+"""Held for each interaction while factors are solved for."""
 SOLVED_ROWS = 2**16
 """Customers or items that are solved for at once."""
 ROWS = 256
@@ -40,7 +42,13 @@ class ALS(Recommender):
     """
 
     name = "als"
+    bytes_of_interaction = 80
     settings: ALSSettings
+
+    def holds(self, train: Arrays, validation: Arrays) -> int:
+        """What is read of the histories, or their matrices with the factors of all rows, before and after a round."""
+        n, factors = n_interactions(train), 4 * self.settings.factors * len(train)
+        return max(self.bytes_of_interaction * n, MATRIX_BYTES * n + 2 * factors)
 
     def learn(self, sequences: Histories, train: Arrays, seed: int) -> dict[str, Any]:
         shape = (len(sequences.offsets) - 1, self.n_items)

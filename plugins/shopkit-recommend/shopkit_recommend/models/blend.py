@@ -28,6 +28,7 @@ from shopkit.training.fit import fit
 from shopkit.training.scores import model_scores
 
 from shopkit_recommend.models.gru4rec import GRU4Rec
+from shopkit_recommend.models.histories import n_interactions
 from shopkit_recommend.models.inputs import item_block
 from shopkit_recommend.models.markov import Markov
 from shopkit_recommend.models.network import Network
@@ -39,6 +40,8 @@ from shopkit_recommend.models.seen import mask_seen_graph, mask_seen_rows, seen_
 from shopkit_recommend.models.session_knn import SessionKnn
 from shopkit_recommend.models.settings import PairsSettings
 
+BYTES_OF_INTERACTION = 85
+"""As of `Recommender`, of all members."""
 ROWS = 256
 """Rows of the validation part that are scored at once."""
 NOTHING = 1e-12
@@ -98,6 +101,10 @@ class Blend(Estimator):
                 for weights, values in found.items()
             }
         return facts | {f"{name}_weight": weight for name, weight in zip(self.remembering, self.weights, strict=True)}
+
+    def holds(self, train: Arrays, validation: Arrays) -> int:
+        """The sessions that it remembers, and what counting pairs takes beside them; the network's rows are read in blocks."""
+        return BYTES_OF_INTERACTION * n_interactions(train)
 
     def _aged(self, train: Arrays) -> Arrays:
         """With weights that fall with age, and are 1 on average as before."""

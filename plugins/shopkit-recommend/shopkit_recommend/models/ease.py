@@ -29,6 +29,7 @@ class Ease(Recommender):
     score is the history times B."""
 
     name = "ease"
+    bytes_of_interaction = 33
     settings: EaseSettings
 
     def __init__(self, settings: EaseSettings, features: FeatureSpec, task: Task) -> None:

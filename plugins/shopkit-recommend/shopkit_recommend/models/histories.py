@@ -67,6 +67,11 @@ class Histories:
         return self.items[follows], self.items[follows + steps], times
 
 
+def n_interactions(part: Arrays) -> int:
+    """Steps of all rows, with what came next."""
+    return len(part) + int(np.sum(part.features["lengths"]))
+
+
 def steps_of(features: FeatureArrays, block: FeatureBlock) -> np.ndarray:
     """A column of all steps end to end, int64 ids or float32 numbers (total,)."""
     values = features[block.tensor]

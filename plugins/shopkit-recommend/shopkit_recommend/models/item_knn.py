@@ -25,6 +25,7 @@ class ItemKnn(Recommender):
     customers; of an item to itself it is `repeat`."""
 
     name = "item_knn"
+    bytes_of_interaction = 36
     settings: ItemKnnSettings
 
     def learn(self, sequences: Histories, train: Arrays, seed: int) -> dict[str, Any]:

@@ -25,6 +25,7 @@ class Markov(Recommender):
     perhaps backwards, plus less than that by its popularity, which decides ties and speaks alone where there is no history."""
 
     name = "markov"
+    bytes_of_interaction = 55
     settings: MarkovSettings
 
     def learn(self, sequences: Histories, train: Arrays, seed: int) -> dict[str, Any]:

@@ -10,19 +10,25 @@ import spox.opset.ai.onnx.v21 as op
 from shopkit.errors import ConfigError
 from shopkit.models.base import Arrays
 
-from shopkit_recommend.models.histories import Histories, steps_of
+from shopkit_recommend.models.histories import Histories, n_interactions, steps_of
 from shopkit_recommend.models.inputs import FIRST_ITEM
 from shopkit_recommend.models.recommender import Recommender
 from shopkit_recommend.models.settings import PopularSettings
 
 DAY = 86_400
+DECAYED_BYTES = 60
+"""Held for each interaction where its age counts."""
 
 
 class Popular(Recommender):
     """Scores are the logarithm of each item's interactions, with `half_life_days` weighted by 2^(-age / half-life)."""
 
     name = "popular"
+    bytes_of_interaction = 25
     settings: PopularSettings
+
+    def holds(self, train: Arrays, validation: Arrays) -> int:
+        return (DECAYED_BYTES if self.settings.half_life_days else self.bytes_of_interaction) * n_interactions(train)
 
     def learn(self, sequences: Histories, train: Arrays, seed: int) -> dict[str, Any]:
         half_life = self.settings.half_life_days

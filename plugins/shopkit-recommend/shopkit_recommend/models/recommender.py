@@ -16,7 +16,7 @@ from shopkit.features.tensors import FeatureArrays, take
 from shopkit.models.base import Arrays, Estimator
 from shopkit.tasks.base import Task
 
-from shopkit_recommend.models.histories import Histories, whole_sequences
+from shopkit_recommend.models.histories import Histories, n_interactions, whole_sequences
 from shopkit_recommend.models.inputs import FIRST_ITEM, item_block
 from shopkit_recommend.models.seen import mask_seen_graph, mask_seen_rows, seen_in
 
@@ -26,6 +26,8 @@ class Recommender(Estimator):
 
     name: ClassVar[str]
     """As it is chosen, for messages."""
+    bytes_of_interaction: ClassVar[int] = 0
+    """About what `learn` holds at once for each of them; 0 where that is not said. Measured by benchmarks/estimator_memory.py."""
 
     def __init__(self, settings: Any, features: FeatureSpec, task: Task) -> None:
         super().__init__(settings, features, task)
@@ -50,6 +52,9 @@ class Recommender(Estimator):
     def fit(self, train: Arrays, validation: Arrays, seed: int) -> dict[str, Any]:
         sequences = whole_sequences(train, self.item, self.n_items)
         return {"interactions": len(sequences.items), "items": self.n_items, **self.learn(sequences, train, seed)}
+
+    def holds(self, train: Arrays, validation: Arrays) -> int:
+        return self.bytes_of_interaction * n_interactions(train)
 
     def scores(self, features: FeatureArrays) -> np.ndarray:
         read = {name: features[name] for name in self.places}

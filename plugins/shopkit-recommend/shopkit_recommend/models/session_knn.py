@@ -32,6 +32,7 @@ class SessionKnn(Recommender):
     """
 
     name = "session_knn"
+    bytes_of_interaction = 42
     settings: SessionKnnSettings
 
     def learn(self, sequences: Histories, train: Arrays, seed: int) -> dict[str, Any]:
