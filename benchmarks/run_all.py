@@ -62,6 +62,7 @@ EVERY = (
     Benchmark("gpu"),
     Benchmark("rechub", (ONLINE_SHOPPERS, "--torch-rechub", "peer:torch-rechub"), can_make_rows=True),
     Benchmark("gbdt", (ONLINE_SHOPPERS,), can_make_rows=True),
+    Benchmark("estimator_memory", minutes=3),
     Benchmark("online_shoppers", (ONLINE_SHOPPERS,), minutes=4),
     Benchmark("behaviour_lstm", minutes=15),
     Benchmark("intents_linear", (INTENTS,), minutes=2),

@@ -71,6 +71,15 @@ SHOWN: dict[str, tuple[Grid | str, ...]] = {
         (M("seeds", "seeds", WHOLE), M("epochs", "epochs", WHOLE), M("times the shop", "factor", WHOLE)),
     ),
     "cnn": (EXPORTED,),
+    "estimator_memory": (
+        (
+            M("each", "models/{model}/of each", "{}"),
+            M("peak, MiB", "models/{model}/few/peak", WHOLE, MIB),
+            M("4 times as many, MiB", "models/{model}/many/peak", WHOLE, MIB),
+            M("bytes for each", "models/{model}/bytes", WHOLE),
+            M("as it says itself", "models/{model}/bytes said", WHOLE),
+        ),
+    ),
     "fashion_mnist": (
         (
             *(

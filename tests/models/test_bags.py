@@ -103,6 +103,14 @@ def test_terms_are_columns_of_a_sparse_matrix(l2):
     np.testing.assert_allclose(model.scores(COLUMNS)[:, 0], reference.decision_function(columns), atol=5e-3)
 
 
+def test_what_is_held_counts_scores_and_terms():
+    (task, target), n_terms = multiclass(), int((TRAIN["bag_weights"] != 0).sum())
+    nobody = Arrays({}, target[:0])
+    for features in (TRAIN, ragged(TRAIN)):
+        held = Linear(LinearSettings(), BAG, task).holds(Arrays(features, target), nobody)
+        assert held == linear.BYTES_OF_SCORE * 3 * N + linear.BYTES_OF_TERM * n_terms
+
+
 def test_of_several_classes_too():
     task, target = multiclass()
     model = fitted(task, BAG, TRAIN, target, l2=1.0)
