@@ -255,7 +255,7 @@ def sampled(metrics: Plain) -> list[str]:
 
 def features(stage: Plain) -> list[Row]:
     """What each column becomes: extractor, its settings, width in the tensors, and why."""
-    return [{**row, "settings": scalar(row["settings"]) if row["settings"] else ""} for row in stage.get("columns") or []]
+    return [{**row, "settings": scalar(row["settings"]) if row.get("settings") else ""} for row in stage.get("columns") or []]
 
 
 MUCH_CUT = 0.05

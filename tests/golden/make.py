@@ -49,6 +49,8 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as scratch:
             run = shopkit.run(data=frame(kind), overrides=[*OVERRIDES, *overrides], folder=Path(scratch) / "run")
             shutil.copyfile(run.model_path, folder / f"{kind}.onnx")
+            if kind == "plain":
+                shutil.copytree(run.path, folder / "run", ignore=shutil.ignore_patterns("report.html"))
         rows = rows_of(kind)
         answers = shopkit.Predictor(folder / f"{kind}.onnx")(rows)
         (folder / f"{kind}.json").write_text(json.dumps({"rows": rows, "answers": answers}, indent=1) + "\n", encoding="utf-8")

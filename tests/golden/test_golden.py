@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import onnx
@@ -10,9 +11,15 @@ import pytest
 
 import shopkit
 from shopkit.errors import ArtifactError
+from shopkit.report import compare, render
+from shopkit.runs import Run
 from shopkit.runtime import artifact
+from tests.golden.make import OVERRIDES, SMALL
+from tests.shop import visits
 
 FILES = sorted(Path(__file__).parent.glob("v*/*.onnx"))
+RUNS = sorted(Path(__file__).parent.glob("v*/run"))
+"""Each made by the shopkit that wrote its format first."""
 
 
 def test_there_are_files_of_every_format_that_is_read() -> None:
@@ -31,6 +38,19 @@ def test_a_golden_file_answers_as_it_did(path: Path) -> None:
             assert answer.keys() == wanted.keys()
             for name, value in wanted.items():
                 assert answer[name] == (pytest.approx(value, rel=1e-5) if isinstance(value, float) else value)
+
+
+@pytest.mark.parametrize("path", RUNS, ids=lambda path: path.parent.name)
+def test_a_run_of_before_has_a_report_is_compared_and_started_from(path: Path, tmp_path: Path) -> None:
+    earlier = Run.open(shutil.copytree(path, tmp_path / "earlier"))
+    assert [written.name for written in render(earlier)] == ["report.html", "model_card.md"]
+    page = (earlier.path / "report.html").read_text(encoding="utf-8")
+    assert all(f"<b>{name}</b>" in page or f">{name}<" in page for name in ("price", "pages", "channel"))
+    overrides = [*OVERRIDES, *SMALL, "evaluation.n_bootstrap=5", f"model.init_from={earlier.path}"]
+    later = shopkit.run(data=visits(200), overrides=overrides, folder=tmp_path / "later")
+    compared = compare([earlier, later])
+    assert {row.name for row in compared.metrics} >= {"auroc", "log_loss"}
+    assert ("model.init_from", ("", str(earlier.path))) in compared.differences
 
 
 def remade(path: Path, tmp_path: Path, version: object) -> Path:
