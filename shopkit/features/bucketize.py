@@ -58,7 +58,8 @@ class Bucketize(Extractor):
 
     def _ids(self, columns: Sequence[ndx.Array], states: Sequence[State]) -> ndx.Array:
         # The id is the number of edges reached. Every number reaches −inf, twice; NaN does not: missing is 0, the first bin 2.
-        edges = np.full((len(states), traced.FIRST_ID + max(len(state["edges"]) for state in states)), np.inf)
+        # Where a column has fewer edges than another stands NaN, which no number reaches, infinity included.
+        edges = np.full((len(states), traced.FIRST_ID + max(len(state["edges"]) for state in states)), np.nan)
         edges[:, : traced.FIRST_ID] = -np.inf
         for at, state in enumerate(states):
             edges[at, traced.FIRST_ID : traced.FIRST_ID + len(state["edges"])] = state["edges"]

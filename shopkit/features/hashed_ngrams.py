@@ -80,9 +80,7 @@ def murmur3(data: bytes) -> int:
     value = 0
     for at in range(0, whole, 4):
         value = (rotated(value ^ mixed(data[at : at + 4]), 13) * 5 + 0xE6546B64) & mask
-    if len(data) > whole:
-        value ^= mixed(data[whole:])
-    value ^= len(data)
+    value ^= mixed(data[whole:]) ^ len(data)
     value = (value ^ value >> 16) * 0x85EBCA6B & mask
     value = (value ^ value >> 13) * 0xC2B2AE35 & mask
     value ^= value >> 16

@@ -68,7 +68,7 @@ def segments(state: State, normal: bool) -> tuple[np.ndarray, np.ndarray]:
     values = np.unique(knots)
     first = ranks[np.searchsorted(knots, values, "left")]
     last = ranks[np.searchsorted(knots, values, "right") - 1]
-    rows = [(-np.inf, 0.0, score(0.0)), (values[0], 0.0, score(0.0))]  # below the lowest knot, and at it
+    rows = [(0.0, 0.0, score(0.0)), (values[0], 0.0, score(0.0))]  # below the lowest knot, and at it
     run = [(after(values[0]), score(last[0]))]  # vertices since the last jump
     for at, value in enumerate(values[1:], start=1):
         (low, _), rank = run[-1], last[at - 1]
@@ -77,9 +77,8 @@ def segments(state: State, normal: bool) -> tuple[np.ndarray, np.ndarray]:
         if first[at] < last[at] < 1.0:  # a tie: the value itself has the middle rank, its neighbours those beside it
             rows += [*lines(run, tolerance), (value, 0.0, score((first[at] + last[at]) / 2))]
             run = [(after(value), score(last[at]))]
-    rows += [*lines(run, tolerance), (values[-1] if len(values) > 1 else run[-1][0], 0.0, score(1.0))]
+    rows += [*lines(run, tolerance), (run[-1][0], 0.0, score(1.0))]
     table = np.array(rows)
-    table[0, 0] = 0.0
     return table[1:, 0].copy(), table
 
 

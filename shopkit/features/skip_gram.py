@@ -59,13 +59,13 @@ def _pairs(
         part, of_text = part[kept], of_text[kept]
         reach = rng.integers(1, window + 1, len(part))
         found = []
-        for distance in range(1, min(window, len(part) - 1) + 1):
+        for distance in range(1, window + 1):
             together = of_text[distance:] == of_text[:-distance]
             left, right = part[:-distance], part[distance:]
             for center, other, own in ((left, right, reach[:-distance]), (right, left, reach[distance:])):
                 chosen = together & (own >= distance)
                 found.append(np.column_stack([center[chosen], other[chosen]]))
-        yield start, rng.permutation(np.concatenate(found).astype(np.int64) if found else np.empty((0, 2), np.int64))
+        yield start, rng.permutation(np.concatenate(found).astype(np.int64))
 
 
 class _Table:

@@ -117,6 +117,15 @@ def test_bins(spec: dict[str, Any], edges: list[float], named: tuple[str, ...]):
     np.testing.assert_array_equal(one_hot.of_column("x", asked), expected)
 
 
+def test_infinity_is_in_the_highest_bin_of_each_of_several_columns():
+    table = {"few": floats([0] * 30 + [5, 6] * 5), "many": floats(range(40))}
+    fitted = fit_table(table, FeaturePlan(numbers={"name": "bucketize", "n_bins": 8}))
+    found = fitted.run({name: floats([np.inf, -np.inf, NAN]) for name in table})["ids"]
+    highest = [block.cardinality - 1 for block in fitted.features.spec.blocks]
+    assert highest[0] < highest[1]
+    assert found.tolist() == [highest, [2, 2], [0, 0]]
+
+
 @pytest.mark.parametrize("values", [[3.0] * 5, [3.0, NAN, 3.0]])
 def test_one_value_makes_one_bin_of_one_width(values: list[float]):
     fitted = fit_column(floats(values), {"name": "bucketize", "strategy": "uniform"})
@@ -146,7 +155,9 @@ def test_a_bin_is_filled_step_by_step():
     ],
 )
 def test_edges_that_float32_can_tell_apart(edges: list[float], expected: list[float]):
-    np.testing.assert_allclose(separable(np.array(edges, np.float64)), expected, rtol=1e-7)
+    found = separable(np.array(edges, np.float64))
+    np.testing.assert_allclose(found, expected, rtol=1e-7)
+    np.testing.assert_array_equal(found, found.astype(np.float32))
 
 
 # -- strings ------------------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -213,6 +214,33 @@ def test_an_extractor_of_images_must_read_them(tmp_path: Path):
     )
     with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
         resolved(tmp_path, FeaturePlan(images="standardize"), Schema((Column("picture", "image"),)))
+
+
+def test_an_extractor_says_all_that_it_reads(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("shopkit.features.vocabulary.Vocabulary.accepts", ("string", "time"))
+    message = "features.columns.amount: vocabulary reads string and time columns, and 'amount' is a number column. "
+    with pytest.raises(ConfigError, match=f"^{re.escape(message)}Choose another extractor"):
+        fit_table(TABLE, FeaturePlan(columns={"amount": "vocabulary"}))
+
+
+def test_an_image_is_read_as_one_or_as_numbers(tmp_path: Path):
+    asked = []
+
+    class Registry:
+        def choice(self, family: str, spec: Any, where: str) -> Any:
+            asked.append((family, spec, where))
+            return SimpleNamespace(settings={})
+
+        def build(self, choice: Any) -> Any:
+            return SimpleNamespace(accepts=("image",), gives=None)
+
+    pq.write_table(pa.table({"id": ["a", "b"]}), tmp_path / "examples.parquet")
+    schema = Schema((Column("picture", "image"), Column("id", "string", "key")))
+    with training_part(tmp_path / "examples.parquet", np.ones(2, bool)) as context:
+        for tags in (["features:images"], []):
+            (found,) = resolve(FeaturePlan(), schema, context, tags, Registry()).assignments
+            assert (found.name, found.why) == of_image(bool(tags))
+    assert asked == [("features", {"name": name}, "features") for name in ("image", "pixels")]
 
 
 def test_a_sequence_is_left_out_where_the_model_does_not_read_it(tmp_path: Path):

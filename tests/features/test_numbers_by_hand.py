@@ -93,16 +93,28 @@ def test_pieces_of_one_value(knots, below, there, above):
     assert (table[:, 1] == 0).all()
 
 
+def test_the_highest_value_has_one_piece_though_it_fills_several_knots():
+    edges, _ = segments({"ranks": np.linspace(0, 1, 3), "knots": np.array([0.0, 1.0, 1.0])}, normal=False)
+    assert edges.tolist() == [0, np.nextafter(np.float32(0), np.float32(1)), 1]
+
+
+def test_knots_are_numbers_of_float32():
+    knots = fit_column(np.linspace(0, 0.1, 7), {"name": "quantile", "n_quantiles": 4}).states["x"]["knots"]
+    np.testing.assert_array_equal(knots, knots.astype(np.float32))
+    np.testing.assert_allclose(knots, [0, 0.1 / 3, 0.2 / 3, 0.1], rtol=1e-6)
+
+
 def test_no_knots_make_one_piece_that_is_0():
     edges, table = segments({"ranks": np.array([]), "knots": np.array([])}, normal=True)
     assert edges.shape == (0,)
     assert table.tolist() == [[0, 0, 0]]
 
 
-def test_the_lowest_and_the_highest_value_have_the_outermost_ranks():
-    values = floats([1, 2, 3, 4, 5])
+@pytest.mark.parametrize("values", [[1, 2, 3, 4, 5], [1, 1, 1, 3, 5, 5, 5]])
+def test_the_lowest_and_the_highest_value_have_the_outermost_ranks(values):
+    values = floats(values)
     outermost = NormalDist().inv_cdf(SMALLEST_RANK)
-    fitted = fit_column(values, {"name": "quantile", "n_quantiles": 5})
+    fitted = fit_column(values, {"name": "quantile", "n_quantiles": len(values)})
     asked = floats([0.5, 1, 3, 5, 6])
     expected = [[outermost], [outermost], [0], [-outermost], [-outermost]]
     np.testing.assert_allclose(fitted.of_column("x", asked), expected, atol=1e-5)
@@ -124,6 +136,17 @@ def test_the_lowest_and_the_highest_value_have_the_outermost_ranks():
 def test_a_spread_counts_beside_the_mean(values, expected):
     column = np.array(values, np.float64)
     np.testing.assert_allclose(fit_column(column, "standardize").of_column("x", column)[:, 0], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["identity", "standardize", "log1p", "quantile", "impute", "piecewise_linear", "bucketize"])
+def test_a_column_without_a_value_says_nothing_of_any(tmp_path, name):
+    path = write({"x": floats([np.nan] * 3)}, tmp_path / "examples.parquet")
+    extractor = REGISTRY.build(REGISTRY.choice("features", name))
+    with training_part(path, np.ones(3, bool)) as part:
+        state = extractor.fit("x", part)
+    found = extractor.reference(floats([-1, 0, 1]), state)[:, :1]
+    expected = {"quantile": [0, 0, 0], "piecewise_linear": [0, 0, 1], "bucketize": [2, 2, 2], "log1p": np.log([0.5, 1, 2])}
+    np.testing.assert_allclose(found[:, 0], expected.get(name, [-1, 0, 1]), atol=1e-6)
 
 
 # -- categories ---------------------------------------------------------------------------------------------------------

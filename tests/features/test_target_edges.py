@@ -36,6 +36,13 @@ def test_no_split_where_nothing_is_gained() -> None:
     assert split_points(np.full(10, 5.0), np.full(10, 2.0), 4, 1.0) == []
 
 
+def test_three_values_are_parted_only_where_the_target_changes() -> None:
+    values = floats([0] * 86 + [1] * 86 + [2] * 85)  # 257, so that every quantile is one of them
+    for target, expected in ((np.full(257, 3.0), [0, 2]), (values > 0, [0, 1, 2])):
+        fitted = fit_column(values, {"name": "piecewise_linear", "edges": "target"}, target=np.asarray(target, np.float64))
+        assert fitted.states["x"]["edges"].tolist() == expected
+
+
 def test_bins_hold_enough_rows() -> None:
     borders = split_points(np.full(10, 1.0), np.arange(10.0) ** 2, 10, 3.0)
     assert borders

@@ -62,6 +62,14 @@ def test_small_weights_count_as_large_ones() -> None:
     np.testing.assert_allclose(rows[1], rows[0], rtol=1e-6)
 
 
+def test_rates_that_differ_by_rounding_alone_are_not_blown_up() -> None:
+    values, target = texts(["a", "b"] * 20), 1e6 + np.array([1e-5, -1e-5] * 20)
+    found = fit_column(values, {**SPEC, "smoothing": 0.0}, target=target).of_column("x", texts(["a", "b"]))[:, 0]
+    np.testing.assert_allclose(found, [1e-5, -1e-5], rtol=0.01)
+    wide = fit_column(values, {**SPEC, "smoothing": 0.0}, target=1e6 + (target - 1e6) * 1e4).of_column("x", texts(["a", "b"]))
+    np.testing.assert_allclose(wide[:, 0], [1, -1], rtol=0.01)
+
+
 def test_multiclass_has_a_rate_for_each_class_but_the_first() -> None:
     values, target = texts(["a", "a", "b", "b"] * 10), np.array([0.0, 1.0, 2.0, 2.0] * 10)
     fitted = fit_column(values, {**SPEC, "smoothing": 0.0}, target=target, n_classes=3)
