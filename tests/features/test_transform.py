@@ -8,17 +8,20 @@ from typing import Any
 import numpy as np
 import pytest
 
+from shopkit import progress
+from shopkit.features import transform as module
 from shopkit.features.settings import FeaturePlan
-from shopkit.features.transform import load, transform
+from shopkit.features.tensors import ARRAYS, take
+from shopkit.features.transform import in_memory, load, n_bytes, session, transform
 from tests.features.fitting import Fitted, fit_table, floats, texts, write
 
 RNG = np.random.default_rng(0)
 N = 500
-TABLE = {
+TABLE = {  # strings among the others, so that these do not stand in one piece
     "amount": floats(np.where(RNG.random(N) < 0.1, np.nan, RNG.lognormal(size=N))),
+    "color": texts(RNG.choice(["red", "green", ""], N)),
     "age": floats(RNG.integers(18, 90, N)),
     "exact": RNG.random(N) + 1e6,
-    "color": texts(RNG.choice(["red", "green", ""], N)),
     "town": texts([f"town {at % 40}" for at in range(N)]),
     "at": RNG.integers(1_500_000_000, 1_600_000_000, N),
 }
@@ -49,6 +52,7 @@ def test_parts_hold_their_rows_in_order(fitted: Fitted, batch_rows: int, in_memo
     found = transform(features.model, features.spec, path, parts, None if in_memory else tmp_path, batch_rows)
     for tensor, values in expected(fitted).items():
         np.testing.assert_allclose(np.asarray(found["test"][tensor]), values[rows], atol=1e-6)
+        assert found["test"][tensor].dtype == ARRAYS[tensor].dtype
         np.testing.assert_allclose(np.asarray(found["train"][tensor]), np.delete(values, rows, axis=0), atol=1e-6)
         assert found["validation"][tensor].shape == (0, values.shape[1])
         if not in_memory:
@@ -60,3 +64,94 @@ def test_the_same_twice_to_the_last_bit(fitted: Fitted, tmp_path: Path) -> None:
     one, two = (transform(fitted.features.model, fitted.features.spec, path, {"all": np.ones(N, bool)})["all"] for _ in range(2))
     for tensor in one:
         np.testing.assert_array_equal(one[tensor], two[tensor])
+
+
+@pytest.mark.parametrize("batch_rows", [7, 10_000])
+def test_a_part_may_have_values_of_its_own(batch_rows: int, tmp_path: Path) -> None:
+    fitted = fit_table(TABLE, FeaturePlan(strings="one_hot", max_one_hot=99))
+    parts = {"train": np.arange(N) % 3 != 0, "test": np.arange(N) % 3 == 0}
+    spec, start = fitted.features.spec, fitted.features.spec.n_dense - 2
+    own = {0: RNG.random((parts["train"].sum(), 1)), start: RNG.random((parts["train"].sum(), 2))}
+    path = write(TABLE, tmp_path / "examples.parquet")
+    found = transform(fitted.features.model, spec, path, parts, None, batch_rows, {"train": own})
+    for part, rows in parts.items():
+        values = expected(fitted)["dense"][rows]
+        if part == "train":
+            values[:, :1], values[:, start:] = own[0], own[start]
+        np.testing.assert_allclose(found[part]["dense"], values, atol=1e-6)
+
+
+TEXTS = texts([" ".join(["tea", "milk", "rice"][: at % 4]) for at in range(50)])
+VARIED = FeaturePlan(columns={"x": {"name": "characters", "max_length": 9}})
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any]]:
+    """What is told to the line of a terminal."""
+    found: list[tuple[str, Any]] = []
+
+    class Line:
+        done = 0
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            found.append((name, value))
+
+    monkeypatch.setattr(progress, "_line", Line())
+    return found
+
+
+@pytest.mark.parametrize("plan", [VARIED, FeaturePlan(columns={"x": "one_hot"})], ids=["characters", "one_hot"])
+def test_it_says_how_far_it_is(plan: FeaturePlan, said: list[tuple[str, Any]], tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(module, "READ_ROWS", 20)
+    features = fit_table({"x": TEXTS}, plan).features
+    fitting = [value for name, value in said if name != "done"]
+    assert fitting == ["fitting alike columns", 1, "", 0]
+    said.clear()
+    transform(features.model, features.spec, write({"x": TEXTS}, tmp_path / "x.parquet"), {"all": np.ones(50, bool)}, None, 20)
+    assert said == [
+        ("what", "transforming"), ("done", 0), ("total", 50), *(("done", n) for n in (20, 20, 10)),
+        ("what", ""), ("done", 0), ("total", 0),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("in_files", [True, False])
+def test_rows_of_varying_length_by_parts_and_batches(in_files: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "READ_ROWS", 7)
+    fitted = fit_table({"x": TEXTS}, VARIED)
+    parts = {"train": np.arange(50) % 3 != 0, "test": np.arange(50) % 3 == 0, "none": np.zeros(50, bool)}
+    path = write({"x": TEXTS}, tmp_path / "examples.parquet")
+    arrays = transform(fitted.features.model, fitted.features.spec, path, parts, tmp_path if in_files else None)
+    whole = fitted.run({"x": TEXTS})
+    for part, rows in parts.items():
+        longest = max(1, whole["token_lengths"][rows].max(initial=0))
+        found = take(arrays[part], slice(None))
+        np.testing.assert_array_equal(found["tokens"], whole["tokens"][rows][:, :longest])
+        np.testing.assert_array_equal(found["token_lengths"], whole["token_lengths"][rows])
+        tokens = load(tmp_path, part, "tokens") if in_files else arrays[part]["tokens"]
+        assert (tokens.values.dtype, tokens.offsets.dtype, tokens[:].dtype) == (np.int32, np.int64, np.int64)
+        assert n_bytes(tokens) == 4 * whole["token_lengths"][rows].sum() + 8 * (rows.sum() + 1)
+        read = in_memory(tokens)
+        np.testing.assert_array_equal(read[:], tokens[:])
+        assert isinstance(tokens.values, np.memmap) == in_files
+        assert not isinstance(read.values, np.memmap)
+    if in_files:
+        lengths = load(tmp_path, "train", "token_lengths")
+        assert isinstance(lengths, np.memmap)
+        assert not isinstance(in_memory(lengths), np.memmap)
+        assert not list(tmp_path.glob("*.bin"))
+
+
+def test_blocks_of_a_file_come_into_memory(fitted: Fitted, tmp_path: Path) -> None:
+    path = write(TABLE, tmp_path / "examples.parquet")
+    features = fitted.features
+    found = transform(features.model, features.spec, path, {"all": np.ones(N, bool)}, tmp_path)["all"]
+    for tensor, values in found.items():
+        assert type(in_memory(values)) is np.ndarray
+        np.testing.assert_array_equal(in_memory(values), values[:])
+        assert n_bytes(values) == in_memory(values).nbytes
+
+
+def test_a_session_takes_the_threads_it_is_given(fitted: Fitted) -> None:
+    options = session(fitted.features.model, 3).get_session_options()
+    assert (options.intra_op_num_threads, options.inter_op_num_threads, options.log_severity_level) == (3, 1, 3)
+    assert session(fitted.features.model).get_session_options().intra_op_num_threads == 1
