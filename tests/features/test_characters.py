@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 
 from shopkit.errors import ConfigError
 from shopkit.features.settings import CharactersSettings, FeaturePlan
-from tests.features.fitting import Fitted, fit_column, fit_table, texts
+from shopkit.features.training_part import training_part
+from tests.features.fitting import REGISTRY, Fitted, fit_column, fit_table, texts, write
 
 TRAIN = texts(["质量不错", "质量 Good good", "", "éa ÉA", "aaaa"])
 
@@ -37,8 +39,39 @@ def test_graph_equals_reference(keep: str, lowercase: bool, values: list[str]) -
     np.testing.assert_array_equal(found["token_lengths"], [min(8, len(value)) for value in values])
 
 
+def test_a_letter_that_python_makes_two_of_is_one() -> None:
+    of = fit_column(texts(["İİ", "ii", "xx"]), {"name": "characters"})
+    assert of.states["x"]["characters"].tolist() == ["i", "x"]
+    for values in (["İx"], ["İ", "ix"]):
+        found = of.run({"x": texts(values)})
+        np.testing.assert_array_equal(found["tokens"], of.reference("x", texts(values)))
+    assert of.run({"x": texts(["İx"])})["tokens"].tolist() == [[3, 4]]
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 4, 5, 8, 9])
+def test_all_rows_are_counted_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
+    monkeypatch.setattr("shopkit.features.tokens.BATCH_ROWS", 4)
+    table = {"x": texts(list("abcdefghi"[:rows])), "y": texts(["zz"] * rows)}
+    spec = {"name": "characters", "min_count": 1}
+    of = fit_table(table, FeaturePlan(columns={"x": spec, "y": spec}))
+    assert of.states["y"]["characters"].tolist() == ["z", *table["x"]]
+
+
+def test_one_column_is_learnt_as_several_are(tmp_path: Path) -> None:
+    path = write({"x": TRAIN}, tmp_path / "examples.parquet")
+    for spec in ("characters", {"name": "wordpiece", "vocabulary": "scratch"}):
+        extractor = REGISTRY.build(REGISTRY.choice("features", spec))
+        with training_part(path, np.ones(len(TRAIN), bool)) as part:
+            one, (of_several,) = extractor.fit("x", part), extractor.fit_columns(["x"], part)
+        assert {name: values.tolist() for name, values in one.items()} == {
+            name: values.tolist() for name, values in of_several.items()
+        }
+
+
 def test_ids_by_falling_count_and_rare_ones_unknown() -> None:
     of = fitted()
+    (block,) = of.blocks("x")
+    assert (block.extractor, block.cardinality, block.shape) == ("characters", len(block.names), (8,))
     assert of.features.spec.tokens.names[:4] == ("[PAD]", "[UNK]", "[SEP]", "a")
     assert of.run({"x": texts(["不a"])})["tokens"].tolist() == [[1, 3]]
 

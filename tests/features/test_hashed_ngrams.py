@@ -22,6 +22,7 @@ CASES: dict[str, dict[str, Any]] = {
     "words": {"analyzer": "word", "ngram_range": [1, 2], "n_bits": 12},
     "characters": {"analyzer": "char", "ngram_range": [2, 3], "n_bits": 8, "norm": "l1"},
     "within words": {"analyzer": "char_wb", "ngram_range": [4, 5], "n_bits": 4, "norm": "none"},
+    "long runs of words": {"analyzer": "word", "ngram_range": [4, 5], "n_bits": 6},
     "without signs": {"analyzer": "word", "ngram_range": [1, 3], "n_bits": 3, "alternate_sign": False},
 }
 

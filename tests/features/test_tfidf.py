@@ -89,6 +89,17 @@ def test_terms_counted_a_few_texts_at_a_time_are_those_counted_at_once(monkeypat
     np.testing.assert_array_equal(parts.states["x"]["idf"], whole.states["x"]["idf"])
 
 
+@pytest.mark.parametrize("rows", [1, 2, 3, 4, 5, 8, 9])
+def test_every_text_is_read_once(monkeypatch, rows):
+    monkeypatch.setattr("shopkit.features.text.BATCH_ROWS", 4)
+    names = [f"word{at}" for at in range(rows)]
+    plan = FeaturePlan(columns={"x": {"name": "tfidf", "min_df": 1, "ngram_range": [1, 1], "smooth_idf": False}})
+    state = fit_table({"x": texts([f"{name} all" for name in names])}, plan).states["x"]
+    assert dict(zip(state["terms"], state["idf"], strict=True)) == pytest.approx(
+        {"all": 1.0, **dict.fromkeys(names, np.log(rows) + 1)}
+    )
+
+
 def test_several_columns_share_one_vocabulary():
     plan = FeaturePlan(strings={"name": "tfidf", "min_df": 1, "analyzer": "char"})
     both = fit_table({"title": PLAIN[:80], "review": PLAIN[70:150]}, plan)

@@ -145,7 +145,7 @@ def test_blocks_of_a_file_come_into_memory(fitted: Fitted, tmp_path: Path) -> No
     path = write(TABLE, tmp_path / "examples.parquet")
     features = fitted.features
     found = transform(features.model, features.spec, path, {"all": np.ones(N, bool)}, tmp_path)["all"]
-    for tensor, values in found.items():
+    for values in found.values():
         assert type(in_memory(values)) is np.ndarray
         np.testing.assert_array_equal(in_memory(values), values[:])
         assert n_bytes(values) == in_memory(values).nbytes

@@ -107,3 +107,31 @@ def test_words_of_a_batch_are_let_go_once_they_are_counted(monkeypatch: pytest.M
     monkeypatch.setattr(word2vec, "token_batches", batches)
     state = fit_column(TRAIN, SPEC).states["x"]
     assert state["words"].tolist() == ["dress", "shirt", "skirt"]
+
+
+@pytest.mark.parametrize("batch", [2, 3, 100])
+def test_what_is_learnt_from(monkeypatch: pytest.MonkeyPatch, batch: int):
+    given = []
+
+    def vectors(*of: object) -> np.ndarray:
+        given.append(of)
+        return np.zeros((2, 16), np.float32)
+
+    monkeypatch.setattr("shopkit.features.text.BATCH_ROWS", batch)
+    monkeypatch.setattr(word2vec, "vectors", vectors)
+    values = texts(["bb aa", "rare", "aa bb bb", "", "bb", "cc aa"])
+    fitted = fit_column(values, {**SPEC, "min_count": 2}, seed=7)
+    ((words, lengths, n_words, settings, seed),) = given
+    assert fitted.states["x"]["words"].tolist() == ["bb", "aa"]
+    ends = np.cumsum(lengths)[:-1]
+    assert sorted(text.tolist() for text in np.split(words, ends)) == [[], [], [0], [0, 1], [1], [1, 0, 0]]
+    assert (words.dtype, n_words, settings.min_count, seed) == (np.int32, 2, 2, 7)
+    (block,) = fitted.blocks("x")
+    assert (block.extractor, block.names) == ("word2vec", tuple(f"x word2vec {at}" for at in range(16)))
+
+
+def test_words_of_equal_count_are_sorted_and_the_most_frequent_are_kept():
+    values = texts(["bb aa cc", "bb aa", "dd dd dd"] * 5)
+    kept = fit_column(values, {**SPEC, "max_size": 3}).states["x"]
+    assert kept["words"].tolist() == ["dd", "aa", "bb"]
+    assert (kept["vectors"].shape, kept["vectors"].dtype) == ((3, 16), np.float64)
