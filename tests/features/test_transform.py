@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import ndonnx as ndx
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from shopkit import progress
 from shopkit.features import transform as module
+from shopkit.features.base import Encoded, Extractor, FeatureBlock
+from shopkit.features.graph import fit
+from shopkit.features.plan import Assignment, resolve
 from shopkit.features.settings import FeaturePlan
 from shopkit.features.tensors import ARRAYS, take
+from shopkit.features.training_part import training_part
 from shopkit.features.transform import in_memory, load, n_bytes, session, transform
+from shopkit.raw import image_structs
+from shopkit.registry import load_registry
+from shopkit.schema import Column, Schema
 from tests.features.fitting import Fitted, fit_table, floats, texts, write
 
 RNG = np.random.default_rng(0)
@@ -155,3 +166,46 @@ def test_a_session_takes_the_threads_it_is_given(fitted: Fitted) -> None:
     options = session(fitted.features.model, 3).get_session_options()
     assert (options.intra_op_num_threads, options.inter_op_num_threads, options.log_severity_level) == (3, 1, 3)
     assert session(fitted.features.model).get_session_options().intra_op_num_threads == 1
+
+
+class Grey(Extractor):
+    """An image of one channel as it is, channels first."""
+
+    accepts = ("image",)
+    gives = "image"
+
+    def fit(self, column: str, context: Any) -> dict[str, np.ndarray]:
+        return {}
+
+    def blocks(self, column: str, state: Any) -> tuple[FeatureBlock, ...]:
+        return (FeatureBlock(column, "grey", "image", 0, 1, (), shape=(1, 2, 3)),)
+
+    def transform(self, columns: Any, states: Any) -> Encoded:
+        return Encoded(image=ndx.permute_dims(columns[0], (0, 3, 1, 2)))
+
+    def reference(self, values: np.ndarray, state: Any) -> np.ndarray:
+        return values
+
+
+@pytest.mark.parametrize("in_files", [True, False])
+def test_images_go_through_beside_other_columns(in_files: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "READ_ROWS", 3)
+    pixels = RNG.integers(0, 256, (8, 2, 3, 1), dtype=np.uint8)
+    columns = (Column("picture", "image", channels=1), Column("n", "number"), Column("past", "string", sequence=True))
+    past = [["tea", "milk"][: at % 3] for at in range(8)]
+    table = {"picture": image_structs(pixels), "n": pa.array(np.arange(8, dtype=np.float32)), "past": past}
+    pq.write_table(pa.table(table), tmp_path / "examples.parquet")
+    with training_part(tmp_path / "examples.parquet", np.ones(8, bool)) as context:
+        plan = resolve(FeaturePlan(numbers="standardize"), Schema(columns[1:]), context, ["features:sequences"], load_registry())
+        grey = Assignment(columns[0], "grey", {}, Grey({}), "")
+        features = fit(replace(plan, schema=Schema(columns), assignments=(grey, *plan.assignments)), context)
+    rows = np.array([0, 2, 3, 7])
+    found = transform(
+        features.model, features.spec, tmp_path / "examples.parquet", {"test": rows}, tmp_path if in_files else None
+    )["test"]
+    np.testing.assert_array_equal(found["image"], pixels.transpose(0, 3, 1, 2)[rows])
+    np.testing.assert_allclose(np.asarray(found["dense"])[:, 0], ((np.arange(8) - 3.5) / np.arange(8).std())[rows], atol=1e-6)
+    assert found["lengths"].tolist() == [0, 2, 0, 1]
+    assert found["sequence_ids"][:][:, :, 0].tolist() == [[0, 0], [2, 3], [0, 0], [2, 0]]
+    dtypes = [found[name].dtype for name in ("image", "dense", "lengths")]
+    assert dtypes == [np.uint8, np.float32, np.int64]
