@@ -136,8 +136,8 @@ class Mutants:
         reaching.sort(key=lambda i: (-self.noticed[function, i.nodeid], -self.noticed["", i.nodeid], self.cost[i.nodeid]))
         total, chosen = 0.0, []
         for item in reaching:
-            total += self.cost[item.nodeid]
-            if total <= self.budget or not chosen:
+            if total + self.cost[item.nodeid] <= self.budget or not chosen:
+                total += self.cost[item.nodeid]
                 chosen.append(item)
         return chosen
 

@@ -152,6 +152,7 @@ def test_a_bin_is_filled_step_by_step():
         ([0, 1e-29], [0, np.float32(1e-29)]),
         ([0, 1, 2, 100.0, 100.005], [0, 1, 2, 100]),
         ([0, 50, 50.001, 50.009, 100], [0, 50, 50.001, 50.009, 100]),
+        ([0, 1, 5000, 9000, 9000.25, 9001], [0, 1, 5000, 9000, 9000.25, 9001]),  # near the middle one they are told apart
     ],
 )
 def test_edges_that_float32_can_tell_apart(edges: list[float], expected: list[float]):

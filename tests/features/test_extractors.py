@@ -139,6 +139,7 @@ def test_graph_is_a_valid_model_of_the_promised_versions_and_deterministic(case:
     model = fitted(case).features.model
     onnx.checker.check_model(model, full_check=True)
     assert model.ir_version == 10
+    assert not [tensor.name for tensor in model.graph.initializer if tensor.data_type == onnx.TensorProto.DOUBLE]
     assert {(opset.domain, opset.version) for opset in model.opset_import} <= {("", 21), ("ai.onnx.ml", 4)}
     again = fit_column(TRAIN[kind], spec, target=TARGET).features.model
     assert again.SerializeToString(deterministic=True) == model.SerializeToString(deterministic=True)

@@ -96,6 +96,8 @@ def test_pieces_of_one_value(knots, below, there, above):
 def test_the_highest_value_has_one_piece_though_it_fills_several_knots():
     edges, _ = segments({"ranks": np.linspace(0, 1, 3), "knots": np.array([0.0, 1.0, 1.0])}, normal=False)
     assert edges.tolist() == [0, np.nextafter(np.float32(0), np.float32(1)), 1]
+    edges, _ = segments({"ranks": np.linspace(0, 1, 5), "knots": np.arange(5.0)}, normal=False)  # nor do knots on one line
+    assert edges.tolist() == [0, np.nextafter(np.float32(0), np.float32(1)), 4]
 
 
 def test_knots_are_numbers_of_float32():

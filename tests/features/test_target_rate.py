@@ -75,7 +75,8 @@ def test_multiclass_has_a_rate_for_each_class_but_the_first() -> None:
     fitted = fit_column(values, {**SPEC, "smoothing": 0.0}, target=target, n_classes=3)
     np.testing.assert_allclose(fitted.of_column("x", texts(["a", "b", "c"])), [[1, -1], [-1, 1], [0, 0]], atol=1e-6)
     assert fitted.blocks("x")[0].names == ("x rate of class 1", "x rate of class 2")
-    assert fitted.features.training_overrides[0].shape == (40, 2)
+    own = fitted.features.training_overrides[0]
+    assert (own.shape, own.dtype) == ((40, 2), np.float32)
 
 
 @settings(max_examples=15, deadline=None)
