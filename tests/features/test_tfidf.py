@@ -100,6 +100,14 @@ def test_every_text_is_read_once(monkeypatch, rows):
     )
 
 
+def test_words_may_be_known_beside_others_alone():
+    values = texts(["aa bb", "aa bb cc", "bb dd", "bb cc", "aa"])
+    of = fit_column(values, {"name": "tfidf", "min_df": 2, "max_df": 0.7})  # "bb" is in too many texts
+    assert of.states["x"]["terms"].tolist() == ["aa", "aa bb", "bb cc", "cc"]
+    found = weights(of, texts(["bb", "bb cc", "aa bb bb", "cc bb aa"]))
+    np.testing.assert_array_equal(found > 0, [[0, 0, 0, 0], [0, 0, 1, 1], [1, 1, 0, 0], [1, 0, 0, 1]])
+
+
 def test_several_columns_share_one_vocabulary():
     plan = FeaturePlan(strings={"name": "tfidf", "min_df": 1, "analyzer": "char"})
     both = fit_table({"title": PLAIN[:80], "review": PLAIN[70:150]}, plan)

@@ -108,6 +108,7 @@ def of_few_pieces(tmp_path_factory: pytest.TempPathFactory) -> Fitted:
 @given(st.lists(st.text("aaabbcc  AÉd.中国ⴰ\u0301\u200b", max_size=40), min_size=1, max_size=8))
 @example(["abca ac ca abcab abcad adab da d abd", "bb ab", "", "."])
 @example(["ab " * 80 + "ad"])
+@example(["b"])  # one character alone that is no word
 @example([word * n for word in ("a", "ab", "ad", "c", "d", "中", "国") for n in (31, 33, 50, 51, 99, 100, 101, 128)])
 def test_every_split_into_few_pieces_is_that_of_tokenizers(of_few_pieces: Fitted, given: list[str]) -> None:
     assert rows(of_few_pieces, texts(given)) == of_tokenizers(of_few_pieces, texts(given))
