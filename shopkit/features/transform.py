@@ -24,7 +24,7 @@ from shopkit.progress import counted
 from shopkit.runtime.blocks import Footprint, blocks, in_blocks
 from shopkit.runtime.images import decoded
 from shopkit.runtime.sequences import cells, flatten, graph_feed
-from shopkit.schema import INPUT_PREFIX, LENGTHS_INPUT, MISSING_TIME, Column
+from shopkit.schema import INPUT_PREFIX, LENGTHS_INPUT, MISSING_TIME, Column, Kind
 
 BATCH_ROWS = 16_384
 """Rows at once: enough to hide the cost of a call, few enough that intermediate arrays stay near the caches."""
@@ -261,15 +261,11 @@ def in_memory(array: np.ndarray | Ragged | Blocks) -> np.ndarray | Ragged:
 
 def _column_of(value: onnx.ValueInfoProto) -> Column:
     name, tensor = value.name.removeprefix(INPUT_PREFIX), value.type.tensor_type
-    dims = tensor.shape.dim
+    element, dims = tensor.elem_type, tensor.shape.dim
     if len(dims) == 4:
         return Column(name, "image", channels=dims[3].dim_value)
-    return Column(
-        name,
-        "string" if tensor.elem_type == onnx.TensorProto.STRING else "number",
-        double=tensor.elem_type == onnx.TensorProto.DOUBLE,
-        sequence=len(dims) == 2,
-    )
+    kinds: dict[int, Kind] = {onnx.TensorProto.STRING: "string", onnx.TensorProto.INT64: "time"}
+    return Column(name, kinds.get(element, "number"), double=element == onnx.TensorProto.DOUBLE, sequence=len(dims) == 2)
 
 
 def _raw(values: pa.Array, column: Column) -> np.ndarray:

@@ -51,6 +51,7 @@ def test_wide_rows_make_small_blocks(tmp_path):
     found = stored(values, tmp_path / "x.arrow", 3)
     assert found.block_rows == 2
     np.testing.assert_array_equal(found[:], values)
+    assert stored(np.zeros((3, 2**21), np.float32), tmp_path / "y.arrow").block_rows == 1
 
 
 def test_only_the_path_travels_to_another_process(tmp_path):

@@ -71,7 +71,7 @@ def test_one_column_is_learnt_as_several_are(tmp_path: Path) -> None:
 def test_ids_by_falling_count_and_rare_ones_unknown() -> None:
     of = fitted()
     (block,) = of.blocks("x")
-    assert (block.extractor, block.cardinality, block.shape) == ("characters", len(block.names), (8,))
+    assert (block.extractor, block.width, block.cardinality, block.shape) == ("characters", 1, len(block.names), (8,))
     assert of.features.spec.tokens.names[:4] == ("[PAD]", "[UNK]", "[SEP]", "a")
     assert of.run({"x": texts(["不a"])})["tokens"].tolist() == [[1, 3]]
 
@@ -87,6 +87,14 @@ def test_a_row_without_text_and_no_rows() -> None:
     found = fitted().run({"x": texts([""])})
     assert (found["tokens"].tolist(), found["token_lengths"].tolist()) == ([[0]], [0])
     assert fitted().run({"x": texts([])})["token_lengths"].shape == (0,)
+    assert fitted().reference("x", texts([])).shape == (0, 1)
+
+
+def test_where_there_is_no_room_no_text_is_read() -> None:
+    names = "abcdefg"
+    of = fit_table(dict.fromkeys(names, TRAIN), FeaturePlan(strings={"name": "characters", "max_length": 8}))
+    found = of.run({name: texts(["aaa", ""]) for name in names})
+    assert found["tokens"].tolist() == [[2] * 7, [2] * 7]
 
 
 @pytest.mark.parametrize(

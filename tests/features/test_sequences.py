@@ -24,7 +24,7 @@ from shopkit.features.transform import session, transform
 from shopkit.features.vocabulary import Vocabulary
 from shopkit.registry import load_registry
 from shopkit.runtime.sequences import graph_feed
-from shopkit.schema import INPUT_PREFIX, LENGTHS_INPUT, Column, Schema
+from shopkit.schema import INPUT_PREFIX, LENGTHS_INPUT, MISSING_TIME, Column, Schema
 
 COLUMNS = (
     Column("item", "string", sequence=True),
@@ -165,6 +165,29 @@ def test_arrays_for_training_are_padded_where_they_are_sliced(tmp_path):
             if name.startswith("sequence_"):
                 expected = expected[:, : max(1, whole["lengths"][rows].max())]
             np.testing.assert_array_equal(values, expected)
+
+
+@pytest.mark.parametrize("in_files", [True, False])
+def test_steps_may_be_times_and_exact_numbers(tmp_path, in_files):
+    day = 86_400
+    rows = [[0, day // 4], [], [day // 2], [MISSING_TIME, 0]]
+    at, exact = (
+        pa.array(rows, pa.list_(pa.int64())),
+        pa.array([[1e8 + 1, 1e8], [], [1e8 + 2], [1e8, 1e8]], pa.list_(pa.float64())),
+    )
+    pq.write_table(pa.table({"at": at, "exact": exact}), tmp_path / "examples.parquet")
+    schema = Schema((Column("at", "time", sequence=True), Column("exact", "number", sequence=True, double=True)))
+    chosen = {"at": {"name": "time_parts", "parts": ["hour"]}, "exact": "standardize"}
+    with training_part(tmp_path / "examples.parquet", np.ones(4, bool)) as context:
+        features = fit(resolve(FeaturePlan(columns=chosen), schema, context, READS, load_registry()), context)
+    parts = {"train": np.ones(4, bool)}
+    folder = tmp_path if in_files else None
+    found = take(transform(features.model, features.spec, tmp_path / "examples.parquet", parts, folder)["train"], slice(None))
+    assert found["lengths"].tolist() == [2, 0, 1, 2]
+    scaled = (np.array([1, 0, 2, 0, 0]) - 0.6) / np.array([1, 0, 2, 0, 0]).std()  # sine, cosine, is missing, and the number
+    expected = [[[0, 1, 0], [1, 0, 0]], [[0, 0, 0]] * 2, [[0, -1, 0], [0, 0, 0]], [[0, 0, 1], [0, 1, 0]]]
+    np.testing.assert_allclose(found["sequence_dense"][:, :, :3], expected, atol=1e-6)
+    np.testing.assert_allclose(found["sequence_dense"][[0, 0, 2, 3, 3], [0, 1, 0, 0, 1], 3], scaled, atol=1e-6)
 
 
 def test_a_model_that_reads_no_sequences_is_given_none(tmp_path):

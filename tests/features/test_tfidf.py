@@ -78,6 +78,13 @@ def test_max_features_keeps_those_that_occur_most():
     assert times[kept].min() >= np.sort(times)[-10]
 
 
+def test_of_terms_that_occur_as_often_the_first_by_name_are_kept():
+    names = [f"word{at:02}" for at in range(60)]
+    values = texts([" ".join(names[::-1]), " ".join(names[1::2])])
+    of = fit_column(values, {"name": "tfidf", "min_df": 1, "max_features": 40, "ngram_range": [1, 1]})
+    assert of.states["x"]["terms"].tolist() == sorted([*names[1::2], *names[:20:2]])
+
+
 @pytest.mark.parametrize("batch", [7, 75])
 def test_terms_counted_a_few_texts_at_a_time_are_those_counted_at_once(monkeypatch, batch):
     monkeypatch.setattr("shopkit.features.text.BATCH_ROWS", batch)

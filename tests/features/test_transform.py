@@ -80,7 +80,8 @@ def test_the_same_twice_to_the_last_bit(fitted: Fitted, tmp_path: Path) -> None:
 @pytest.mark.parametrize("batch_rows", [7, 10_000])
 def test_a_part_may_have_values_of_its_own(batch_rows: int, tmp_path: Path) -> None:
     fitted = fit_table(TABLE, FeaturePlan(strings="one_hot", max_one_hot=99))
-    parts = {"train": np.arange(N) % 3 != 0, "test": np.arange(N) % 3 == 0}
+    at = np.arange(N)
+    parts = {"train": (at < 400) & (at % 3 < 2), "test": at % 3 == 2, "late": at > 450}
     spec, start = fitted.features.spec, fitted.features.spec.n_dense - 2
     own = {0: RNG.random((parts["train"].sum(), 1)), start: RNG.random((parts["train"].sum(), 2))}
     path = write(TABLE, tmp_path / "examples.parquet")
