@@ -39,6 +39,7 @@ def test_slices_rows_and_masks(tmp_path_factory, n, width, portion, seed, data):
     np.testing.assert_array_equal(found[rows], values[rows])
     np.testing.assert_array_equal(found[values[:, 0] > 0], values[values[:, 0] > 0])
     np.testing.assert_array_equal(np.asarray(found), values)
+    assert np.asarray(found, np.float64).dtype == np.float64
 
 
 def test_whole_numbers_stay_whole(tmp_path):

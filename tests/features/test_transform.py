@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from shopkit import progress
+from shopkit.errors import ConfigError
 from shopkit.features import transform as module
 from shopkit.features.base import Encoded, Extractor, FeatureBlock
 from shopkit.features.graph import fit
-from shopkit.features.plan import Assignment, resolve
+from shopkit.features.plan import Assignment, ResolvedPlan, resolve
 from shopkit.features.settings import FeaturePlan
 from shopkit.features.tensors import ARRAYS, take
 from shopkit.features.training_part import training_part
@@ -210,3 +212,26 @@ def test_images_go_through_beside_other_columns(in_files: bool, tmp_path: Path, 
     assert found["sequence_ids"][:][:, :, 0].tolist() == [[0, 0], [2, 3], [0, 0], [2, 0]]
     dtypes = [found[name].dtype for name in ("image", "dense", "lengths")]
     assert dtypes == [np.uint8, np.float32, np.int64]
+
+
+def test_two_extractors_of_images_are_refused(tmp_path: Path) -> None:
+    path = write({"n": floats([1, 2])}, tmp_path / "examples.parquet")
+    columns = [Column(name, "image", channels=1) for name in ("front", "back")]
+    both = tuple(Assignment(column, f"grey {column.name}", {}, Grey({}), "") for column in columns)
+    message = (
+        "More than one extractor gives image: front (grey front), back (grey back). A model reads one image: choose one "
+        "extractor with the same settings for these columns, or leave columns out with features.ignore."
+    )
+    with (
+        training_part(path, np.ones(2, bool)) as context,
+        pytest.raises(ConfigError, match=f"^{re.escape(message)}$"),
+    ):
+        fit(ResolvedPlan(Schema(tuple(columns)), both), context)
+
+
+def test_vectors_of_words_go_through_beside_numbers(tmp_path: Path) -> None:
+    table = {"x": texts([f"{text} {at}" for at, text in enumerate(TEXTS)]), "n": floats(range(50))}
+    fitted = fit_table(table, FeaturePlan(columns={"x": {"name": "word2vec", "dim": 3, "epochs": 1}}))
+    path = write(table, tmp_path / "examples.parquet")
+    found = transform(fitted.features.model, fitted.features.spec, path, {"all": np.ones(50, bool)}, None, 20)["all"]
+    np.testing.assert_allclose(found["dense"], fitted.run(table)["dense"], atol=1e-6)
