@@ -71,19 +71,11 @@ class Layout:
         return self.max_length - (self.first is not None) - (self.separator is not None) * self.n_columns
 
 
-def shares(counts: np.ndarray, budget: int) -> np.ndarray:
+def shares(counts: spox.Var, layout: Layout) -> spox.Var:
     """How many tokens of each text are kept, (N, C): the longest is cut until all fit; those that are cut are equally long.
 
     The level is the largest L with Σ min(count, L) ≤ budget: with the k shortest texts whole, the others share what is left.
     """
-    rising = np.sort(counts, axis=1)
-    before = np.cumsum(rising, axis=1) - rising
-    level = np.maximum(budget - before, 0) // np.arange(counts.shape[1], 0, -1)
-    return np.asarray(np.minimum(counts, level.max(1, keepdims=True)))
-
-
-def _shares(counts: spox.Var, layout: Layout) -> spox.Var:
-    """`shares` as a graph."""
     n = layout.n_columns
     if n == 1:
         return op.min([counts, integer(layout.budget)])
@@ -107,7 +99,7 @@ def lay_out(ids: spox.Var, text_of: spox.Var, n_texts: spox.Var, layout: Layout)
     rank = op.sub(count(op.shape(ids)), op.gather(op.cumsum(counts, integer(0), exclusive=1), text_of))  # within its text
     counts = op.slice(counts, ints(0), ints(-1))
     of_row = op.reshape(counts, ints(-1, n))  # (N, C)
-    kept = _shares(of_row, layout)
+    kept = shares(of_row, layout)
     ends = op.add(kept, gap)
     if n > 1:
         ends = op.cumsum(ends, one)

