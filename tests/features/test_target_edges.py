@@ -90,11 +90,11 @@ def test_missing_values_are_in_no_bin_and_one_value_makes_one_bin() -> None:
 
 
 def test_a_bin_of_the_training_rows_holds_two_in_a_thousand_at_least() -> None:
-    values = floats(np.arange(5000))
-    target = np.where(values < 6, 1000.0, 0.0)  # six rows are fewer than ten
-    spec = {"name": "piecewise_linear", "edges": "target", "n_bins": 2}
-    edges = fit_column(values, spec, target=target).states["x"]["edges"]
-    assert 10 <= edges[1] <= 45
+    # Every 20th value is a quantile, so that the rows of each value are a bin to choose: of 1 there are fewer than ten.
+    for n_ones, expected in ((1, [0, 1, 3]), (11, [0, 1, 2, 3])):
+        values = floats([0] * 2560 + [1] * n_ones + [2] * 2500 + [3] * (61 - n_ones))
+        spec = {"name": "piecewise_linear", "edges": "target", "n_bins": 3}
+        assert fit_column(values, spec, target=(values == 1) * 1000.0).states["x"]["edges"].tolist() == expected
 
 
 def test_a_multiclass_target_has_no_mean() -> None:

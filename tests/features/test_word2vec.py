@@ -119,7 +119,7 @@ def test_what_is_learnt_from(monkeypatch: pytest.MonkeyPatch, batch: int):
 
     monkeypatch.setattr("shopkit.features.text.BATCH_ROWS", batch)
     monkeypatch.setattr(word2vec, "vectors", vectors)
-    values = texts(["bb aa", "rare", "aa bb bb", "", "bb", "cc aa"])
+    values = texts(["bb aa", "cc aa", "aa bb bb", "", "bb", "rare"])
     fitted = fit_column(values, {**SPEC, "min_count": 2}, seed=7)
     ((words, lengths, n_words, settings, seed),) = given
     assert fitted.states["x"]["words"].tolist() == ["bb", "aa"]
