@@ -92,12 +92,15 @@ def test_dimensions_have_names(fitted: Fitted):
 
 
 def test_bags_of_three_extractors_are_counted_on():
-    values = {name: texts(["tea milk", "milk", f"tea {name}", ""] * 5) for name in ("p", "q", "r")}
+    values = {name: texts(["tea milk", "milk", f"tea {name}", ""] * 5) for name in ("p", "q", "r")} | {"n": floats(range(20))}
     specs = {"p": {"analyzer": "word"}, "q": {"analyzer": "char"}, "r": {"analyzer": "letter"}}
-    fitted = fit_table(values, FeaturePlan(columns={name: {"name": "tfidf", **spec} for name, spec in specs.items()}))
-    blocks = fitted.features.spec.blocks
+    columns = {name: {"name": "tfidf", **spec} for name, spec in specs.items()}
+    fitted = fit_table(values, FeaturePlan(numbers="standardize", columns=columns))
+    blocks = [block for block in fitted.features.spec.blocks if block.tensor == "bag"]
     assert [block.start for block in blocks] == [0, blocks[0].width, blocks[0].width + blocks[1].width]
-    found = as_matrix(fitted.run(values), fitted.features.spec.n_bag)
+    outputs = fitted.run(values)
+    np.testing.assert_allclose(outputs["dense"][:, 0], fitted.reference("n", values["n"])[:, 0], atol=1e-6)
+    found = as_matrix(outputs, fitted.features.spec.n_bag)
     for block in blocks:
         own = fitted.reference(block.column, values[block.column])
         np.testing.assert_allclose(found[:, block.start : block.start + block.width], own, atol=1e-6)

@@ -146,6 +146,7 @@ def test_a_column_without_any_term_has_one_that_never_occurs():
     nothing = fit_column(texts(["!", "?"] * 5), {"name": "tfidf"})
     (block,) = nothing.features.spec.blocks
     assert (block.extractor, block.names, nothing.features.spec.n_bag) == ("tfidf", ("x: ",), 1)
+    assert nothing.states["x"]["idf"].tolist() == [1]
     assert not nothing.run({"x": texts(["! ?", "word"])})["bag_weights"].any()
 
 

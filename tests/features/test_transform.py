@@ -190,6 +190,19 @@ class Grey(Extractor):
         return values
 
 
+class Brightness(Grey):
+    """Of an image, its mean."""
+
+    gives = None
+
+    def blocks(self, column: str, state: Any) -> tuple[FeatureBlock, ...]:
+        return (FeatureBlock(column, "brightness", "dense", 0, 1, (column,)),)
+
+    def transform(self, columns: Any, states: Any) -> Encoded:
+        mean = ndx.mean(ndx.astype(columns[0], ndx.float32), axis=(1, 2, 3))
+        return Encoded(dense=ndx.reshape(mean, (-1, 1)))
+
+
 @pytest.mark.parametrize("in_files", [True, False])
 def test_images_go_through_beside_other_columns(in_files: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "READ_ROWS", 3)
@@ -201,13 +214,15 @@ def test_images_go_through_beside_other_columns(in_files: bool, tmp_path: Path, 
     with training_part(tmp_path / "examples.parquet", np.ones(8, bool)) as context:
         plan = resolve(FeaturePlan(numbers="standardize"), Schema(columns[1:]), context, ["features:sequences"], load_registry())
         grey = Assignment(columns[0], "grey", {}, Grey({}), "")
-        features = fit(replace(plan, schema=Schema(columns), assignments=(grey, *plan.assignments)), context)
+        mean = Assignment(columns[0], "brightness", {}, Brightness({}), "")
+        features = fit(replace(plan, schema=Schema(columns), assignments=(grey, *plan.assignments, mean)), context)
     rows = np.array([0, 2, 3, 7])
     found = transform(
         features.model, features.spec, tmp_path / "examples.parquet", {"test": rows}, tmp_path if in_files else None
     )["test"]
     np.testing.assert_array_equal(found["image"], pixels.transpose(0, 3, 1, 2)[rows])
     np.testing.assert_allclose(np.asarray(found["dense"])[:, 0], ((np.arange(8) - 3.5) / np.arange(8).std())[rows], atol=1e-6)
+    np.testing.assert_allclose(np.asarray(found["dense"])[:, 1], pixels.mean(axis=(1, 2, 3))[rows], rtol=1e-6)
     assert found["lengths"].tolist() == [0, 2, 0, 1]
     assert found["sequence_ids"][:][:, :, 0].tolist() == [[0, 0], [2, 3], [0, 0], [2, 0]]
     dtypes = [found[name].dtype for name in ("image", "dense", "lengths")]
