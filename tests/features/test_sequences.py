@@ -20,7 +20,7 @@ from shopkit.features.sequences import steps_context
 from shopkit.features.settings import FeaturePlan
 from shopkit.features.tensors import take
 from shopkit.features.training_part import training_part
-from shopkit.features.transform import session, transform
+from shopkit.features.transform import footprint, session, transform
 from shopkit.features.vocabulary import Vocabulary
 from shopkit.registry import load_registry
 from shopkit.runtime.sequences import graph_feed
@@ -80,6 +80,11 @@ def test_plain_and_sequence_columns_stand_in_tensors_of_their_own(tmp_path):
     assert set(found) == {"dense", "sequence_dense", "sequence_ids", "lengths"}
     assert features.spec.widths == {"dense": found["dense"].shape[1], "sequence_dense": 2, "sequence_ids": 1}
     assert features.spec.sequence_cardinalities == (5,)
+    shapes = {value.name: [dim.dim_param for dim in value.type.tensor_type.shape.dim] for value in features.model.graph.input}
+    assert shapes == {
+        "column.item": ["N", "L"], "column.spend": ["N", "L"], "column.age": ["N"], "column.town": ["N"], LENGTHS_INPUT: ["N"]
+    }  # fmt: skip
+    assert sorted(footprint(features.model).columns) == ["item", "spend"]
 
 
 @pytest.mark.parametrize(("keep", "kept"), [("latest", slice(-2, None)), ("earliest", slice(0, 2))])

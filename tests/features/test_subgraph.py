@@ -8,7 +8,7 @@ import pytest
 
 from shopkit.features.settings import FeaturePlan
 from shopkit.features.subgraph import padded_texts, pieces, reached_from, towards, without_inputs
-from shopkit.features.transform import session
+from shopkit.features.transform import footprint, session
 from tests.features.fitting import Fitted, fit_table, floats, texts
 
 TABLE = {"s": texts(["a", "b", ""] * 10), "n": floats(range(30)), "t": texts(["u", "v"] * 15), "m": floats([*range(29), np.nan])}
@@ -85,6 +85,7 @@ def test_texts_that_the_longest_lengthens():
     for spec in ({"name": "tfidf", "min_df": 1}, "characters"):
         model = fit_table(table, FeaturePlan(columns={"x": spec, "y": spec, "z": "one_hot"})).features.model
         assert padded_texts(model) == {"column.x", "column.y"}
+        assert sorted(footprint(model).columns) == ["x", "y"]
     assert padded_texts(fit_table(table, FeaturePlan(strings="one_hot")).features.model) == set()
 
 

@@ -44,7 +44,10 @@ def test_a_row_is_as_long_as_its_steps_and_tokens_else_its_terms():
     bag = {"bag_ids": np.zeros((3, 3), np.int64), "bag_weights": weights}
     assert row_lengths(bag).tolist() == [2, 1, 0]
     assert row_lengths({**bag, "lengths": np.array([1, 2, 3]), "token_lengths": np.array([4, 0, 0])}).tolist() == [5, 2, 3]
+    assert row_lengths({"bag_weights": ragged([2, 0, 5])[0]}).tolist() == [2, 0, 5]
     assert row_lengths({"dense": np.zeros((3, 2))}) is None
+    rest = np.array([[[1, 0], [0, 0]], [[0, 3], [0, 1]]])
+    assert filled({"rest_ids": rest}, "rest_ids").tolist() == [[True, False], [True, True]]
     np.testing.assert_array_equal(filled(bag, "bag_ids"), weights != 0)
 
 
