@@ -67,7 +67,8 @@ def test_ids_are_of_categories_with_rows_enough() -> None:
     """Of a column that has none a constant would be left, or whether a value is missing, which the rate says as well."""
     town = [f"town {at % 60}" for at in range(N)]
     twenty = ["home"] * 20 + town[20:]
-    for values, names in ((["home"] * 19 + town[19:], ["target_rate"]), (twenty, ["target_rate", "vocabulary"])):
+    rare = ["home"] * 19 + town[19:-20] + [""] * 20  # missing is no category
+    for values, names in ((rare, ["target_rate"]), (twenty, ["target_rate", "vocabulary"])):
         fitted = fit_table({**TABLE, "town": texts(values)}, target=TARGET)
         assert chosen(fitted)["town"] == names
         why = [row["why"] for row in fitted.features.description if row["column"] == "town"]

@@ -121,12 +121,12 @@ def test_what_is_learnt_from(monkeypatch: pytest.MonkeyPatch, batch: int):
     monkeypatch.setattr("shopkit.features.text.BATCH_ROWS", batch)
     monkeypatch.setattr(word2vec, "vectors", vectors)
     values = texts(["", "!", "bb aa", "cc aa", "aa bb bb", "", "bb", "rare"])
-    fitted = fit_column(values, {**SPEC, "min_count": 2}, seed=7)
+    fitted = fit_column(values, {**SPEC, "min_count": 3}, seed=7)
     ((words, lengths, n_words, settings, seed),) = given
     assert fitted.states["x"]["words"].tolist() == ["bb", "aa"]
     ends = np.cumsum(lengths)[:-1]
     assert sorted(text.tolist() for text in np.split(words, ends)) == [[], [], [], [], [0], [0, 1], [1], [1, 0, 0]]
-    assert (words.dtype, n_words, settings.min_count, seed) == (np.int32, 2, 2, 7)
+    assert (words.dtype, n_words, settings.min_count, seed) == (np.int32, 2, 3, 7)
     (block,) = fitted.blocks("x")
     assert (block.extractor, block.names) == ("word2vec", tuple(f"x word2vec {at}" for at in range(16)))
 
