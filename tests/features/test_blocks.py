@@ -103,6 +103,7 @@ def test_an_array_has_its_room_on_the_disk_before_it_is_written(tmp_path):
     values[:] = 3
     values.flush()
     assert (np.load(tmp_path / "x.npy") == 3).all()
+    assert (tmp_path / "x.npy").stat().st_size == 128 + values.nbytes
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, hard))
     try:

@@ -78,9 +78,9 @@ def test_ids_by_falling_count_and_rare_ones_unknown() -> None:
 
 def test_several_texts_end_each_with_an_id_of_their_own() -> None:
     of = fit_table({"a": TRAIN, "b": TRAIN}, FeaturePlan(strings={"name": "characters", "max_length": 8}))
-    found = of.run({"a": texts(["a", ""]), "b": texts(["aa", "aaaaaaaaaa"])})
-    assert found["tokens"].tolist() == [[3, 2, 3, 3, 2, 0, 0, 0], [2, 3, 3, 3, 3, 3, 3, 2]]
-    assert found["token_lengths"].tolist() == [5, 8]
+    found = of.run({"a": texts(["a", "", "aaaaaaa"]), "b": texts(["aa", "aaaaaaaaaa", "aaaa"])})
+    assert found["tokens"].tolist() == [[3, 2, 3, 3, 2, 0, 0, 0], [2, 3, 3, 3, 3, 3, 3, 2], [3, 3, 3, 2, 3, 3, 3, 2]]
+    assert found["token_lengths"].tolist() == [5, 8, 8]
 
 
 def test_a_row_without_text_and_no_rows() -> None:

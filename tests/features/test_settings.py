@@ -127,6 +127,7 @@ def test_the_outermost_values_are_taken() -> None:
     assert settings.BucketizeSettings(edges=[1.0, 1.5]).edges == [1.0, 1.5]
     plan = settings.FeaturePlan(images="auto", columns={"a": "auto", "b": ["log1p", {"name": "impute", "value": 1.0}]})
     assert plan.columns["a"] == "auto"
+    assert plan.chosen() == [("features.columns.b", "log1p", {}), ("features.columns.b", "impute", {"value": 1.0})]
 
 
 def test_specs() -> None:

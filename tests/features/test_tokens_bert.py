@@ -178,6 +178,9 @@ def test_the_file_beside_pads_and_cuts_as_the_graph_does() -> None:
 
 
 def test_without_a_token_to_pad_with_it_pads_with_0() -> None:
+    tokenizer = WordPieces(("[UNK]", "[CLS]", "[SEP]", "[PAD]"), Normalization()).tokenizer(8, "start")
+    assert (tokenizer.padding["pad_id"], tokenizer.padding["pad_token"]) == (3, "[PAD]")
+    assert tokenizer.encode("tea", "tea").ids == [1, 0, 2, 0, 2]
     tokenizer = WordPieces(("[UNK]", "[CLS]", "[SEP]", "tea"), Normalization()).tokenizer(8, "start")
     assert (tokenizer.padding["pad_id"], tokenizer.padding["pad_token"]) == (0, "[PAD]")
 
