@@ -55,6 +55,13 @@ class Model(nn.Module, ABC):
         self.settings = settings
         self.features = features
         self.n_outputs = n_outputs
+        self.epoch = 0
+        """The epoch that is being trained, from 0."""
+
+    @property
+    def pretrain_epochs(self) -> int:
+        """How many of the first epochs `training_loss` is of something else than the target; none of them is the best."""
+        return 0
 
     @abstractmethod
     def forward(self, batch: Batch) -> Tensor:

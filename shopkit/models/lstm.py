@@ -19,6 +19,7 @@ from shopkit.errors import ConfigError
 from shopkit.features.base import FeatureSpec
 from shopkit.models.bag import bag
 from shopkit.models.base import Arrays, Axis, Batch, Model
+from shopkit.models.foretelling import Foretelling
 from shopkit.models.labels import id_labels, input_labels
 from shopkit.models.mlp import MLP
 from shopkit.models.recurrent import Recurrent
@@ -102,15 +103,19 @@ class Reader(nn.Module):
         self.pooling = pooling(settings.pooling, self.width, n_directions)
         self.join = nn.Linear(self.width, settings.head.hidden[0], bias=False)
 
+    def states(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """After each step, (batch, length, directions · hidden)."""
+        return self.recurrent(self.dropout(x), lengths)  # type: ignore[no-any-return]
+
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
-        kept = self.pooling(self.recurrent(self.dropout(x), lengths), lengths)  # (batch, directions · hidden)
+        kept = self.pooling(self.states(x, lengths), lengths)  # (batch, directions · hidden)
         return self.join(self.dropout(kept * (lengths > 0).unsqueeze(1).to(kept.dtype)))  # type: ignore[no-any-return]
 
     def attention(self, x: Tensor, lengths: Tensor) -> Tensor | None:
         """How much each step counts, (batch, length); None where the pooling does not weigh them."""
         if not isinstance(self.pooling, Attention):
             return None
-        return self.pooling.weights(self.recurrent(self.dropout(x), lengths), lengths)
+        return self.pooling.weights(self.states(x, lengths), lengths)
 
     def export(self, scale: Tensor) -> None:
         """As ONNX's own operator, the outputs multiplied by a scale (width of the head,). In place."""
@@ -144,6 +149,15 @@ class LSTM(Model):
                 features.tokens.cardinality, settings.token_dim, settings.pairs, settings.pair_dim, settings.token_dropout
             )
             self.text = Reader(settings, self.embedding.width)
+            if settings.pretrain_epochs:
+                self.foretelling = Foretelling(
+                    features.tokens.cardinality, settings.token_dim, settings.hidden_dim, 2 if settings.bidirectional else 1
+                )
+        elif settings.pretrain_epochs:
+            raise ConfigError(
+                f"model.pretrain_epochs is {settings.pretrain_epochs}: the tokens of a text are foretold, and no column is read "
+                "token by token. Give a text column the extractor characters, or set model.pretrain_epochs=0."
+            )
         self.bag = bag(settings, features, n_outputs, settings.dropout)
         plain = FeatureSpec((*features.dense, *features.ids) if settings.static else ())
         self.head = MLP(settings.head, plain, n_outputs)
@@ -157,6 +171,24 @@ class LSTM(Model):
             z = z + self.text(self.embedding(batch["tokens"]), batch["token_lengths"])
         scores: Tensor = self.head.scores(z)
         return scores if self.bag is None else self.bag.join(scores, batch)
+
+    @property
+    def pretrain_epochs(self) -> int:
+        return self.settings.pretrain_epochs
+
+    def training_loss(self, batch: Batch, target: Tensor, weight: Tensor | None, task: Task) -> Tensor:
+        if self.epoch >= self.pretrain_epochs:
+            return super().training_loss(batch, target, weight, task)
+        tokens, lengths = batch["tokens"], batch["token_lengths"]
+        # Without pairs, of which each says the token that follows.
+        states = self.text.states(self.embedding(tokens, with_pairs=False), lengths)
+        return self.foretelling.loss(states, tokens, lengths, self.embedding.table.weight, weight)
+
+    def loss_size(self, batch: Batch, target: Tensor, weight: Tensor | None) -> Tensor:
+        if self.epoch >= self.pretrain_epochs:
+            return super().loss_size(batch, target, weight)
+        neighbours = (batch["token_lengths"] - 1).clamp(min=0).float()
+        return neighbours.sum() if weight is None else (neighbours * weight).sum()
 
     def _steps_of(self, batch: Batch) -> Tensor:
         """What is read at each step, (batch, length, width)."""
@@ -186,6 +218,8 @@ class LSTM(Model):
                 axes[name] = Axis([])
         if self.features.tokens is not None:
             axes["embedding.table.weight"] = Axis(list(self.features.tokens.names))
+            if self.pretrain_epochs:
+                axes["foretelling.bias"] = axes["embedding.table.weight"]
         if ids:
             axes["categories.table"] = Axis(id_labels(ids, vocabularies))
         return axes

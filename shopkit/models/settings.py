@@ -109,6 +109,9 @@ class LSTMSettings:
     """Width of the embedding of each pair of tokens."""
     token_dropout: float = 0.0
     """Share of the tokens of a text that are left out while training."""
+    pretrain_epochs: int = 0
+    """So many of `trainer.max_epochs`, the first ones, go into learning to read: the network tells from a text as far as it has
+    read it which token comes next and, where `bidirectional`, which came before. Worth its time from some thousand texts on."""
     dropout: float = 0.1
     """Share dropped while training: of the steps, between recurrent layers, of what is kept of the steps, and of the terms."""
     terms: Literal["joint", "fitted"] = "joint"
@@ -127,7 +130,13 @@ class LSTMSettings:
         _refuse_own_start(self.head)
         for name in ("hidden_dim", "layers", "category_dim", "token_dim", "pair_dim"):
             _at_least(name, getattr(self, name), 1)
-        _at_least("pairs", self.pairs, 0)
+        for name in ("pairs", "pretrain_epochs"):
+            _at_least(name, getattr(self, name), 0)
+        if self.pretrain_epochs and self.bidirectional and self.layers > 1:
+            raise ConfigError(
+                f"model.pretrain_epochs is {self.pretrain_epochs} and model.layers {self.layers}: in a second bidirectional "
+                "layer each state has seen the token that it is to foretell. Set model.layers=1 or model.bidirectional=false."
+            )
         for name in ("dropout", "token_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"model.{name} is {getattr(self, name):g}; it must be from 0 to below 1.")

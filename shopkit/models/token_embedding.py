@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 FIRST, SECOND = 100_003, 7_919
@@ -27,9 +28,12 @@ class TokenEmbedding(nn.Module):
             nn.init.normal_(self.pairs.weight, std=0.1 * pair_dim**-0.5)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, tokens: Tensor) -> Tensor:
+    def forward(self, tokens: Tensor, with_pairs: bool = True) -> Tensor:
+        """Without pairs, zeros stand in their place."""
         vectors: Tensor = self.table(tokens)
-        if self.n_pairs:
+        if self.n_pairs and not with_pairs:
+            vectors = F.pad(vectors, (0, self.width - vectors.shape[2]))
+        elif self.n_pairs:
             following = torch.cat([tokens[:, 1:], torch.zeros_like(tokens[:, :1])], 1)  # after the last one, padding
             places = (tokens * FIRST + following * SECOND) % self.n_pairs
             vectors = torch.cat([vectors, self.pairs(places)], 2)

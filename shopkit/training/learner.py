@@ -79,7 +79,7 @@ class Learner(pl.LightningModule):
     # -- an epoch -----------------------------------------------------------------------------------------------
 
     def on_train_epoch_start(self) -> None:
-        self.batches.epoch = self.state.epoch
+        self.batches.epoch = self.model.epoch = self.state.epoch
         torch.manual_seed(epoch_seed(self.seed, self.state.epoch, self.global_rank))
         self.losses: list[Tensor] = []
         """The losses of each chunk's steps."""
@@ -181,7 +181,9 @@ class Learner(pl.LightningModule):
 
     def _score(self, row: dict[str, float]) -> float:
         """The monitored metric, turned so that more is better; or the loss, where the validation part cannot tell it (one class
-        only, say). Without a validation part, the last epoch is the best one."""
+        only, say). Without a validation part, the last epoch is the best one; any is better than one of pretraining."""
+        if row["epoch"] < self.model.pretrain_epochs:
+            return -math.inf
         watched, mode = f"validation_{self.task.monitor.name}", self.task.monitor.mode
         if watched not in row:
             return row["epoch"]
