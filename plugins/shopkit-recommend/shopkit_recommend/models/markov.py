@@ -33,7 +33,8 @@ class Markov(Recommender):
         followed = sp.csr_matrix(shape)
         for steps in range(1, self.settings.window + 1):
             before, after, times = sequences.pairs(steps)
-            followed += sp.csr_matrix((times / steps, (before, after)), shape)
+            times /= steps
+            followed += sp.csr_matrix((times, (before, after)), shape)
         if backwards:
             followed = sp.csr_matrix(followed + backwards * followed.T)
         followed.sort_indices()
