@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from shopkit.tasks.base import mean_loss
+
 SHARE = 0.3
 """Of the places, at each step: the tokens to choose from are thousands, and telling costs more than reading."""
 
@@ -36,7 +38,7 @@ class Foretelling(nn.Module):
         """
         places = torch.arange(tokens.shape[1], device=tokens.device)
         chosen = torch.rand(tokens.shape, device=tokens.device) < SHARE
-        total, count = states.new_zeros((), dtype=torch.float32), states.new_zeros((), dtype=torch.float32)
+        losses, counts = [], []
         for at, layer in enumerate(self.of_states):
             last = lengths.unsqueeze(1) - 1
             has_neighbour = places < last if at == 0 else (places > 0) & (places <= last)
@@ -44,7 +46,6 @@ class Foretelling(nn.Module):
             told = tokens[rows, columns + (1 if at == 0 else -1)]
             own = layer(states[rows, columns, at * self.hidden : (at + 1) * self.hidden])
             scores = (own @ table.t().to(own.dtype)).float() + self.bias
-            counts = torch.ones_like(scores[:, 0]) if weight is None else weight[rows]
-            total = total + (F.cross_entropy(scores, told, reduction="none") * counts).sum()
-            count = count + counts.sum()
-        return total / count.clamp(min=torch.finfo(torch.float32).tiny)
+            losses.append(F.cross_entropy(scores, told, reduction="none"))
+            counts.append(torch.ones_like(losses[-1]) if weight is None else weight[rows])
+        return mean_loss(torch.cat(losses), torch.cat(counts))
