@@ -2,7 +2,7 @@
 
 Hochreiter, Schmidhuber: Long short-term memory (1997); Cho et al.: Learning phrase representations using RNN encoder-decoder
 (2014) for the GRU; Schuster, Paliwal: Bidirectional recurrent neural networks (1997); Yang et al.: Hierarchical attention
-networks for document classification (2016) for the pooling.
+networks for document classification (2016) and Howard, Ruder: Universal language model fine-tuning (2018) for the pooling.
 """
 
 from __future__ import annotations
@@ -83,10 +83,35 @@ class Maximum(nn.Module):
         return states.masked_fill(~inside.unsqueeze(2), -1e9).amax(1)
 
 
-def pooling(kind: str, width: int, n_directions: int) -> nn.Module:
+class Mean(nn.Module):
+    """The average of each number over the steps; 0 of a row without steps."""
+
+    def forward(self, states: Tensor, lengths: Tensor) -> Tensor:
+        inside = torch.arange(states.shape[1], device=states.device) < lengths.unsqueeze(1)  # (batch, length)
+        shares = inside.to(states.dtype) / lengths.clamp(min=1).unsqueeze(1).to(states.dtype)
+        return torch.bmm(shares.unsqueeze(1), states).squeeze(1)
+
+
+class SideBySide(nn.Module):
+    """What several ways of pooling keep, (batch, ways · width)."""
+
+    def __init__(self, ways: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.ways = nn.ModuleList(ways)
+
+    def forward(self, states: Tensor, lengths: Tensor) -> Tensor:
+        return torch.cat([way(states, lengths) for way in self.ways], 1)
+
+
+def pooling(kind: str, width: int, n_directions: int) -> tuple[nn.Module, int]:
+    """What of the states is kept, and the width of that."""
+    if kind == "concat":
+        return SideBySide([LastState(width, n_directions), Maximum(), Mean()]), 3 * width
     if kind == "last":
-        return LastState(width, n_directions)
-    return Attention(width) if kind == "attention" else Maximum()
+        return LastState(width, n_directions), width
+    if kind == "attention":
+        return Attention(width), width
+    return Maximum() if kind == "max" else Mean(), width
 
 
 class Reader(nn.Module):
@@ -95,20 +120,20 @@ class Reader(nn.Module):
     def __init__(self, settings: LSTMSettings, n_in: int) -> None:
         super().__init__()
         n_directions = 2 if settings.bidirectional else 1
-        self.width = n_directions * settings.hidden_dim
+        width = n_directions * settings.hidden_dim
         self.dropout = nn.Dropout(settings.dropout)
         self.recurrent: nn.Module = Recurrent(
             settings.cell, n_in, settings.hidden_dim, settings.layers, settings.bidirectional, settings.dropout
         )
-        self.pooling = pooling(settings.pooling, self.width, n_directions)
-        self.join = nn.Linear(self.width, settings.head.hidden[0], bias=False)
+        self.pooling, n_kept = pooling(settings.pooling, width, n_directions)
+        self.join = nn.Linear(n_kept, settings.head.hidden[0], bias=False)
 
     def states(self, x: Tensor, lengths: Tensor) -> Tensor:
         """After each step, (batch, length, directions · hidden)."""
         return self.recurrent(self.dropout(x), lengths)  # type: ignore[no-any-return]
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
-        kept = self.pooling(self.states(x, lengths), lengths)  # (batch, directions · hidden)
+        kept = self.pooling(self.states(x, lengths), lengths)  # (batch, directions · hidden), or three times that
         return self.join(self.dropout(kept * (lengths > 0).unsqueeze(1).to(kept.dtype)))  # type: ignore[no-any-return]
 
     def attention(self, x: Tensor, lengths: Tensor) -> Tensor | None:

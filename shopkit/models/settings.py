@@ -95,9 +95,9 @@ class LSTMSettings:
     """Recurrent layers, one upon another."""
     bidirectional: bool = False
     """Read the steps from both ends."""
-    pooling: Literal["last", "attention", "max"] = "last"
-    """What of the steps is kept: the `last` state (of both directions), their average weighed by `attention`, or the largest of
-    each number (`max`)."""
+    pooling: Literal["last", "attention", "max", "mean", "concat"] = "last"
+    """What of the steps is kept: the `last` state (of both directions), their average weighed by `attention`, of each number the
+    largest (`max`) or the `mean`, or last, max and mean side by side (`concat`)."""
     category_dim: int = 16
     """Width of the embedding of each categorical id of a step."""
     token_dim: int = 64

@@ -104,7 +104,8 @@ class Learner(pl.LightningModule):
 
     def _optimize(self, features: dict[str, Tensor], target: Tensor, weight: Tensor | None, step: int) -> Tensor:
         optimizer, settings = self.trainer.optimizers[0], self.trainer_settings
-        factor = lr_factor(settings, step, self.batches.steps * settings.max_epochs)
+        epochs = (settings.max_epochs, self.model.pretrain_epochs)
+        factor = lr_factor(settings, step, *(self.batches.steps * count for count in epochs))
         for group in optimizer.param_groups:
             group["lr"] = group["peak_lr"] * factor
         optimizer.zero_grad()

@@ -7,9 +7,14 @@ import math
 from shopkit.training.settings import TrainerSettings
 
 
-def lr_factor(settings: TrainerSettings, step: int, n_steps: int) -> float:
-    """The learning rate at a step (from 0) of `n_steps`, as a share of the peak."""
-    share = (step + 1) / n_steps
+def lr_factor(settings: TrainerSettings, step: int, n_steps: int, n_pretrain: int = 0) -> float:
+    """The learning rate at a step (from 0) of `n_steps`, as a share of the peak.
+
+    The first `n_pretrain` steps, of pretraining, have the schedule to themselves, and so have the others, which would else meet a
+    rate that has fallen for what came before.
+    """
+    first, end = (0, n_pretrain) if step < n_pretrain else (n_pretrain, n_steps)
+    share = (step - first + 1) / (end - first)
     if settings.schedule == "one_cycle":
         # Smith & Topin 2018, with cosine flanks.
         rise = settings.warmup or 0.3

@@ -10,7 +10,7 @@ import torch
 
 from shopkit.errors import ConfigError
 from shopkit.features.base import FeatureSpec
-from shopkit.models.lstm import LSTM, Attention, LastState
+from shopkit.models.lstm import LSTM, Attention, LastState, pooling
 from shopkit.models.recurrent import Recurrent
 from shopkit.models.settings import LSTMSettings, MLPSettings
 from shopkit.models.to_onnx import to_onnx
@@ -59,7 +59,7 @@ def test_states_are_those_of_torch_row_by_row(cell, bidirectional, layers):
         torch.testing.assert_close(last[i], top.flatten())
 
 
-@pytest.mark.parametrize("pooling", ["last", "attention", "max"])
+@pytest.mark.parametrize("pooling", ["attention", "concat"])
 @pytest.mark.parametrize(("cell", "bidirectional", "layers"), SHAPES)
 def test_batch_file_and_single_rows_agree(cell, bidirectional, layers, pooling):
     model = built(LSTMSettings(cell=cell, bidirectional=bidirectional, layers=layers, pooling=pooling, hidden_dim=6))
@@ -110,6 +110,16 @@ def test_attention_weighs_the_steps_of_a_row_only():
         torch.testing.assert_close(attention(states, torch.tensor([2])), torch.tensor([[2.0, 3.0]]))
 
 
+def test_mean_max_and_last_state_stand_side_by_side():
+    states = torch.tensor([[[1.0, 8.0], [3.0, 4.0], [100.0, 100.0]], [[5.0, 6.0], [7.0, 7.0], [-9.0, -9.0]]])
+    lengths = torch.tensor([2, 0])
+    mean, _ = pooling("mean", 2, 1)
+    torch.testing.assert_close(mean(states, lengths), torch.tensor([[2.0, 6.0], [0.0, 0.0]]))
+    concat, width = pooling("concat", 2, 1)
+    assert width == 6
+    torch.testing.assert_close(concat(states, lengths)[0], torch.tensor([3.0, 4.0, 3.0, 8.0, 2.0, 6.0]))
+
+
 @pytest.mark.parametrize("pooling", ["last", "attention"])
 def test_it_says_how_much_it_looks_at_tokens_and_steps(pooling):
     spec = feature_spec(reads={"features:sequences", "features:tokens"})
@@ -157,14 +167,14 @@ def test_settings_are_checked(settings, message):
         LSTMSettings(**settings)
 
 
-@pytest.mark.parametrize("pooling", ["last", "attention", "max"])
+@pytest.mark.parametrize("pooling", ["attention", "concat"])
 @pytest.mark.parametrize(
     "reads", [{"features:tokens"}, {"features:tokens", "features:bags"}, {"features:sequences", "features:tokens"}]
 )
 def test_texts_are_read_beside_or_instead_of_sequences(reads, pooling):
     spec = feature_spec(reads=reads)
     head = MLPSettings(hidden=[4], members=2, category_dim=2, activation="silu")
-    pairs = {"pairs": 64, "pair_dim": 3} if pooling == "max" else {}
+    pairs = {"pairs": 64, "pair_dim": 3} if pooling == "concat" else {}
     model = built(LSTMSettings(hidden_dim=6, token_dim=5, pooling=pooling, bidirectional=True, head=head, **pairs), spec)
     rng, lengths = np.random.default_rng(2), np.array([4, 0, 7, 1])
     batch = {**tokens(spec.tokens.cardinality, lengths, rng)}

@@ -40,3 +40,10 @@ def test_one_cycle_is_torch_s():
         if len(expected) < n:
             scheduler.step()
     assert factors(n, schedule="one_cycle") == pytest.approx(expected, abs=0.05)
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "one_cycle"])
+def test_pretraining_and_what_follows_have_a_schedule_each(schedule):
+    settings = TrainerSettings(schedule=schedule, warmup=0.25)
+    both = [lr_factor(settings, step, 30, 12) for step in range(30)]
+    assert both == factors(12, schedule=schedule, warmup=0.25) + factors(18, schedule=schedule, warmup=0.25)
