@@ -56,7 +56,7 @@ test-slow: $(VENV)/.spark ## the long tests: Spark (needs Java 17), PostgreSQL (
 mutants: $(VENV)/.mutants ## which small changes of PART=split, views or features does no test notice?
 	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.mutants $(PART) --jobs $(JOBS)
 
-check: $(VENV)/.dev ## ruff, mypy (strict on the core) and import-linter
+check: $(VENV)/.dev ## ruff, mypy (strict) and import-linter
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy

@@ -8,8 +8,10 @@ import lightgbm as lgb
 import numpy as np
 import onnx
 from shopkit.features.base import FeatureSpec
+from shopkit.features.tensors import FeatureArrays
 from shopkit.models.base import Arrays, Estimator
 from shopkit.tasks.base import Task
+from shopkit.tasks.ranking import Ranking
 
 from shopkit_gbdt import lightgbm_text
 from shopkit_gbdt.columns import side_by_side
@@ -54,7 +56,7 @@ class Gbdt(Estimator):
         parameters = self._parameters(seed)
         order: np.ndarray | None = None
         by_group: dict[str, Any] = {}
-        if objective is not None and objective.within_groups:
+        if isinstance(self.task, Ranking) and objective is not None:
             order, by_group, parameters["label_gain"] = grouped(train, self.task)
         if objective is None:
             self.bias = np.asarray(self.task.initial_bias(), np.float64)
@@ -149,7 +151,7 @@ class Gbdt(Estimator):
     def forest(self) -> Forest:
         return lightgbm_text.read(self.booster.model_to_string(), self.bias)
 
-    def scores(self, features: dict[str, np.ndarray]) -> np.ndarray:
+    def scores(self, features: FeatureArrays) -> np.ndarray:
         """LightGBM's own raw predictions."""
         x = side_by_side(features)
         if not len(x):

@@ -22,7 +22,7 @@ def grouped(train: Arrays, task: Ranking) -> tuple[np.ndarray, dict[str, Any], l
     Raises:
         DataError: no groups, or a group of more than 10,000 rows.
     """
-    groups = task.grouped_by(train.groups).groups
+    groups = np.asarray(task.grouped_by(train.groups).groups)
     order = np.argsort(groups, kind="stable")
     sizes = np.unique(groups, return_counts=True)[1]
     if sizes.max() > MOST_ROWS:

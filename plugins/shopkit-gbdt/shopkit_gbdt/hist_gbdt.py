@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from shopkit.errors import ConfigError
 from shopkit.features.base import FeatureSpec
-from shopkit.features.tensors import take
+from shopkit.features.tensors import FeatureArrays, take
 from shopkit.models.base import Arrays, Estimator
 from shopkit.tasks.base import Task
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
@@ -157,7 +157,7 @@ class HistGbdt(Estimator):
         goes_left = goes_left[self._common(np.arange(len(goes_left)))]
         return n_dense + column, Chain.of_members(np.flatnonzero(goes_left)), False
 
-    def scores(self, features: dict[str, np.ndarray]) -> np.ndarray:
+    def scores(self, features: FeatureArrays) -> np.ndarray:
         return np.asarray(self.forest.scores(side_by_side(features)), np.float32)
 
     def to_onnx(self) -> onnx.ModelProto:

@@ -33,8 +33,6 @@ class Objective:
     """The library's predictions → scores."""
     parameters: dict[str, Any] = field(default_factory=dict)
     """Further LightGBM parameters."""
-    within_groups: bool = False
-    """Whether it compares the rows of a group with each other."""
 
     def weight(self, arrays: Arrays) -> np.ndarray | None:
         """Sample weights times class weights, float64 (N,); None if all are 1."""
@@ -60,7 +58,7 @@ def known(task: Task) -> Objective | None:
         return _regression(task)
     if kind is Ranking:
         # LightGBM advises to look a little further down than the metric does.
-        return Objective("lambdarank", np.asarray, parameters={"lambdarank_truncation_level": settings.k + 3}, within_groups=True)
+        return Objective("lambdarank", np.asarray, parameters={"lambdarank_truncation_level": settings.k + 3})
     return None
 
 

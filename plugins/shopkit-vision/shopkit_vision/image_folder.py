@@ -126,7 +126,8 @@ def _files(folder: Path) -> tuple[list[Path], list[Path]]:
     inside = [path for directory in classes for path in sorted(directory.rglob("*"))]
     seen = [path.relative_to(folder) for path in [*sorted(folder.iterdir()), *inside] if path.is_file()]
     shown = [path for path in seen if not path.name.startswith(".")]
-    images, others = [], []
+    images: list[Path] = []
+    others: list[Path] = []
     for path in shown:
         (images if path.suffix.lower() in SUFFIXES and len(path.parts) > 1 else others).append(path)
     return images, others

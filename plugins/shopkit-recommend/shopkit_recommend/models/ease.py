@@ -78,7 +78,7 @@ class Ease(Recommender):
         return sp.csr_matrix((np.concatenate(values), np.concatenate(kept), offsets), (self.n_items, self.n_items))
 
     def of_ids(self, ids: np.ndarray) -> np.ndarray:
-        return product(ids, recency(ids, self.settings.decay), self.linear) + self.popularity
+        return np.asarray(product(ids, recency(ids, self.settings.decay), self.linear) + self.popularity)
 
     def graph(self, ids: spox.Var) -> spox.Var:
         weights = recency_graph(ids, self.settings.decay)

@@ -46,7 +46,7 @@ class ItemKnn(Recommender):
         return {"similarities": int(self.similar.nnz)}
 
     def of_ids(self, ids: np.ndarray) -> np.ndarray:
-        return product(ids, recency(ids, self.settings.decay), self.similar) + self.popularity
+        return np.asarray(product(ids, recency(ids, self.settings.decay), self.similar) + self.popularity)
 
     def graph(self, ids: spox.Var) -> spox.Var:
         weights = recency_graph(ids, self.settings.decay)

@@ -49,7 +49,7 @@ class Markov(Recommender):
         places = np.arange(1, ids.shape[1] + 1)
         known = np.where(ids >= FIRST_ITEM, places, 0)
         last = known == np.maximum(known.max(axis=1, keepdims=True, initial=0), 1)
-        return product(ids, last.astype(np.float32), self.followed) + self.popularity
+        return np.asarray(product(ids, last.astype(np.float32), self.followed) + self.popularity)
 
     def graph(self, ids: spox.Var) -> spox.Var:
         zero, one = op.const(np.int64(0)), op.const(np.int64(1))

@@ -94,7 +94,7 @@ def recency(ids: np.ndarray, decay: float) -> np.ndarray:
 def _after(ids: np.ndarray) -> np.ndarray:
     """int64 (N, T): steps of the row after this one. Padding is 0 at the end, and a missing item there is as good as none."""
     places = np.arange(1, ids.shape[1] + 1)
-    return np.max(np.where(ids != 0, places, 0), axis=1, keepdims=True, initial=0) - places
+    return np.asarray(np.max(np.where(ids != 0, places, 0), axis=1, keepdims=True, initial=0) - places)
 
 
 def recency_graph(ids: spox.Var, decay: float) -> spox.Var:

@@ -72,7 +72,7 @@ class SessionKnn(Recommender):
         offsets = np.concatenate([[0], np.cumsum([len(entries) for entries in best])])
         entries = np.concatenate(best) if best else np.empty(0, np.int64)
         chosen = sp.csr_matrix((similar.data[entries], similar.indices[entries], offsets), similar.shape)
-        return np.asarray((chosen @ self.sessions).todense(), np.float32) * self.idf + self.popularity
+        return np.asarray((chosen @ self.sessions).toarray() * self.idf + self.popularity, np.float32)
 
     def graph(self, ids: spox.Var) -> spox.Var:
         n_sessions = self.sessions.shape[0]

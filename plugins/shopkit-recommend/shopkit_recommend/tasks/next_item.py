@@ -134,7 +134,7 @@ class NextItem(Task):
     # -- training -----------------------------------------------------------------------------------------------
 
     def loss(self, scores: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
-        losses = self._losses(scores.unflatten(0, (-1, 1)) if scores.ndim == 2 else scores, target)
+        losses = self._losses(scores.unsqueeze(1) if scores.ndim == 2 else scores, target)
         known = (target != OUTSIDE).to(losses.dtype)
         weight = known if weight is None else known * weight
         return mean_loss(losses, weight)

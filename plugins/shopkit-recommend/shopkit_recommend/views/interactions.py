@@ -43,8 +43,8 @@ BESIDE = "shopkit_beside_"
 """What the columns beside the items are called, with their number, until they are lists."""
 
 
-@ibis.udf.scalar.builtin
-def md5(text: str) -> str:
+@ibis.udf.scalar.builtin  # type: ignore[untyped-decorator]
+def md5(text: str) -> str:  # type: ignore[empty-body]
     """The digest in hexadecimal digits, by the function that DuckDB, Spark and PostgreSQL have under this name."""
 
 

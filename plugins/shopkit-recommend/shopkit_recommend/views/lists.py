@@ -49,7 +49,7 @@ def list_column(tables: Tables, view: str, setting: str, table: str, name: str) 
             f"view {view}: view.{setting} names column '{name}' of table '{table}', which is {values.type()}, expected a list in "
             "each row. For one row an interaction, use view=interactions."
         )
-    return values  # type: ignore[return-value]
+    return values
 
 
 def free(view: str, setting: str, names: Iterable[str], own: Sequence[str] = OWN, table: str = "") -> None:
