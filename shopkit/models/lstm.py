@@ -236,8 +236,9 @@ class LSTM(Model):
         axes = {f"head.{name}": axis for name, axis in self.head.axes(vocabularies).items()}
         ids, steps = ([b for b in self.features.blocks if b.tensor == f"sequence_{kind}"] for kind in ("ids", "dense"))
         places = input_labels(steps, ids, self.settings.category_dim)
+        firsts = {f"steps.recurrent.rnns.{at}.weight_ih_l0" for at in range(2 if self.settings.bidirectional else 1)}
         for name, _ in self.named_parameters():
-            if name.startswith("steps.recurrent.") and "weight_ih_l0" in name:
+            if name in firsts:
                 axes[name] = Axis(places, dim=1)
             elif name.startswith(("bag.", "embedding.")):
                 axes[name] = Axis([])

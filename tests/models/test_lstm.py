@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import torch
 from shopkit.errors import ConfigError
 from shopkit.features.base import FeatureSpec
 from shopkit.models.lstm import LSTM, Attention, LastState, pooling
-from shopkit.models.recurrent import Recurrent
+from shopkit.models.recurrent import CELLS, Recurrent
 from shopkit.models.settings import LSTMSettings, MLPSettings
 from shopkit.models.to_onnx import to_onnx
 from shopkit.models.token_embedding import TokenEmbedding
@@ -45,18 +46,26 @@ def row(batch: dict[str, np.ndarray], at: int) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize(("cell", "bidirectional", "layers"), SHAPES)
-def test_states_are_those_of_torch_row_by_row(cell, bidirectional, layers):
+def test_states_and_gradients_are_those_of_torch_row_by_row(cell, bidirectional, layers):
     torch.manual_seed(0)
-    recurrent = Recurrent(cell, 3, 5, layers, bidirectional, 0.0).eval()
-    x, lengths = torch.randn(4, 6, 3), torch.tensor([6, 1, 3, 2])
+    recurrent, directions = Recurrent(cell, 3, 5, layers, bidirectional, 0.0), 2 if bidirectional else 1
+    torch_s = CELLS[cell](3, 5, layers, batch_first=True, bidirectional=bidirectional)
+    for name, value in torch_s.named_parameters():
+        kind, layer, backward = re.fullmatch(r"(\w+)_l(\d)(_reverse)?", name).groups()
+        value.data = recurrent.rnns[int(layer) * directions + (backward is not None)].get_parameter(f"{kind}_l0").data
+    x, lengths = torch.randn(5, 6, 3, requires_grad=True), torch.tensor([6, 1, 3, 0, 2])
     states = recurrent(x, lengths)
-    last = LastState(states.shape[2], 2 if bidirectional else 1)(states, lengths)
-    for i, length in enumerate(lengths):
-        alone, end = recurrent.rnn(x[i : i + 1, :length])
+    last = LastState(states.shape[2], directions)(states, lengths)
+    for i, length in enumerate(lengths.tolist()):
+        if not length:
+            continue
+        alone, end = torch_s(x[i : i + 1, :length])
         torch.testing.assert_close(states[i, :length], alone[0])
         hidden = end[0] if cell == "lstm" else end
         top = hidden[-2:] if bidirectional else hidden[-1:]
         torch.testing.assert_close(last[i], top.flatten())
+        expected, found = (torch.autograd.grad((of**2).sum(), x, retain_graph=True)[0] for of in (alone, states[i, :length]))
+        torch.testing.assert_close(found, expected)
 
 
 @pytest.mark.parametrize("pooling", ["attention", "concat"])

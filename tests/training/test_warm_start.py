@@ -100,7 +100,7 @@ def test_a_sequence_model_starts_from_one(tmp_path: Path) -> None:
     second = shopkit.run(data=frame, overrides=[*overrides, f"model.init_from={first.path}"], folder=tmp_path / "second")
     facts = (second.facts("train") or {})["init_from"]
     assert facts["grown"]["categories.table"]["new"] == 1
-    assert "steps.recurrent.rnn.weight_ih_l0" in facts["kept"]
+    assert "steps.recurrent.rnns.0.weight_ih_l0" in facts["kept"]
     assert not facts["new"]
 
 
