@@ -37,10 +37,9 @@ COMMON = [
 MODELS = {
     "lstm": [
         "model=lstm", READ.format(f"{{name: characters, max_length: 160}}, {THREE}"),
-        "model.bidirectional=true", "model.pooling=max", "model.hidden_dim=256", "model.token_dim=128",
+        "model.bidirectional=true", "model.pooling=concat", "model.hidden_dim=256", "model.token_dim=128",
         "model.dropout=0.3", "model.token_dropout=0.1", "model.head.hidden=[64]", "model.pretrain_epochs=6",
-        "trainer.lr=3e-3", "trainer.max_epochs=9", "trainer.patience=0", "trainer.ema_decay=0.998",
-        "trainer.precision=bf16-mixed",
+        "trainer.lr=2e-3", "trainer.max_epochs=10", "trainer.patience=0", "trainer.ema_decay=0.998",
     ],
     "bert": [
         "model=bert", "model.encoder=scratch",

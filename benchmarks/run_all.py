@@ -56,6 +56,7 @@ EVERY = (
     Benchmark("wordpiece", (ENGLISH, CHINESE), minutes=2),
     Benchmark("training_overhead", minutes=3),
     Benchmark("lstm"),
+    Benchmark("lstm_training", minutes=2),
     Benchmark("bert", minutes=2),
     Benchmark("cnn", minutes=2),
     Benchmark("sasrec"),

@@ -125,6 +125,13 @@ SHOWN: dict[str, tuple[Grid | str, ...]] = {
     "intents_linear": (OF_TEXTS,),
     "load_checks": ((M("{column}, ms", "files/{file}/ms/{column}", FINE),),),
     "lstm": (EXPORTED,),
+    "lstm_training": (
+        (
+            M("torch, packed rows, ms", "microseconds/{what}/torch", SHORT, 1e3),
+            M("shopkit, ms", "microseconds/{what}/shopkit", SHORT, 1e3),
+            M("times as fast", "microseconds/{what}/times as fast", TIMES),
+        ),
+    ),
     "next_item": (
         (
             M("nDCG@10", "experiments/{experiment}/results/{model}/ndcg_10"),
