@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from shopkit.errors import DataError
 from shopkit.runtime import Predictor
 from shopkit.runtime.artifact import untrue
+from shopkit.runtime.canonical import moment
 from shopkit.schema import NULL_TEXTS, Column
 
 if TYPE_CHECKING:
@@ -223,7 +224,7 @@ def _times(texts: pa.Array, column: Column, first_row: int, form: str) -> pa.Arr
     def read(text: str | None, row: int) -> str | None:
         if text is None:
             return None
-        for parse in (as_trained, dt.datetime.fromisoformat):
+        for parse in (as_trained, moment):
             try:
                 return parse(text).isoformat(" ")
             except ValueError:

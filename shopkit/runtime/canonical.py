@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
 _WHOLE_TEXT = re.compile(r"([+-]?\d+)\.0*")
+_LONE_DIGIT = re.compile(r"(?<![\d.])\d(?!\d)")
 
 
 def canonicalise(values: Any, column: Column, first_row: int = 0) -> np.ndarray:
@@ -320,7 +321,7 @@ def _seconds(raw: Any, column: Column, zone: ZoneInfo | None, row: int) -> int:
         value = value.astype("datetime64[s]").item()  # a number in years for which Python has no calendar: no zone has one
     elif isinstance(value, str):
         try:
-            value = dt.datetime.fromisoformat(value)
+            value = moment(value)
         except ValueError:
             value = None
     elif isinstance(value, (int, np.integer)) and not isinstance(value, (bool, np.timedelta64)) and -1 << 63 <= value < 1 << 63:
@@ -332,6 +333,19 @@ def _seconds(raw: Any, column: Column, zone: ZoneInfo | None, row: int) -> int:
     if value.tzinfo is None:
         value = value.replace(tzinfo=zone or dt.UTC)
     return math.floor(value.timestamp())
+
+
+def moment(text: str) -> dt.datetime:
+    """The time that a text says in ISO 8601, or as tables write that: `2017-6-3 9:05`, `2017-06-03 09:05:00 UTC`.
+
+    Raises:
+        ValueError: another text.
+    """
+    try:
+        return dt.datetime.fromisoformat(text)
+    except ValueError:
+        plain = f"{text.removesuffix(' UTC')}+00:00" if text.endswith(" UTC") else text
+        return dt.datetime.fromisoformat(_LONE_DIGIT.sub(r"0\g<0>", plain))
 
 
 _CANONICAL: dict[str, Callable[[np.ndarray, Column, int], np.ndarray]] = {

@@ -14,8 +14,10 @@ from shopkit.sources.engine import fetch, literal, quote, read_parquet
 _NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|[+-]?[iI]nf(inity)?"
 _CODE = r"[+-]?(0[0-9]+|[0-9]{19,})"
 """Digits that are no number: they would lose leading zeros, or places beyond those of an int64."""
-_ISO = r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}.*"
-_ZONED = r":[0-9]{2}(\.[0-9]+)? ?(Z|[+-][0-9]{2}(:?[0-9]{2})?)$"
+_ZONE = r"( UTC|Z|[+-][0-9]{2}(:?[0-9]{2})?)"
+_ISO = rf"[0-9]{{4}}-[0-9]{{1,2}}-[0-9]{{1,2}}([ T]([01]?[0-9]|2[0-3]):[0-9]{{1,2}}(:[0-9]{{1,2}}(\.[0-9]+)?)?{_ZONE}?)?"
+"""What `shopkit.runtime.canonical.moment` reads as well: a table that could be learnt from can be predicted."""
+_ZONED = rf":[0-9]{{1,2}}(\.[0-9]+)?{_ZONE}$"
 
 INFERRED = ("boolean", "integer", "number", "time")
 SAMPLE_ROWS = 1000

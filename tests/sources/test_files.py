@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import gzip
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pandas as pd
 import pyarrow as pa
@@ -12,6 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from shopkit.errors import ConfigError, DataError
+from shopkit.runtime.canonical import canonicalise
+from shopkit.schema import Column
 from shopkit.sources.base import Tables
 from shopkit.sources.files import FilesSource
 from shopkit.sources.settings import FilesSettings
@@ -114,6 +117,36 @@ def test_declared_types_and_null_values(file):
 def test_zoned_times_are_shown_as_local_time(file):
     path = file("a.csv", "at\n2024-01-01T10:00:00Z\n2024-07-01T10:00:00+02:00\n")
     assert [row["at"].hour for row in rows(path, time_zone="Europe/Berlin")] == [11, 10]
+
+
+ISO_AS_TABLES_WRITE_IT = (
+    "2024-6-3",
+    "2024-06-03 9:05",
+    "2024-6-3 9:5:7",
+    "2024-06-03T09:05:07.5",
+    "2024-06-03 09:05:07.25Z",
+    "2024-06-03 9:5Z",
+    "2024-06-03 09:05:07 UTC",
+    "2024-06-03 09:05+02",
+    "2024-06-03 09:05:07-0530",
+)
+
+
+@pytest.mark.parametrize("text", ISO_AS_TABLES_WRITE_IT)
+def test_a_time_that_is_learnt_from_is_the_same_one_when_it_is_asked_about(file, text):
+    """In a zone of the shop's, which holds where the text has none."""
+    (row,) = rows(file("a.csv", f"at\n{text}\n"), time_zone="Asia/Tokyo")
+    local = row["at"].replace(microsecond=0, tzinfo=ZoneInfo("Asia/Tokyo"))
+    assert canonicalise([text], Column("at", "time", unit="Asia/Tokyo")).tolist() == [local.timestamp()]
+
+
+@pytest.mark.parametrize(
+    "text", ["2024-06-03 09:05:07 Europe/Berlin", "2024-06-03 (BC)", "2024-06-03 24:00", "2024-06-03 9 PM", "2024-6-3x"]
+)
+def test_what_is_no_time_when_it_is_asked_about_is_none_to_learn_from(file, text):
+    assert rows(file("a.csv", f"at\n{text}\n")) == [{"at": text}]
+    with pytest.raises(DataError, match="is not a time"):
+        canonicalise([text], Column("at", "time", unit="UTC"))
 
 
 def test_letters_among_codes_are_no_mistake(file):
