@@ -50,7 +50,7 @@ class FilesSettings:
     types: dict[str, str] = field(default_factory=dict)
     """Column → `number`, `integer`, `string`, `boolean` or `time`. Other columns take the type that all their values fit."""
     timestamp_format: str = ""
-    """How times are written in text files, e.g. `%d/%m/%Y %H:%M`; empty expects ISO 8601."""
+    """How times are written in text files, e.g. `%d/%m/%Y %H:%M`; a column may be ISO 8601 as well. Empty expects that of all."""
     time_zone: str = "UTC"
     """Time zone of times written without one."""
     units: dict[str, str] = field(default_factory=dict)

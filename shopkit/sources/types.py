@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ibis.backends.duckdb import Backend
@@ -36,6 +36,8 @@ class TextFiles:
     shown: Sequence[Path]
     timestamp_format: str = ""
     decimal: str = "."
+    forms: dict[str, str] = field(default_factory=dict, init=False)
+    """Column → how it writes its times, empty for ISO 8601."""
 
     def expressions(self, declared: Mapping[str, str], infer: bool) -> dict[str, str]:
         """Column → SQL that gives it its type, for the columns that are not to stay as they are.
@@ -91,9 +93,18 @@ class TextFiles:
 
     # -- one kind in SQL ----------------------------------------------------------------------------------------
 
-    def _time(self, text: str) -> str:
-        if self.timestamp_format:
-            return f"try_strptime({text}, {literal(self.timestamp_format)})"
+    def _form(self, column: str) -> str:
+        """As is told, if any of its values is written so: one table may hold columns of both."""
+        if self.timestamp_format and column not in self.forms:
+            parsed = f"try_strptime({quote(column)}::VARCHAR, {literal(self.timestamp_format)})"
+            (n_told,) = self._row(f"count({parsed})", self.rows)
+            self.forms[column] = self.timestamp_format if n_told else ""
+        return self.forms.get(column, "")
+
+    def _time(self, column: str) -> str:
+        text = f"{quote(column)}::VARCHAR"
+        if form := self._form(column):
+            return f"try_strptime({text}, {literal(form)})"
         # The cast alone would take words such as 'today' and 'infinity'.
         return f"CASE WHEN regexp_full_match({text}, {literal(_ISO)}) THEN TRY_CAST({text} AS TIMESTAMPTZ) END"
 
@@ -111,20 +122,20 @@ class TextFiles:
             "boolean": f"lower({text}) IN ('true', 'false')",
             "integer": f"regexp_full_match({text}, '[+-]?[0-9]+') AND TRY_CAST({text} AS BIGINT) IS NOT NULL",
             "number": f"regexp_full_match({number}, {literal(_NUMBER)}) AND TRY_CAST({number} AS DOUBLE) IS NOT NULL",
-            "time": f"{self._time(text)} IS NOT NULL",
+            "time": f"{self._time(column)} IS NOT NULL",
         }[kind]
 
     def _cast(self, column: str, kind: str) -> str:
         text = f"{quote(column)}::VARCHAR"
         if kind == "time":
-            moment = self._time(text)
+            moment = self._time(column)
             zoned = f"count(*) FILTER (regexp_matches({text}, {literal(_ZONED)})), count({quote(column)})"
-            n_zoned, present = (0, 1) if self.timestamp_format else self._row(zoned, self.rows)
+            n_zoned, present = (0, 1) if self._form(column) else self._row(zoned, self.rows)
             if 0 < n_zoned < present:
                 raise DataError(
                     f"{self._where()}: column '{column}' has times with a zone in {n_zoned} of {present} rows; give all one form."
                 )
-            return moment if n_zoned or self.timestamp_format else f"({moment})::TIMESTAMP"
+            return moment if n_zoned or self._form(column) else f"({moment})::TIMESTAMP"
         if kind == "number":
             return f"{self._number(text)}::DOUBLE"
         return f"{text}::{ {'string': 'VARCHAR', 'boolean': 'BOOLEAN', 'integer': 'BIGINT'}[kind] }"

@@ -140,6 +140,14 @@ def test_a_time_that_is_learnt_from_is_the_same_one_when_it_is_asked_about(file,
     assert canonicalise([text], Column("at", "time", unit="Asia/Tokyo")).tolist() == [local.timestamp()]
 
 
+def test_columns_of_iso_8601_stand_beside_those_of_another_form(file):
+    path = file("a.csv", "day,at,other\n31/12/2024,2024-12-31 10:00:00+01,2024-12-31\n,2024-06-01 10:00:00+02,\n")
+    for types in ({}, {"day": "time", "at": "time", "other": "time"}):
+        first, second = rows(path, timestamp_format="%d/%m/%Y", types=types)
+        assert first == {"day": dt.datetime(2024, 12, 31), "at": dt.datetime(2024, 12, 31, 9), "other": dt.datetime(2024, 12, 31)}
+        assert second == {"day": None, "at": dt.datetime(2024, 6, 1, 8), "other": None}
+
+
 @pytest.mark.parametrize(
     "text", ["2024-06-03 09:05:07 Europe/Berlin", "2024-06-03 (BC)", "2024-06-03 24:00", "2024-06-03 9 PM", "2024-6-3x"]
 )
