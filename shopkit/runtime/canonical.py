@@ -33,7 +33,7 @@ def canonicalise(values: Any, column: Column, first_row: int = 0) -> np.ndarray:
     """Canonical array of one column.
 
     Args:
-        values: array, pandas Series, Arrow array or sequence of N raw values.
+        values: array, pandas or polars Series, Arrow array or sequence of N raw values.
         column: what the column is.
         first_row: number of the first value's row, for messages.
 
@@ -44,6 +44,8 @@ def canonicalise(values: Any, column: Column, first_row: int = 0) -> np.ndarray:
     Raises:
         DataError: a value of another type, an infinite number or an unreadable time; names column, row and value.
     """
+    if type(values).__module__.startswith("polars"):
+        values = values.to_list()  # as an array, whole numbers with a missing one would be floats
     if column.sequence:
         return cells(*canonical_steps(values, column, first_row))
     if column.kind == "image":

@@ -96,7 +96,11 @@ class Predictor:
             return self._frame(data, asked)
         if isinstance(data, Sequence) and not isinstance(data, (str, bytes)):
             return self._rows(data, asked)
-        raise DataError(f"Cannot predict from {type(data).__name__}: give a dict, a list of dicts or a pandas DataFrame.")
+        package = type(data).__module__.partition(".")[0]
+        raise DataError(
+            f"Cannot predict from {type(data).__name__} ({package}): give a dict, a list of dicts or a pandas DataFrame; a table "
+            "of another kind as a dict of its columns."
+        )
 
     def columns(self, data: Any, first_row: int = 0, options: Mapping[str, np.ndarray] | None = None) -> dict[str, np.ndarray]:
         """Outputs of a table given by columns (dict of arrays, DataFrame or Arrow batch): name → (N,) or (N, n_classes)."""

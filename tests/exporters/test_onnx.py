@@ -124,7 +124,7 @@ def test_keys_are_carried_through(exported: Exported) -> None:
         (pd.DataFrame({"price": [1.0]}), r"no column 'color'"),
         ({"price": [1.0, 2.0], "color": ["red"]}, r"Columns differ in length: \{'price': 2, 'color': 1\}"),
         ({"price": "cheap", "color": "red"}, r"Column 'price', row 0: 'cheap' \(str\) is not a number"),
-        ("model", r"Cannot predict from str: give a dict"),
+        ("model", r"Cannot predict from str \(builtins\): give a dict"),
     ],
 )
 def test_bad_data_is_named(exported: Exported, data: object, message: str) -> None:

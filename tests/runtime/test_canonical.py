@@ -108,6 +108,38 @@ def test_a_naive_time_is_read_in_the_columns_zone(values: object) -> None:
     assert canonicalise(values, Column("at", "time", unit="Europe/Berlin")).tolist() == [1498838400]
 
 
+class PolarsSeries:
+    """As much of one as is needed: polars itself need not be installed."""
+
+    __module__ = "polars.series.series"
+
+    def __init__(self, values: list[object]) -> None:
+        self.values = values
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def to_list(self) -> list[object]:
+        return self.values
+
+    def to_numpy(self) -> np.ndarray:
+        raise AssertionError("whole numbers with a missing one would come as floats")
+
+
+@pytest.mark.parametrize(
+    ("values", "column"),
+    [
+        ([2**53 + 1, None], CODE),
+        ([1.5, None], NUMBER),
+        ([dt.datetime(2017, 6, 30, 18, tzinfo=dt.UTC), None], TIME),
+        ([["a", None], None], Column("items", "string", sequence=True)),
+    ],
+)
+def test_a_series_of_polars_is_the_list_of_its_values(values: list[object], column: Column) -> None:
+    found, expected = canonicalise(PolarsSeries(values), column), canonicalise(values, column)
+    assert str(found.tolist()) == str(expected.tolist())
+
+
 def test_before_1970_rounds_down() -> None:
     assert canonicalise(["1969-12-31 23:59:58.5"], TIME).tolist() == [-2]
 

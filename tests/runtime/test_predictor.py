@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from shopkit.errors import ArtifactError, ConfigError, DataError
@@ -49,7 +50,8 @@ def test_what_else_a_row_holds_says_nothing_of_it(predictor: Predictor, more: ob
         ([{"price": [3.5], "color": "red"}], r"Column 'price', row 0: \[3\.5\] \(list\) is not a number"),
         ([ROW, 3], r"Row 1: 3 \(int\) is not a dict\. Give one for each row"),
         ([None], r"Row 0: None \(NoneType\) is not a dict"),
-        (iter([ROW]), r"Cannot predict from list_iterator: give a dict, a list of dicts or a pandas DataFrame"),
+        (iter([ROW]), r"Cannot predict from list_iterator \(builtins\): give a dict, a list of dicts or a pandas DataFrame"),
+        (pa.table({"price": [1.0]}), r"from Table \(pyarrow\): .*; a table of another kind as a dict of its columns\."),
         (pd.concat([ROWS, ROWS[["price"]]], axis=1), r"several columns 'price', and one is to be read"),
         (pd.concat([ROWS, ROWS[["customer"]]], axis=1), r"several columns 'customer', and one is to be read"),
     ],
