@@ -19,7 +19,7 @@ from shopkit.runs import file_hash
 from shopkit.runtime import canonicalise
 from shopkit.schema import Column
 from shopkit.sources.base import Source, Tables
-from shopkit.sources.engine import alike, connect, local_view, read_parquet
+from shopkit.sources.engine import alike, connect, local_view, read_parquet, spans
 from shopkit.sources.settings import DataFrameSettings
 from shopkit.sources.spark import Spark
 
@@ -46,7 +46,15 @@ class DataFrameSource(Source):
             raise DataError(
                 "source dataframe has no data. Hand it over from Python: shopkit.run(…, data=df) or data={'orders': df, …}."
             )
-        return {"data": self.data} if isinstance(self.data, pd.DataFrame) else dict(self.data)
+        frames = {"data": self.data} if not isinstance(self.data, Mapping) else dict(self.data)
+        for name, frame in frames.items():
+            if not isinstance(frame, pd.DataFrame):
+                package = type(frame).__module__.partition(".")[0]
+                raise DataError(
+                    f"source dataframe: table '{name}' is a {type(frame).__name__} ({package}), not a pandas DataFrame. Make it "
+                    "one, e.g. with to_pandas() or pandas.DataFrame(…)."
+                )
+        return frames
 
     def on_spark(self, spark: Spark) -> Tables:
         frames = {name: spark.session.createDataFrame(_arrow(name, frame)) for name, frame in self._frames().items()}
@@ -62,7 +70,8 @@ class DataFrameSource(Source):
         content = "\n".join(f"{name}:{file_hash(path)}" for name, path in paths.items())
         return Tables(
             tables={
-                name: local_view(connection, name, read_parquet([path]), self.settings.time_zone) for name, path in paths.items()
+                name: local_view(connection, name, read_parquet([path]), self.settings.time_zone, spans([path]))
+                for name, path in paths.items()
             },
             connection=connection,
             origin=f"source dataframe ({', '.join(frames)})",
@@ -97,7 +106,7 @@ def _array(table: str, column: str, values: pd.Series) -> pa.Array:
     if first is not None and first.ndim == 3:
         return image_structs(canonicalise(values, Column(column, "image", channels=first.shape[2])))
     try:
-        return pa.Array.from_pandas(values)
+        array = pa.Array.from_pandas(values)
     except UnicodeEncodeError as error:
         row = next(i for i, value in enumerate(values) if isinstance(value, str) and error.object == value)
         raise DataError(
@@ -114,3 +123,10 @@ def _array(table: str, column: str, values: pd.Series) -> pa.Array:
             f"source dataframe: table '{table}', column '{column}', row {row}: {found} among values of type "
             f"{kinds.iloc[0].__name__}. Make the column one type, e.g. with astype."
         ) from None
+    kind = array.type.value_type if pa.types.is_dictionary(array.type) else array.type
+    if isinstance(kind, pa.ExtensionType):
+        raise DataError(
+            f"source dataframe: table '{table}', column '{column}' holds {values.iloc[0]!r} ({type(values.iloc[0]).__name__}). "
+            "Make it text, with .astype(str), or times, with .dt.to_timestamp()."
+        )
+    return array

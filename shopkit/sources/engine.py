@@ -91,6 +91,12 @@ def read_parquet(paths: Sequence[Path]) -> str:
     return "read_parquet([" + ", ".join(literal(str(path)) for path in paths) + "])"
 
 
+def spans(paths: Sequence[Path]) -> dict[str, str]:
+    """Column → SQL, for columns of spans of time, which no kind of column takes: DuckDB reads whole numbers of whatever unit."""
+    fields = pq.read_schema(paths[0])
+    return {field.name: f"to_microseconds({quote(field.name)})" for field in fields if pa.types.is_duration(field.type)}
+
+
 def save(reader: pa.RecordBatchReader, path: Path) -> None:
     """Write a stream of batches to Parquet, one at a time."""
     with reader as batches, pq.ParquetWriter(path, batches.schema) as writer:

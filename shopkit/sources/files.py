@@ -19,7 +19,7 @@ from shopkit.errors import ConfigError, DataError, nearest, of_a_sheet
 from shopkit.progress import doing
 from shopkit.runs import file_hash
 from shopkit.sources.base import Source, Tables
-from shopkit.sources.engine import alike, connect, fetch, local_view, read_parquet
+from shopkit.sources.engine import alike, connect, fetch, local_view, read_parquet, spans
 from shopkit.sources.settings import FilesSettings
 from shopkit.sources.spark import Spark
 from shopkit.sources.text import csv_header, csv_to_parquet, json_to_parquet, plain_utf8
@@ -112,7 +112,7 @@ class FilesSource(Source):
         if n_rows == 0:
             raise DataError(f"{paths[0]} has a header but no rows." if form == "csv" else f"{paths[0]} has no rows.")
         files = TextFiles(connection, parquet, paths, self.settings.timestamp_format, self.settings.decimal)
-        expressions = files.expressions(self.settings.types, infer=form == "csv")
+        expressions = spans(parquet) | files.expressions(self.settings.types, infer=form == "csv")
         view = local_view(connection, name, read_parquet(parquet), self.settings.time_zone, expressions)
         return view, hashlib.sha256("\n".join(content).encode()).hexdigest()
 

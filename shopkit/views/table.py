@@ -112,8 +112,9 @@ class TableView(View):
 
     def _check(self, table: ir.Table, name: str, role: str) -> None:
         if name not in table.columns:
+            setting = "keys" if role == "key" else role
             raise DataError(
-                f"view table: view.{role} names column '{name}', which table '{self.settings.table}' does not have."
+                f"view table: view.{setting} names column '{name}', which table '{self.settings.table}' does not have."
                 f"{nearest(name, table.columns)} Columns: {', '.join(table.columns)}."
             )
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from shopkit.errors import DataError
 from shopkit.sources.dataframe import DataFrameSource
-from shopkit.sources.settings import DataFrameSettings
+from shopkit.sources.files import FilesSource
+from shopkit.sources.settings import DataFrameSettings, FilesSettings
+from shopkit.views.infer import raw_columns
 from tests.data import as_tables
 
 
@@ -39,11 +42,25 @@ def test_the_fingerprint_is_that_of_the_content():
             r"table 'data', column 'a', row 2: 'caf\\udce9' is not Unicode \(a surrogate stands alone\)",
         ),
         (pd.DataFrame([[1, 2]], columns=["a", "a"]), "has more than one column 'a'"),
+        (pd.DataFrame({"a": pd.period_range("2024-01", periods=2, freq="M")}), r"'a' holds Period\(.* \(Period\)\. "),
+        (pd.DataFrame({"a": pd.cut([1, 2], 2)}), r"'a' holds Interval\(.* \(Interval\)\. Make it text"),
+        (pa.table({"a": [1]}), r"table 'data' is a Table \(pyarrow\), not a pandas DataFrame\. Make it one, .* to_pandas\(\)"),
+        ({"orders": [{"a": 1}]}, r"table 'orders' is a list \(builtins\), not a pandas DataFrame"),
     ],
 )
 def test_frames_that_cannot_be_used(frame, message):
     with pytest.raises(DataError, match=message):
         as_tables(frame)
+
+
+@pytest.mark.parametrize("kept", ["frame", "parquet"])
+def test_spans_of_time_are_no_numbers_of_some_unit(kept, tmp_path):
+    frame = pd.DataFrame({"wait": pd.to_timedelta([1, None], "h"), "n": [1, 2]})
+    frame.to_parquet(tmp_path / "a.parquet")
+    files = FilesSource(FilesSettings(path=str(tmp_path / "a.parquet")))
+    tables = as_tables(frame) if kept == "frame" else files.open()
+    columns = raw_columns(tables.connection.con, '"data"')
+    assert {column.name: column.kind for column in columns} == {"wait": None, "n": "number"}
 
 
 def test_no_data():

@@ -89,7 +89,7 @@ def unknown(setting: str, name: str, hint: str) -> str:
     ("settings", "message"),
     [
         ({"target": "boght"}, unknown("target", "boght", " Did you mean 'bought'?")),
-        ({"keys": ["id"]}, unknown("key", "id", "")),
+        ({"keys": ["id"]}, unknown("keys", "id", "")),
         ({"group": "browsers"}, unknown("group", "browsers", " Did you mean 'browser'?")),
         ({"time": "when"}, unknown("time", "when", "")),
         ({"weight": "second"}, unknown("weight", "second", " Did you mean 'seconds'?")),
