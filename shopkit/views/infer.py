@@ -152,6 +152,11 @@ def _column(
             f"Column '{name}' is of type {raw.dtype}, and features.types.{name} says number. Make it one in the source, "
             f"with source.types={{{name}: number}} if that is files, and the values that mean missing in source.null_values."
         )
+    if kind == "string" and raw.kind not in (None, "string") and not (value.is_whole or value.is_float):
+        raise DataError(
+            f"Column '{name}' is of type {raw.dtype}, and features.types.{name} says string. Make it text in the source, with "
+            f"source.types={{{name}: string}} if that is files of text."
+        )
     return Column(
         name=name,
         kind=kind,

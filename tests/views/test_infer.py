@@ -207,6 +207,19 @@ def test_few_rows_are_no_sign_of_an_identifier(engine):
             "Column 'x' is of type VARCHAR, and features.types.x says number. Make it one in the source, with "
             "source.types={x: number} if that is files, and the values that mean missing in source.null_values.",
         ),
+        *(
+            (
+                f"{value} AS x",
+                {"kinds": {"x": "string"}},
+                f"Column 'x' is of type {dtype}, and features.types.x says string. Make it text in the source, with "
+                "source.types={x: string} if that is files of text.",
+            )
+            for value, dtype in (
+                ("i % 2 = 0", "BOOLEAN"),
+                ("DATE '2024-01-01'", "DATE"),
+                ("[i::DECIMAL(9, 2)]", "DECIMAL(9,2)[]"),
+            )
+        ),
         (
             "DATE '2024-01-01' AS y",
             {"roles": {"y": "target"}},
