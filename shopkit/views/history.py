@@ -208,7 +208,7 @@ def as_examples(
 
     Args:
         labelled: customer, k, the features, and the target, of these purchases.
-        left_out: reason → count, besides the examples whose horizon is not over.
+        left_out: reason → count, besides the lines of nobody and the examples whose horizon is not over.
     """
     settings = purchases.settings
 
@@ -227,7 +227,11 @@ def as_examples(
         table=table,
         roles={settings.customer: "key", "cutoff": "time", target: "target"},
         units={name: currency for name in money if currency and name in table.columns},
-        left_out={"the horizon is not over yet": purchases.n_open, **left_out},
+        left_out={
+            "line without customer or time": purchases.n_unknown,
+            "the horizon is not over yet": purchases.n_open,
+            **left_out,
+        },
         cutoff="cutoff",
         parts=Parts(table, lambda memory: [plain(part) for part in purchases.parts(memory)]),
         summary=summary,

@@ -153,10 +153,10 @@ class Purchases:
             basket=self.column(orders, "orders", "basket"),
             product=self.column(orders, "orders", "product") if settings.product else ibis.literal(""),
             store=self.column(orders, "orders", "store").cast("string") if settings.store else ibis.literal(""),
-            amount=_money(self.column(orders, "orders", "amount")),
-            discount=self._sum(orders, "discounts"),
-            coupon=self._sum(orders, "coupon_discounts"),
-            items=_number(self.column(orders, "orders", "quantity")).cast("int64") if settings.quantity else nothing,
+            amount=_money(self.number("amount", settings.amount)),
+            discount=self._sum("discounts"),
+            coupon=self._sum("coupon_discounts"),
+            items=_number(self.number("quantity", settings.quantity)).cast("int64") if settings.quantity else nothing,
         )
         lines = lines.filter(lines.customer.notnull(), lines.day.notnull())
         if not (settings.products and settings.product):
@@ -247,6 +247,12 @@ class Purchases:
         return active.filter(active.k >= from_k, active.k < to_k)
 
     @property
+    def n_unknown(self) -> ir.IntegerScalar:
+        """Number of lines that say not who bought, or not when: no history has them."""
+        who, when = self.column(self.orders, "orders", "customer"), self.time(self.orders, "orders", "time")
+        return self.orders.filter(who.isnull() | when.isnull()).count()
+
+    @property
     def n_open(self) -> ir.IntegerScalar:
         """Number of examples whose horizon is not over yet."""
         return self.candidates(self.calendar.n_closed, len(self.calendar)).count()
@@ -276,11 +282,22 @@ class Purchases:
             )
         return column.cast("timestamp")
 
+    def number(self, setting: str, name: str) -> ir.NumericColumn:
+        """A column of `orders` that is summed up."""
+        column = self._named(self.orders, "orders", setting, name)
+        if not (column.type().is_numeric() or column.type().is_boolean()):
+            first = column.first().to_pyarrow().as_py()
+            raise DataError(
+                f"view.{setting}: column '{name}' is {column.type()}, expected a number. First value: {first!r}. Write numbers "
+                "without marks, or cast it in the source."
+            )
+        return column
+
     def day(self, time: ir.TimestampColumn) -> ir.IntegerColumn:
         return time.date().epoch_days().cast("int64") - self.calendar.first_day
 
-    def _sum(self, table: ir.Table, setting: str) -> ir.IntegerValue:
-        parts = [_money(self._named(table, "orders", setting, name)) for name in getattr(self.settings, setting)]
+    def _sum(self, setting: str) -> ir.IntegerValue:
+        parts = [_money(self.number(setting, name)) for name in getattr(self.settings, setting)]
         return reduce(lambda left, right: left + right, parts, ibis.literal(0, "int64"))
 
 

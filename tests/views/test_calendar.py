@@ -101,6 +101,14 @@ def test_cutoffs_are_counted_from_the_first_as_long_as_there_are_purchases(every
             r"^view\.time: column 'sales_value' is float64, expected a timestamp\. First value: 2\.5\. Declare it in "
             r"source\.types, set source\.timestamp_format, or cast it in the source\.$",
         ),
+        *(
+            (
+                {setting: ["till"] if setting.endswith("s") else "till"},
+                rf"^view\.{setting}: column 'till' is string, expected a number\. First value: '1,132\.80'\. Write numbers "
+                r"without marks, or cast it in the source\.$",
+            )
+            for setting in ("amount", "quantity", "discounts", "coupon_discounts")
+        ),
         (
             {"amount": "sales_valeu"},
             r"^view\.amount is 'sales_valeu', but table 'transactions' has no such column\. Did you mean 'sales_value'\? "
@@ -111,7 +119,16 @@ def test_cutoffs_are_counted_from_the_first_as_long_as_there_are_purchases(every
 )  # fmt: skip
 def test_settings_that_do_not_fit_are_said_with_the_dates(changes, message):
     with pytest.raises(DataError, match=message):
-        cutoffs(daily(), **changes)
+        cutoffs(daily().assign(till="1,132.80") if "till" in str(changes) else daily(), **changes)
+
+
+def test_lines_of_nobody_or_of_no_day_are_counted():
+    orders = daily()
+    orders["household_id"] = orders.household_id.astype("Int64")
+    orders.loc[[3, 5, 9], "household_id"] = pd.NA
+    orders.loc[[5, 7], "transaction_timestamp"] = pd.NaT
+    examples = PurchaseWithinView(PurchaseWithinSettings(**BARE)).examples(as_tables({"transactions": orders}))
+    assert examples.left_out["line without customer or time"].to_pyarrow().as_py() == 4
 
 
 def test_a_department_in_which_nothing_was_bought_lists_those_there_are():

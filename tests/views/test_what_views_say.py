@@ -24,20 +24,27 @@ WITHIN = (
     "in the 5 days after it."
 )
 MONEY = dict.fromkeys(["largest_basket", "basket_mean", "spend_7d", "spend_14d", "spend_28d"], "EUR")
-OPEN, NO_BASKET = "the horizon is not over yet", "no basket within the horizon"
+NOBODY, OPEN, NO_BASKET = "line without customer or time", "the horizon is not over yet", "no basket within the horizon"
 
 
 @pytest.mark.parametrize(
     ("view", "target", "rules", "summary", "units", "reasons"),
     [
-        (PurchaseWithinView(PurchaseWithinSettings(**CHANGES)), "buys", ColumnRules(allowed=[0, 1]), WITHIN, MONEY, [OPEN]),
+        (
+            PurchaseWithinView(PurchaseWithinSettings(**CHANGES)),
+            "buys",
+            ColumnRules(allowed=[0, 1]),
+            WITHIN,
+            MONEY,
+            [NOBODY, OPEN],
+        ),
         (
             PurchaseWithinView(PurchaseWithinSettings(**CHANGES, department="FUEL")),
             "buys",
             ColumnRules(allowed=[0, 1]),
             WITHIN.replace("they buy in the", "they buy in FUEL in the"),
             MONEY,
-            [OPEN],
+            [NOBODY, OPEN],
         ),
         (
             BasketValueView(BasketValueSettings(**CHANGES)),
@@ -46,7 +53,7 @@ OPEN, NO_BASKET = "the horizon is not over yet", "no basket within the horizon"
             "One row is a customer who bought in the 21 days before a cut-off (a midnight, every 3 days) and again in the 5 days "
             "after it. The target is the value of the first basket after it.",
             {**MONEY, "basket_value": "EUR"},
-            [OPEN, NO_BASKET],
+            [NOBODY, OPEN, NO_BASKET],
         ),
         (
             CustomerHistoryView(CustomerHistorySettings(**CHANGES, max_steps=4)),
@@ -54,7 +61,7 @@ OPEN, NO_BASKET = "the horizon is not over yet", "no basket within the horizon"
             ColumnRules(allowed=[0, 1]),
             f"{WITHIN} The sequences are the latest 4 baskets before it.",
             {**MONEY, "past_days_since": "days", "past_spend": "EUR"},
-            [OPEN],
+            [NOBODY, OPEN],
         ),
         (
             CustomerHistoryView(CustomerHistorySettings(**CHANGES, step="line", aggregates=False)),
@@ -62,7 +69,7 @@ OPEN, NO_BASKET = "the horizon is not over yet", "no basket within the horizon"
             ColumnRules(allowed=[0, 1]),
             f"{WITHIN} The sequences are the latest 40 lines before it.",
             {"past_days_since": "days", "past_spend": "EUR"},
-            [OPEN],
+            [NOBODY, OPEN],
         ),
     ],
     ids=["purchase_within", "department", "basket_value", "customer_history", "lines"],
