@@ -21,10 +21,12 @@ from small import ROWS, asked, fitted, problem
 from shopkit_recommend.models import csr
 from shopkit_recommend.models.ease import Ease
 from shopkit_recommend.models.histories import whole_sequences
+from shopkit_recommend.models.inputs import FIRST_ITEM
 from shopkit_recommend.models.item_knn import ItemKnn
 from shopkit_recommend.models.markov import Markov
 from shopkit_recommend.models.pairs import Pairs
 from shopkit_recommend.models.popular import Popular
+from shopkit_recommend.models.recommender import recency
 from shopkit_recommend.models.session_knn import SessionKnn
 from shopkit_recommend.models.settings import (
     EaseSettings,
@@ -50,6 +52,13 @@ def test_whole_sequences_are_histories_with_their_targets_less_unknown_items() -
     found = whole_sequences(unknown, spec.blocks[0], 5)
     rows = [found.items[a:b].tolist() for a, b in zip(found.offsets[:-1], found.offsets[1:], strict=True)]
     assert rows == [[0, 1, 2], [0, 1], [1, 2], [4, 0, 1, 2], [], [2, 0]]
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_short_history_beside_a_long_one_has_its_own_recency() -> None:
+    ids = np.full((2, 3000), FIRST_ITEM)
+    ids[1, 2:] = 0
+    np.testing.assert_allclose(recency(ids, 0.7)[1, :3], [0.7, 1, 0])
 
 
 def test_popular_counts() -> None:

@@ -87,7 +87,7 @@ def refuse_weights(model: str, train: Arrays) -> None:
 
 def recency(ids: np.ndarray, decay: float) -> np.ndarray:
     """float32 (N, T): decay to the number of steps after a step; 0 where there is none, or its item is unknown."""
-    after = _after(ids)
+    after = np.maximum(_after(ids), 0)  # of padding it is negative, and the power of a long one beyond all numbers
     return np.where(ids >= FIRST_ITEM, np.float32(decay) ** after.astype(np.float32), np.float32(0))
 
 
