@@ -62,5 +62,7 @@ def test_what_is_refused(made: Run, tmp_path: Path) -> None:
         reproduce(tmp_path / "none")
     with pytest.raises(ConfigError, match=r"modl\.x=3: There is no 'modl'"):
         reproduce(made.path, ["modl.x=3"])
+    with pytest.raises(ConfigError, match=r"command line: model=mlp: a run has the components it had\. Run its experiment for"):
+        reproduce(made.path, ["seed=1", "model=mlp"])
     with pytest.raises(RunError, match=r"does not hold the secret in source\.path\. Give it again: source\.path=…"):
         reproduce(made.path, ["source.path='db://•••@host'"])

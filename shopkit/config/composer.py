@@ -114,6 +114,8 @@ class Composer:
         from omegaconf import OmegaConf
 
         overrides = self.rewritten(typed)
+        if others := [override.typed for override in overrides if override.is_choice and override.key in self.groups]:
+            raise ConfigError(f"command line: {others[0]}: a run has the components it had. Run its experiment for others.")
         with self._in_our_words(overrides):
             config = OmegaConf.load(file)
             for override in overrides:
@@ -234,6 +236,8 @@ class Composer:
         family = self.groups[group]
         if not isinstance(section, Mapping) or not isinstance(section.get("name"), str):
             options = ", ".join(sorted(self.registry.families[family]))
+            if isinstance(section, str) and section in self.registry.families[family]:
+                raise SettingError(group, f"{section} is chosen under defaults, as '- override /{group}: {section}'.")
             raise SettingError(group, f"nothing is chosen; add {group}=<name>. There are: {options}.")
         name = section["name"]
         if any(override.sets(f"{group}.name") for override in places.overrides):

@@ -224,6 +224,7 @@ IN_FILE = {
     "features:\n  columns:\n    a.b: {name: bucketize, n_bin: 3}": "4: features.columns.a.b.n_bin: extractor bucketize has no",
     "trainer:\n  lr: 0": "3: trainer.lr is 0; it must be above 0.",
     "model: 5": "2: model: nothing is chosen; add model=<name>. There are: bert, linear, lstm, mlp.",
+    "model: linear": "2: model: linear is chosen under defaults, as '- override /model: linear'.",
     "trainer: 5": "2: trainer: must be settings, got 5. Its settings: max_epochs, ",
     "name: 2024": "2: name: must be text, got 2024. Write it in quotes",
 }
