@@ -25,7 +25,8 @@ from shopkit.schema import MISSING_TIME, Column
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
-_WHOLE_TEXT = re.compile(r"([+-]?\d+)\.0*")
+_WHOLE_TEXT = re.compile(r"\s*(?:\+(?=\d))?(-?\d+)(?:\.0*)?\s*")
+"""As sources read whole numbers: blanks around one and a plus before it are none of it."""
 _LONE_DIGIT = re.compile(r"(?<![\d.])\d(?!\d)")
 
 

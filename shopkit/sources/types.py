@@ -109,13 +109,14 @@ class TextFiles:
         return f"CASE WHEN regexp_full_match({text}, {literal(_ISO)}) THEN TRY_CAST({text} AS TIMESTAMPTZ) END"
 
     def _is_code(self, column: str) -> str:
-        return f"regexp_full_match({quote(column)}, {literal(_CODE)})"
+        return f"regexp_full_match(trim({quote(column)}), {literal(_CODE)})"
 
     def _number(self, text: str) -> str:
         return text if self.decimal == "." else f"replace({text}, {literal(self.decimal)}, '.')"
 
     def _fits(self, column: str, kind: str) -> str:
-        text = f"{quote(column)}::VARCHAR"
+        # Blanks around a number are none of it; `shopkit predict` reads it so as well.
+        text = f"trim({quote(column)}::VARCHAR)"
         number = self._number(text)
         return {
             "string": "true",
@@ -137,8 +138,8 @@ class TextFiles:
                 )
             return moment if n_zoned or self._form(column) else f"({moment})::TIMESTAMP"
         if kind == "number":
-            return f"{self._number(text)}::DOUBLE"
-        return f"{text}::{ {'string': 'VARCHAR', 'boolean': 'BOOLEAN', 'integer': 'BIGINT'}[kind] }"
+            return f"trim({self._number(text)})::DOUBLE"
+        return text if kind == "string" else f"trim({text})::{ {'boolean': 'BOOLEAN', 'integer': 'BIGINT'}[kind] }"
 
     # -- complaints ---------------------------------------------------------------------------------------------
 

@@ -108,6 +108,11 @@ def test_a_naive_time_is_read_in_the_columns_zone(values: object) -> None:
     assert canonicalise(values, Column("at", "time", unit="Europe/Berlin")).tolist() == [1498838400]
 
 
+@pytest.mark.parametrize("text", ["7", " 7", "7 ", "+7", "7.", "7.0", " +7.00 "])
+def test_a_whole_number_is_one_however_it_is_written(text: str) -> None:
+    assert canonicalise([text, "-7", "007", "7.5", "+-7", "x 7"], CODE).tolist() == ["7", "-7", "007", "7.5", "+-7", "x 7"]
+
+
 class PolarsSeries:
     """As much of one as is needed: polars itself need not be installed."""
 

@@ -104,6 +104,14 @@ def test_numbers_with_a_decimal_comma(file):
     assert rows(file("a.csv", "a;b\n1,5;2\n"), decimal=",") == [{"a": 1.5, "b": 2}]
 
 
+def test_blanks_around_a_number_are_none_of_it(file):
+    path = file("a.csv", "price;n;code;member;text\n 1,5 ; 2; 007 ;true ; 3 pieces\n2,5;3 ;8; FALSE;x \n")
+    assert rows(path, decimal=",") == [
+        {"price": 1.5, "n": 2, "code": " 007 ", "member": True, "text": " 3 pieces"},
+        {"price": 2.5, "n": 3, "code": "8", "member": False, "text": "x "},
+    ]
+
+
 def test_digits_beyond_an_int64_stay_text(file):
     assert rows(file("a.csv", "a\n12345678901234567890123\n1\n"))[0] == {"a": "12345678901234567890123"}
 
