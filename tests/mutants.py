@@ -13,6 +13,7 @@ import ast
 import difflib
 import gc
 import hashlib
+import importlib
 import json
 import math
 import os
@@ -25,6 +26,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
@@ -101,33 +103,40 @@ class Mutants:
         self.noticed.update([(function, test), ("", test)])
 
     def _measure(self, session: Any) -> None:
-        """Which lines each test comes by, and how long it takes; with fixtures of its own, as it may run alone."""
+        """Which lines each test comes by, how long it takes, and what it imports: by itself, as it may run alone."""
         store = COPY / "measured.json"
         measured = json.loads(store.read_text()) if store.exists() else {}
-        code = b"".join(file.read_bytes() for file in sorted((COPY / "shopkit").rglob("*.py")))
+        code = b"".join(file.read_bytes() for file in [*sorted((COPY / "shopkit").rglob("*.py")), Path(__file__)])
         keys = {path: hashlib.sha256(path.read_bytes() + code).hexdigest() for path in {item.path for item in session.items}}
-        fresh = [item for item in session.items if measured.get(item.nodeid, [""])[0] != keys[item.path]]
-        pid = os.fork()
-        if not pid:
-            from coverage import Coverage
+        for item in session.items:
+            if measured.get(item.nodeid, [""])[0] != keys[item.path]:
+                measured[item.nodeid] = [keys[item.path], *self._measured(session, item)]
+            _, self.cost[item.nodeid], lines, modules = measured[item.nodeid]
+            self.reached[item.nodeid] = {file: set(some) for file, some in lines.items()}
+            # Here, or else every mutant's process does, which takes longer than most tests.
+            for module in modules:
+                with suppress(Exception):
+                    importlib.import_module(module)
+        store.write_text(json.dumps(measured))
+        print(f"{len(self.cost)} tests take {sum(self.cost.values()):.0f} s of processor time", file=sys.stderr, flush=True)
 
-            coverage = Coverage(data_file=None, include=self.files)
-            for item in fresh:
-                coverage.erase()
-                start = time.process_time()
+    def _measured(self, session: Any, item: Any) -> list[Any]:
+        from coverage import Coverage
+
+        before = set(sys.modules)
+        with tempfile.TemporaryDirectory() as folder:
+            found = Path(folder, "found.json")
+            pid = os.fork()
+            if not pid:
+                coverage, start = Coverage(data_file=None, include=self.files), time.process_time()
                 with coverage.collect():
                     session.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
-                taken, found = time.process_time() - start, coverage.get_data()
-                measured[item.nodeid] = [keys[item.path], taken, {file: found.lines(file) or [] for file in self.files}]
-            store.write_text(json.dumps(measured))
-            os._exit(bool(session.testsfailed))
-        if os.waitpid(pid, 0)[1]:
-            raise session.Failed("The tests fail without any mutant.")
-        measured = json.loads(store.read_text())
-        for item in session.items:
-            _, self.cost[item.nodeid], lines = measured[item.nodeid]
-            self.reached[item.nodeid] = {file: set(some) for file, some in lines.items()}
-        print(f"{len(self.cost)} tests take {sum(self.cost.values()):.0f} s of processor time", file=sys.stderr, flush=True)
+                taken, lines = time.process_time() - start, {file: coverage.get_data().lines(file) or [] for file in self.files}
+                found.write_text(json.dumps([taken, lines, [module for module in sys.modules if module not in before]]))
+                os._exit(bool(session.testsfailed))
+            if os.waitpid(pid, 0)[1]:
+                raise session.Failed(f"Without any mutant {item.nodeid} fails.")
+            return list(json.loads(found.read_text()))
 
     def _items(self, session: Any, mutant: Mutant) -> list[Any]:
         """The tests that come by a mutant: first those that noticed others of its function, or any, then the quickest."""
