@@ -58,7 +58,7 @@ class Codes:
 
 
 def codes(pieces: WordPieces, table: CharacterTable) -> Codes:
-    alphabet = sorted({character for token in pieces.vocabulary for character in _text(token)} - {" "})
+    alphabet = sorted({character for token in pieces.vocabulary for character in _text(token)})
     isolated = [character for character in alphabet if character in table.isolated]
     ordinary = [character for character in alphabet if character not in table.isolated]
     of = {character: FIRST_CODE + at for at, character in enumerate(isolated)}

@@ -123,6 +123,21 @@ def test_the_first_piece_is_one_like_any_other(tmp_path: Path) -> None:
     assert rows(of, texts(["ab abb b a"])) == [[3, 1, 0, 1, 0, 0, 2, 1, 4]]
 
 
+def test_a_word_too_long_is_unknown_where_that_is_the_first_piece(tmp_path: Path) -> None:
+    (tmp_path / "vocab.txt").write_text("\n".join(["[UNK]", "[CLS]", "[SEP]", "a", "##a"]), encoding="utf-8")
+    of = fitted(str(tmp_path), 512)
+    assert rows(of, texts(["a" * 100, "a" * 101])) == [[1, 3, *[4] * 99, 2], [1, 0, 2]]
+
+
+@pytest.mark.parametrize("n_pieces", [1, 2, 3])
+def test_a_character_may_become_several(n_pieces: int, tmp_path: Path) -> None:
+    """A syllable of Hangul is taken apart into its letters, as an accent is from its letter."""
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", *["\u1100", "##\u1161", "##\u11a8"][:n_pieces]]
+    (tmp_path / "vocab.txt").write_text("\n".join(vocabulary), encoding="utf-8")
+    values = texts(["\uac00 á", "\uac01a \u1100", "", "á\uac00 \uac01"])
+    assert rows(fitted(str(tmp_path)), values) == of_tokenizers(fitted(str(tmp_path)), values)
+
+
 def test_every_character_is_read_as_tokenizers_read_it() -> None:
     of = fitted(max_length=128)
     everything = [chr(code) for code in range(0x20, 0x30000) if not 0xD800 <= code < 0xE000]
