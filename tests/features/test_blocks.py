@@ -124,6 +124,15 @@ def test_no_room_is_said_with_the_file_that_is_gone_then(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+def test_an_array_whose_file_cannot_be_opened(tmp_path, monkeypatch):
+    def too_many(*_: object, **__: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr("numpy.lib.format.open_memmap", too_many)
+    with pytest.raises(OSError, match=r"^\[Errno 24\] Too many open files: '.*x\.npy'$"):
+        new_array(tmp_path / "x.npy", np.float32, (10,))
+
+
 def test_a_file_that_cannot_be_written(tmp_path):
     with pytest.raises(OSError, match="absent"), written(tmp_path / "absent" / "x.arrow", np.float32, (1, 1)):
         pass
