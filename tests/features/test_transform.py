@@ -79,6 +79,25 @@ def test_the_same_twice_to_the_last_bit(fitted: Fitted, tmp_path: Path) -> None:
         np.testing.assert_array_equal(one[tensor], two[tensor])
 
 
+def test_strings_and_numbers_of_few_values_in_turn(tmp_path: Path) -> None:
+    """Each kind in several pieces of `dense`: strings are looked up once, numbers stand where they belong between them."""
+    at = np.arange(60)
+    table = {
+        "a": texts([f"a{n % 3}" for n in at]),
+        "n": floats(at % 2),
+        "b": texts([f"b{n % 4}" for n in at]),
+        "m": floats(at % 5),
+    }
+    columns: dict[str, Any] = {"a": "one_hot", "n": "standardize", "b": {"name": "one_hot", "min_count": 2}, "m": "log1p"}
+    fitted = fit_table(table, FeaturePlan(columns=columns))
+    features = fitted.features
+    starts = {block.column: block.start for block in features.spec.blocks}
+    assert sorted(starts, key=starts.__getitem__) == ["a", "n", "b", "m"]
+    path = write(table, tmp_path / "examples.parquet")
+    found = transform(features.model, features.spec, path, {"all": np.ones(60, bool)})["all"]
+    np.testing.assert_allclose(found["dense"], fitted.run(table)["dense"], atol=1e-6)
+
+
 @pytest.mark.parametrize("batch_rows", [7, 10_000])
 def test_a_part_may_have_values_of_its_own(batch_rows: int, tmp_path: Path) -> None:
     fitted = fit_table(TABLE, FeaturePlan(strings="one_hot", max_one_hot=99))
@@ -146,6 +165,7 @@ def test_rows_of_varying_length_by_parts_and_batches(in_files: bool, tmp_path: P
         assert n_bytes(tokens) == 4 * whole["token_lengths"][rows].sum() + 8 * (rows.sum() + 1)
         read = in_memory(tokens)
         np.testing.assert_array_equal(read[:], tokens[:])
+        assert read[:].dtype == np.int64
         assert isinstance(tokens.values, np.memmap) == in_files
         assert not isinstance(read.values, np.memmap)
     if in_files:
