@@ -3,7 +3,8 @@
 mutmut makes the mutants: a file holds all of its own, and a name says which of them is called. They are run here: the tests are
 collected once, and each mutant gets a process forked from that, in which the tests that come by the changed statement run, until
 one fails. What was found goes to `build/mutants/PART.json`. What is there is not run again, unless the file is
-deleted; `--again` runs those that no test noticed.
+deleted; `--again` runs those that no test noticed. `tests/same_mutants/PART.txt` holds those that were read and found to change
+nothing that can be seen: what survives beside them is printed, and the exit status is 1.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ ROOT = Path(__file__).parents[1]
 COPY = ROOT / "build" / "mutants"
 PARTS = ("split", "views", "features")
 """Folders of the package, each with the tests of the same folder."""
+SAME = ROOT / "tests" / "same_mutants"
 LEFT_ALONE = ("__init__.py", "example.py")
 """Without functions, and made-up data."""
 LEFT_OUT = "not slow and not spark and not postgres and not fuzz and not runtimes"
@@ -57,6 +59,11 @@ class Mutant:
     noticed_by: str = ""
     """The test that failed."""
     seconds: float = 0.0
+
+    def entry(self) -> str:
+        """As it stands in the list of those that are the same: which lines of the file it changes may become others."""
+        function = self.function.rpartition(".")[2].removeprefix("x_").removeprefix("xǁ").replace("ǁ", ".")
+        return f"## {Path(self.file).name} {function}\n{self.change}"
 
 
 @dataclass
@@ -232,6 +239,12 @@ def of_before(mutants: dict[str, Mutant], found: dict[str, Any]) -> dict[str, An
     return {name: of_name.pop(0) for name, of_name in same.items() if of_name}
 
 
+def unread(survivors: Sequence[str], list_of_same: Path) -> list[str]:
+    """The entries of survivors that the list has not, or not so many times."""
+    listed = Counter(list_of_same.read_text("utf-8").rstrip("\n").split("\n\n") if list_of_same.exists() else [])
+    return sorted((Counter(survivors) - listed).elements())
+
+
 def _number(name: str) -> int:
     return int(name.rpartition("_")[2])
 
@@ -301,11 +314,11 @@ def main() -> None:
     arguments = ["-q", "--tb=no", "-p", "no:cacheprovider", "-p", "no:xdist", "--hypothesis-profile=mutants", "-m", LEFT_OUT]
     code = pytest.main([*arguments, *(given.tests or [f"tests/{given.part}"])], plugins=[plugin])
     save()
-    for name in sorted(chosen):
-        if mutants[name].status in (SURVIVED, NOT_REACHED):
-            print(f"## {name}: {mutants[name].status}\n{mutants[name].change}")
+    survivors = [Mutant(**kept[name]).entry() for name in names if kept.get(name, {}).get("status") in (SURVIVED, NOT_REACHED)]
+    new = unread(survivors, SAME / f"{given.part}.txt")
+    print(*new, f"{len(survivors)} survive, {len(new)} of which are not in {SAME.name}/{given.part}.txt", sep="\n\n")
     _print_table(kept)
-    sys.exit(code)
+    sys.exit(code or bool(new))
 
 
 if __name__ == "__main__":
