@@ -8,7 +8,7 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -130,7 +130,7 @@ def streamed(frame: DataFrame) -> pa.RecordBatchReader:
     from pyspark.sql.pandas.types import to_arrow_schema
 
     # Nested, as Spark then sends the function itself: its workers need pyarrow, and nothing of shopkit.
-    def packed(batches: Iterator[Any]) -> Iterator[Any]:
+    def packed(batches: Iterable[Any]) -> Iterable[Any]:
         import pyarrow as pa
 
         for batch in batches:
