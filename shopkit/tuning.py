@@ -163,10 +163,13 @@ class _Searching:
         start = time.perf_counter()
         experiment = self.experiment(trial.params)
         epochs: list[float] = []
+        watched = f"validation_{self.monitor[0]}"
 
         def after(epoch: int, row: dict[str, float]) -> None:
-            epochs.append(row[f"validation_{self.monitor[0]}"])
-            asked.report(epochs[-1], epoch)
+            if watched not in row:  # one of pretraining
+                return
+            asked.report(row[watched], len(epochs))
+            epochs.append(row[watched])
             if asked.should_prune():
                 raise PrunedError
 

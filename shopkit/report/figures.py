@@ -59,17 +59,20 @@ def _points(x: Sequence[float], y: Sequence[float]) -> list[tuple[float, float]]
 
 
 def learning(train: Plain, titles: Mapping[str, str]) -> list[Figure]:
-    """Loss and validation metrics by epoch, counted from 1, the kept epoch marked. The watched metric comes first."""
+    """Losses and validation metrics by epoch, counted from 1, the kept epoch marked. The watched metric comes first."""
     history = train.get("history") or []
     if len(history) < 2:
         return []
-    losses = [name for name in ("train_loss", "validation_loss") if is_number(history[0].get(name))]
+    last = history[-1]
+    losses = [name for name in ("train_loss", "validation_loss") if is_number(last.get(name))]
     watched = f"validation_{(train.get('monitor') or {}).get('name')}"
-    rest = [name for name in history[0] if name.startswith("validation_") and name not in losses and is_number(history[0][name])]
+    rest = [name for name in last if name.startswith("validation_") and name not in losses and is_number(last[name])]
     rest.sort(key=lambda name: name != watched)
     groups = ([losses] if losses else []) + [[name] for name in rest[:3]]
+    if "pretrain_loss" in history[0]:
+        groups.insert(0, ["pretrain_loss"])
     # An even number of pictures fills the rows of the page.
-    if len(groups) % 2 and "lr" in history[0]:
+    if len(groups) % 2 and "lr" in last:
         groups.append(["lr"])
     return [_learning(history, group, train.get("best_epoch"), titles) for group in groups]
 
@@ -79,9 +82,14 @@ def _learning(history: Sequence[Plain], names: Sequence[str], best: Any, titles:
     columns = _of(history, *names)
     ticks = [tick for tick in nice_ticks(1, len(history)) if 1 <= tick <= len(history) and tick == round(tick)]
     x = Axis("epoch", 1.0, float(len(history)), ticks, lambda value: f"{value:g}")
-    known = {"lr": "Learning rate", "train_loss": "training", "validation_loss": "validation"}
+    known = {
+        "lr": "Learning rate",
+        "pretrain_loss": "Pretraining loss",
+        "train_loss": "training",
+        "validation_loss": "validation",
+    }
     labels = [known.get(name) or titles.get(bare, bare) for name in names for bare in [name.removeprefix("validation_")]]
-    title = "Loss" if names[0].endswith("n_loss") else labels[0]
+    title = "Loss" if names[0] in ("train_loss", "validation_loss") else labels[0]
     chart = Chart(f"{title} by epoch", x, Axis.over(title, [value for column in columns for value in column]))
     keys = [Key(1, label, True) if name.startswith("train") else Key(0, label) for name, label in zip(names, labels, strict=True)]
     for column, key in zip(columns, keys, strict=True):
@@ -91,7 +99,11 @@ def _learning(history: Sequence[Plain], names: Sequence[str], best: Any, titles:
             chart.dots(_points(epochs, column), key.series, tips, radius=2.2)
     if is_number(best):
         chart.upright(float(best) + 1, "kept")
-    reading = {"Loss": "What training makes small, by epoch.", "Learning rate": "The step size, by epoch."}
+    reading = {
+        "Loss": "What training makes small, by epoch.",
+        "Learning rate": "The step size, by epoch.",
+        "Pretraining loss": "What pretraining makes small, by epoch.",
+    }
     kept = " The model of the marked epoch was kept." if is_number(best) else ""
     where = reading.get(title, "On the validation part, by epoch.")
     return figure(title, where + kept, chart, *(keys if len(keys) > 1 else ()))

@@ -34,7 +34,7 @@ class State:
     """Epochs finished."""
     finished: bool = False
     history: list[dict[str, float]] = field(default_factory=list)
-    """A row for each epoch: `epoch` (from 0), `lr`, `train_loss`, `validation_loss`, `validation_<metric>`."""
+    """A row for each epoch; see `FitResult.history`."""
     best_epoch: int = -1
     best_score: float = float("-inf")
     """The monitored metric of the best epoch, turned so that more is better."""

@@ -39,7 +39,8 @@ class FitResult:
     """How a training went. The model itself holds the weights of the best epoch."""
 
     history: list[dict[str, float]] = field(default_factory=list)
-    """Learning curves, a row for each epoch: `epoch` (from 0), `lr`, `train_loss`, `validation_loss`, `validation_<metric>`."""
+    """Learning curves, a row for each epoch: `epoch` (from 0), `lr`, `train_loss`, `validation_loss`, `validation_<metric>`; for
+    one of pretraining, `pretrain_loss` in place of the last three."""
     best_epoch: int = -1
     facts: dict[str, Any] = field(default_factory=dict)
     """What the model says of its fit (iterations, loss, …)."""
@@ -185,7 +186,7 @@ def _train(trainer: pl.Trainer, learner: Learner) -> None:
 
 def _write_history(path: Path, history: list[dict[str, float]]) -> None:
     with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, fieldnames=list(history[0]))
+        writer = csv.DictWriter(stream, fieldnames=list(dict.fromkeys(name for row in history for name in row)))
         writer.writeheader()
         writer.writerows(history)
 

@@ -149,12 +149,13 @@ class Learner(pl.LightningModule):
 
     def on_train_epoch_end(self) -> None:
         self.model.eval()
+        learns_target = self.state.epoch >= self.model.pretrain_epochs
         with self.average.applied() if self.average is not None else nullcontext():
             row = {
                 "epoch": self.state.epoch,
                 "lr": float(self.trainer.optimizers[0].param_groups[0]["lr"]),
-                "train_loss": float(self.trainer.strategy.reduce(torch.cat(self.losses).mean(), reduce_op="mean")),
-                **(self._validate() if self.trainer.is_global_zero else {}),
+                "train_loss" if learns_target else "pretrain_loss": self._mean_loss(),
+                **(self._validate() if self.trainer.is_global_zero and learns_target else {}),
             }
             # One device validates, and all go by what it found: were each to decide for itself when to stop, one might wait for
             # the others for ever.
@@ -163,6 +164,9 @@ class Learner(pl.LightningModule):
         for logger in self.loggers:
             logger.log_metrics({name: value for name, value in row.items() if name != "epoch"}, step=int(row["epoch"]))
         self._checkpoint()
+
+    def _mean_loss(self) -> float:
+        return float(self.trainer.strategy.reduce(torch.cat(self.losses).mean(), reduce_op="mean"))
 
     @torch.no_grad()
     def _validate(self) -> dict[str, float]:
@@ -188,7 +192,7 @@ class Learner(pl.LightningModule):
         watched, mode = f"validation_{self.task.monitor.name}", self.task.monitor.mode
         if watched not in row:
             return row["epoch"]
-        if math.isnan(self.state.history[0][watched]):
+        if math.isnan(self.state.history[self.model.pretrain_epochs][watched]):
             watched, mode = "validation_loss", "min"
         return row[watched] if mode == "max" else -row[watched]
 

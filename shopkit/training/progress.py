@@ -66,5 +66,5 @@ class _Said(ProgressColumn):
                 title = self.learner.task.described[name].title if name in self.learner.task.described else name
                 best = f"best {state.history[state.best_epoch][key]:.4f} in epoch {state.best_epoch + 1}"
                 text.append(f"  {title} {row[key]:.4f}, {best}", "dim")
-            text.append(f"  loss {row['train_loss']:.4f}", "dim")
+            text.append("".join(f"  loss {row[loss]:.4f}" for loss in ("pretrain_loss", "train_loss") if loss in row), "dim")
         return text

@@ -12,7 +12,7 @@ class EpochWatch(Logger):
     """Calls `after(epoch, row)` at the end of every epoch; what that raises ends the training.
 
     Args:
-        after: given the epoch, from 0, and its `train_loss`, `validation_loss`, `validation_<metric>`.
+        after: given the epoch, from 0, and the others of its row; see `FitResult.history`.
     """
 
     def __init__(self, after: Callable[[int, dict[str, float]], None]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from dataclasses import replace
 
 import numpy as np
@@ -132,8 +133,13 @@ def test_the_first_epochs_learn_to_read_and_none_of_them_is_the_best(task: Binar
         return model, fit(model, task, texts(300, 0), texts(100, 1), settings, folder=tmp_path / folder, seed=0, resume=resume)
 
     model, result = trained("whole")
-    losses = [row["train_loss"] for row in result.history]
-    assert losses[0] - 0.2 > losses[2] > 1 > losses[3]  # of 30 tokens, and then of two classes
+    losses = [row["pretrain_loss"] for row in result.history[:3]]
+    assert losses[0] - 0.2 > losses[2] > 1 > result.history[3]["train_loss"]  # of 30 tokens, and then of two classes
+    assert set(result.history[0]) == {"epoch", "lr", "pretrain_loss"}, "nothing is told of a target that is not learnt"
+    with (tmp_path / "whole" / "history.csv").open(newline="") as stream:
+        first, *_, last = csv.DictReader(stream)
+    assert first["train_loss"] == last["pretrain_loss"] == ""
+    assert float(last["validation_auroc"]) > 0
     assert result.best_epoch >= 3
     assert len(result.history) > 3, "patience does not count while the target is not learnt"
     with pytest.raises(KeyboardInterrupt):

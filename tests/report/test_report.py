@@ -12,7 +12,7 @@ from html.parser import HTMLParser
 import pytest
 
 from shopkit.errors import RunError
-from shopkit.report import render
+from shopkit.report import figures, render
 from shopkit.runs import Run, file_hash, read_json, write_json
 from shopkit.schema import Column
 
@@ -266,3 +266,14 @@ def test_importing_the_report_loads_no_torch() -> None:
     code = "import sys, shopkit.report; print(sorted({'torch', 'ibis', 'pandas', 'matplotlib'} & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert found.strip() == "[]"
+
+
+def test_pretraining_has_a_picture_of_its_own_and_no_part_in_the_others() -> None:
+    told = {"train_loss": 0.3, "validation_loss": 0.4, "validation_auroc": 0.8}
+    history = [{"epoch": 0, "lr": 0.1, "pretrain_loss": 5.0}, {"epoch": 1, "lr": 0.1, "pretrain_loss": 4.0}]
+    history += [{"epoch": epoch, "lr": 0.1, **told} for epoch in (2, 3)]
+    train = {"history": history, "best_epoch": 3, "monitor": {"name": "auroc"}}
+    pictures = figures.learning(train, {"auroc": "AUROC"})
+    assert [picture.title for picture in pictures] == ["Pretraining loss", "Loss", "AUROC", "Learning rate"]
+    dots = [str(picture.svg).count("<circle") for picture in pictures]
+    assert dots == [2, 4, 2, 4]
