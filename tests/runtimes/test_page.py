@@ -79,7 +79,7 @@ def test_numbers(typed: Typed) -> None:
 
 
 def test_ids_that_are_whole_numbers(typed: Typed) -> None:
-    texts = ("3", "3.0", "3.", "-3.00", "+3.0", "3.5", "03.0", " 3.0", "red", "", "٣.0", "3.0.0")
+    texts = ("3", "3.0", "3.", "-3.00", "+3.0", "3.5", "03.0", " 3.0", "red", "", "٣.0", "3.0.0", " 3", "+3 ", "+-3", "007")
     for column in (Column("zip", "string", integer=True), Column("zip", "string")):
         found = typed("tensor", [(asdict(column), text) for text in texts])
         assert found == [{"value": canonical_value(text, column)[0]} for text in texts]
@@ -121,6 +121,7 @@ def test_how_times_are_written(typed: Typed) -> None:
     taken = (
         "2024-07-01", "2024-07-01T12:00", "2024-07-01 12:00:05", "2024-07-01T12:00:00.750", "1924-07-01T12:00",
         "0101-01-01T00:00:00Z",
+        "2024-7-1", "2024-7-1 9:5", "2024-07-01 9:05:7.25", "2024-07-01 12:00:00 UTC", "2024-07-01 12:00+02",
         "2024-07-01T12:00Z", "2024-07-01T12:00:00+02:00", "2024-07-01T12:00:00-0930", "2024-02-29", "1969-12-31T23:59:59.500Z",
     )  # fmt: skip
     refused = (

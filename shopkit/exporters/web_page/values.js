@@ -3,8 +3,8 @@
 
 const MISSING_TIME = -(2n ** 63n);
 const DECIMAL = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
-const WHOLE_TEXT = /^([+-]?\p{Nd}+)\.0*$/u;
-const TIME = /^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,]\d+)?)?(Z|[+-]\d\d:?\d\d)?)?$/;
+const WHOLE_TEXT = /^\s*(?:\+(?=\p{Nd}))?(-?\p{Nd}+)(?:\.0*)?\s*$/u;
+const TIME = /^(\d{4})-(\d\d?)-(\d\d?)(?:[T ](\d\d?):(\d\d?)(?::(\d\d?)(?:[.,]\d+)?)?( UTC|Z|[+-]\d\d(?::?\d\d)?)?)?$/;
 const DAY = 86_400_000;
 
 /** The tensor of a column's texts. */
@@ -77,8 +77,8 @@ function utc(year, month, day, hours, minutes, secs) {
 
 /** Milliseconds by which a written offset is ahead of UTC. */
 function ahead(offset) {
-  if (offset === "Z") return 0;
-  const [, sign, hours, minutes] = /^([+-])(\d\d):?(\d\d)$/.exec(offset);
+  if (offset === "Z" || offset === " UTC") return 0;
+  const [, sign, hours, minutes = 0] = /^([+-])(\d\d):?(\d\d)?$/.exec(offset);
   return (sign === "-" ? -1 : 1) * (60 * hours + Number(minutes)) * 60_000;
 }
 
