@@ -51,6 +51,8 @@ class Seen:
     """Why there is nothing to learn from it."""
     marked: str = ""
     """Of a text whose values are all numbers with marks, one of them."""
+    time_format: str = ""
+    """Of a text whose values are all times, how it writes them."""
 
     @property
     def name(self) -> str:
@@ -118,6 +120,9 @@ def _seen(engine: duckdb.DuckDBPyConnection, column: RawColumn) -> Seen:
     ((fits, example),) = fetch(
         engine, f"SELECT count(*) FILTER ({marked}), min({name}::VARCHAR) FILTER ({marked} AND NOT {plain}) FROM {TABLE}"
     )
+    form = _time_format(engine, name)
+    if form is not None:
+        return replace(seen, time_format=form[0])
     return replace(seen, marked=example or "") if fits == seen.n_present else seen
 
 

@@ -64,7 +64,7 @@ def propose(look: Look) -> Proposal:
         elif _is_key(look, column):
             proposal.keys[column.name] = "every row has a value of its own"
         elif column.useless:
-            proposal.ignore[column.name] = f"{column.useless}; {_marked(column)}" if column.marked else column.useless
+            proposal.ignore[column.name] = "; ".join(filter(None, (column.useless, _misread(column))))
         else:
             usable.append(column)
     # Several columns may name the row; one is enough.
@@ -78,8 +78,8 @@ def propose(look: Look) -> Proposal:
             continue
         if _says_the_target(look, column):
             proposal.ignore[column.name] = "each of its values says the target; take it in only if it is known beforehand"
-        elif column.marked:
-            proposal.watch[column.name] = _marked(column)
+        elif _misread(column):
+            proposal.watch[column.name] = _misread(column)
         elif column.raw.is_whole and column.n_distinct > 2 and (_ID.search(column.name) or _CODE.search(column.name)):
             proposal.types[column.name] = f"whole numbers that look like codes, {column.n_distinct:,} of them"
     left = [c for c in usable if c.name not in {proposal.time, proposal.group, *proposal.ignore}]
@@ -90,8 +90,13 @@ def propose(look: Look) -> Proposal:
     return proposal
 
 
-def _marked(column: Seen) -> str:
-    return f"read as text, and its values look like numbers, e.g. {column.marked}: for their size, write them without marks"
+def _misread(column: Seen) -> str:
+    """What to do about a column that is text only as it is written."""
+    if column.time_format:
+        return f"read as text, and its values look like times, {column.time_format}: write all times of the table in one form"
+    if column.marked:
+        return f"read as text, and its values look like numbers, e.g. {column.marked}: for their size, write them without marks"
+    return ""
 
 
 def _task(look: Look, proposal: Proposal) -> None:
@@ -126,7 +131,7 @@ def _is_key(look: Look, column: Seen) -> bool:
     return (
         is_unique
         and not column.raw.is_time
-        and not column.marked
+        and not _misread(column)
         and ("identifier" in column.useless or _ID.search(column.name) is not None)
     )
 

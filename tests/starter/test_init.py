@@ -175,6 +175,16 @@ def test_how_days_are_written(here: Path, dates: list[str], form: str, reason: s
     assert seen.reasons == {"timestamp_format": reason}
 
 
+def test_times_in_two_forms(here: Path) -> None:
+    """One format is told; what is written in another is read as text, and that is said."""
+    days = pd.date_range("2024-01-01", periods=120)
+    frame = pd.DataFrame({"born": days.strftime("%d.%m.%Y"), "at": days.strftime("%d.%m.%Y %H:%M"), "x": range(120)})
+    seen, proposal = proposed(frame.assign(y=[0, 1] * 60), "y")
+    assert seen.source == {"timestamp_format": "%d.%m.%Y"}
+    told = "read as text, and its values look like times, %d.%m.%Y %H:%M: write all times of the table in one form"
+    assert proposal.watch["at"] == told
+
+
 def test_encodings(here: Path) -> None:
     frame = pd.DataFrame({"stadt": ["Köln", "Bonn"] * 30, "y": [0, 1, 1] * 20})
     frame.to_csv("wide.csv", index=False, encoding="utf-16")
