@@ -146,7 +146,7 @@ def _in_our_words(path: Path, message: str, encoding: str) -> str:
     fields = re.search(r"Row #(\d+): Expected (\d+) columns, got (\d+): (.*)", message)
     if fields:
         return (
-            f"{path}, row {int(fields[1]) - 1}: expected {fields[2]} fields as in the header, found {fields[3]}: {fields[4]!r}. "
+            f"{path}, row {int(fields[1]) - 2}: expected {fields[2]} fields as in the header, found {fields[3]}: {fields[4]!r}. "
             "Quote fields that hold the delimiter."
         )
     if "invalid UTF8" in message or "codec can't decode" in message:

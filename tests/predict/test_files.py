@@ -97,7 +97,7 @@ def test_true_and_false_are_numbers(artifact: Path, tmp_path: Path) -> None:
         ("price,color\n1,red\ncheap,red\n", r"Column 'price', row 1: 'cheap' is not a number\."),
         ("price,color\n1,red\ninf,red\n", r"Column 'price', row 1: inf is not a finite number"),
         ("prise,color\n1,red\n", r"has no column 'price', which model\.onnx needs\. Did you mean 'prise'\?"),
-        ("price,color\n1,red,3\n", r"in\.csv, row 1: expected 2 fields as in the header, found 3: '1,red,3'"),
+        ("price,color\n1,red\n1,red,3\n", r"in\.csv, row 1: expected 2 fields as in the header, found 3: '1,red,3'"),
         ("", r"in\.csv is empty\."),
         ("\n\n", r"in\.csv is empty\."),
         ("price,color,price\n1,red,2\n", r"in\.csv has several columns 'price', and one is to be read\. Leave out"),
