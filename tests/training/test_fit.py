@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -192,6 +193,15 @@ def test_a_training_that_was_killed_and_resumed_ends_as_the_undisturbed_one(feat
     assert same_weights(resumed, undisturbed)
 
 
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Ctrl-C as at a terminal: a shell lets what it starts in the background ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_is_an_interrupt_and_keeps_the_checkpoint(tmp_path):
     process = start_training(tmp_path, 10_000)
     wait_for(tmp_path / "checkpoint.npz", process)
@@ -200,6 +210,7 @@ def test_ctrl_c_is_an_interrupt_and_keeps_the_checkpoint(tmp_path):
     assert checkpoint.read(tmp_path).epoch > 0
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_reaches_the_caller_and_can_be_pressed_again(features, task, tmp_path, monkeypatch):
     monkeypatch.setattr(type(task), "validation_metrics", lambda *_: os.kill(os.getpid(), signal.SIGINT))
     handler = signal.getsignal(signal.SIGINT)
