@@ -79,7 +79,7 @@ def fit(
         RunError: the loss is not finite, the checkpoint cannot be read, or the folder cannot be written.
         KeyboardInterrupt: Ctrl-C; the last checkpoint is kept.
     """
-    if 0 < settings.max_epochs <= model.pretrain_epochs:
+    if settings.max_epochs <= model.pretrain_epochs:
         raise ConfigError(
             f"model.pretrain_epochs is {model.pretrain_epochs} of the {settings.max_epochs} of trainer.max_epochs: none is left "
             "to learn the target. Raise trainer.max_epochs."
