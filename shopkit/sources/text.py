@@ -132,7 +132,7 @@ def json_to_parquet(connection: Backend, paths: Sequence[Path], shown: Path, out
             kinds = fetch(
                 connection.con,
                 f"SELECT json_type({field}) AS kind, min(row) AS row, arg_min({field}::VARCHAR, row) FROM "
-                f"(SELECT *, row_number() OVER () AS row FROM {reader}) WHERE {field} IS NOT NULL GROUP BY kind ORDER BY row",
+                f"(SELECT *, row_number() OVER () - 1 AS row FROM {reader}) WHERE {field} IS NOT NULL GROUP BY kind ORDER BY row",
             )
             examples = ", ".join(f"{value} in row {row}" for _, row, value in kinds[:3])
             raise DataError(f"{shown}: field '{name}' holds values of several types: {examples}. Make them one type.")

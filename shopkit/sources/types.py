@@ -147,7 +147,7 @@ class TextFiles:
         for parquet, shown in zip(self.parquet, self.shown, strict=False):
             found = fetch(
                 self.connection.con,
-                f"SELECT row, {quote(column)}::VARCHAR FROM (SELECT {quote(column)}, file_row_number + 1 AS row FROM "
+                f"SELECT row, {quote(column)}::VARCHAR FROM (SELECT {quote(column)}, file_row_number AS row FROM "
                 f"read_parquet({literal(str(parquet))}, file_row_number=true)) "
                 f"WHERE {quote(column)} IS NOT NULL AND NOT coalesce({self._fits(column, kind)}, false) ORDER BY row LIMIT 1",
             )

@@ -195,12 +195,12 @@ LATE = "a,price\n" + "".join(f"{i},{i}.5\n" for i in range(30_000)) + "30000,fre
         ("a.csv", 'a,b\n1,"x\n2,3\n', r"line 2: a quote that is opened here is never closed"),
         ("a.csv", b"a,b\n1,x\n" + "2,é\n".encode("latin-1"), r"line 3: byte 0xe9 is not utf-8.*Set source\.encoding"),
         ("a.csv", "a,b\n1,\0\n", r"line 2: a NUL byte, so this is not utf-8 text"),
-        ("a.csv", LATE, r"row 30001, column 'price': 'free' is not a number, as nearly all of its values are"),
+        ("a.csv", LATE, r"row 30000, column 'price': 'free' is not a number, as nearly all of its values are"),
         ("a.csv", "a,A\n1,2\n", r"names column 'a' more than once"),
         ("a.csv", "a,\n1,2\n", r"column 2 of 2 has no name in the header line\. Give it one, or .*index=False"),
         ("a.csv", "t\n2024-01-01T10:00:00Z\n2024-01-01T10:00:00\n", r"times with a zone in 1 of 2 rows"),
         ("a.jsonl", '{"a":1}\n{"a":\n{"a":2}\n', r"a\.jsonl, line \d: not valid JSON"),
-        ("a.jsonl", '{"a":1}\n{"a":"x"}\n', r"field 'a' holds values of several types: 1 in row 1, \"x\" in row 2"),
+        ("a.jsonl", '{"a":1}\n{"a":"x"}\n', r"field 'a' holds values of several types: 1 in row 0, \"x\" in row 1"),
         ("a.parquet", "hello", r"not readable as Parquet"),
         ("a.xlsx", "hello", r"cannot tell its format by '\.xlsx'.* Save the sheet as CSV"),
         ("a.parquet.gz", "hello", r"cannot tell its format"),
@@ -242,7 +242,7 @@ def test_files_of_one_table_need_one_header_and_format(file):
 @pytest.mark.parametrize(("kind", "value"), [("number", "abc"), ("integer", "1.5"), ("boolean", "yes"), ("time", "2024-13-01")])
 def test_a_value_that_is_not_of_its_declared_type(file, kind, value):
     path = file("a.csv", f"a,b\n,1\n{value},2\n")
-    with pytest.raises(DataError, match=rf"row 2, column 'a': '{value}' is not a {kind}, as declared in source\.types"):
+    with pytest.raises(DataError, match=rf"row 1, column 'a': '{value}' is not a {kind}, as declared in source\.types"):
         opened(path, types={"a": kind})
 
 

@@ -74,10 +74,11 @@ def test_a_column_of_a_file_takes_the_memory_it_is_given_and_no_more(table: tupl
             of("who")
 
 
-def test_no_rows_leave_a_part_without_rows() -> None:
+@pytest.mark.parametrize("split", [StratifiedSplit(StratifiedSplitSettings()), SPLITS[-1]], ids=["stratified", "given"])
+def test_no_rows_leave_a_part_without_rows(split: Split) -> None:
     rows = Rows(SCHEMA, 0, lambda _: np.array([], object))
     message = (
         "The split leaves the train part without rows (train 0, validation 0, test 0, of 0). Give more rows or other fractions."
     )
     with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
-        assign(StratifiedSplit(StratifiedSplitSettings()), rows)
+        assign(split, rows)
