@@ -40,6 +40,8 @@ SAME = ROOT / "tests" / "same_mutants"
 LEFT_ALONE = ("__init__.py", "example.py")
 """Without functions, and made-up data."""
 LEFT_OUT = "not slow and not spark and not postgres and not fuzz and not runtimes"
+SECONDS_OF_SAME = 5.0
+"""Of tests, for a mutant of that list; another gets all that come by it, unless told otherwise."""
 MEMORY = 4 << 30
 """Bytes a mutant may take beyond those of the process that it is forked from."""
 FAILED = "failed"
@@ -74,7 +76,8 @@ class Mutants:
     files: list[str]
     """Those with mutants in them."""
     jobs: int
-    budget: float
+    budget: Callable[[Mutant], float]
+    """Seconds of tests that a mutant is given."""
     save: Callable[[], None]
     reached: dict[str, dict[str, set[int]]] = field(default_factory=dict)
     """Test → file → lines it comes by."""
@@ -146,13 +149,17 @@ class Mutants:
             return list(json.loads(found.read_text()))
 
     def _items(self, session: Any, mutant: Mutant) -> list[Any]:
-        """The tests that come by a mutant: first those that noticed others of its function, or any, then the quickest."""
+        """The tests that come by a mutant: first those that noticed most others of its function, or any, in their time."""
         function, lines = mutant.function, range(mutant.statement[0], mutant.statement[1] + 1)
         reaching = [item for item in session.items if not self.reached[item.nodeid].get(mutant.file, set()).isdisjoint(lines)]
-        reaching.sort(key=lambda i: (-self.noticed[function, i.nodeid], -self.noticed["", i.nodeid], self.cost[i.nodeid]))
-        total, chosen = 0.0, []
-        for item in reaching:
-            if total + self.cost[item.nodeid] <= self.budget or not chosen:
+
+        def order(item: Any) -> tuple[float, ...]:
+            cost = max(self.cost[item.nodeid], 0.02)
+            return -self.noticed[function, item.nodeid] / cost, -self.noticed["", item.nodeid] / cost, cost
+
+        total, budget, chosen = 0.0, self.budget(mutant), []
+        for item in sorted(reaching, key=order):
+            if total + self.cost[item.nodeid] <= budget or not chosen:
                 total += self.cost[item.nodeid]
                 chosen.append(item)
         return chosen
@@ -239,10 +246,14 @@ def of_before(mutants: dict[str, Mutant], found: dict[str, Any]) -> dict[str, An
     return {name: of_name.pop(0) for name, of_name in same.items() if of_name}
 
 
+def listed(list_of_same: Path) -> Counter[str]:
+    """The entries of a list, each with how many times it has it."""
+    return Counter(list_of_same.read_text("utf-8").rstrip("\n").split("\n\n") if list_of_same.exists() else [])
+
+
 def unread(survivors: Sequence[str], list_of_same: Path) -> list[str]:
     """The entries of survivors that the list has not, or not so many times."""
-    listed = Counter(list_of_same.read_text("utf-8").rstrip("\n").split("\n\n") if list_of_same.exists() else [])
-    return sorted((Counter(survivors) - listed).elements())
+    return sorted((Counter(survivors) - listed(list_of_same)).elements())
 
 
 def _number(name: str) -> int:
@@ -275,7 +286,7 @@ def main() -> None:
     parser.add_argument("--tests", nargs="+", help="tests to run, if not all of the part's")
     parser.add_argument("--again", action="store_true", help="run only those that survived the last time")
     parser.add_argument("--share", type=float, default=1.0, help="share of the mutants to run, drawn at random")
-    parser.add_argument("--budget", type=float, default=math.inf, help="seconds of tests that a mutant is given")
+    parser.add_argument("--budget", type=float, default=math.inf, help="seconds of tests that a mutant is given at most")
     parser.add_argument("--jobs", type=int, default=2)
     given = parser.parse_args()
     os.chdir(ROOT)
@@ -307,8 +318,13 @@ def main() -> None:
     settings.register_profile(
         "mutants", settings.get_profile("ci"), phases=[Phase.explicit, Phase.generate], report_multiple_bugs=False
     )
+    same = listed(SAME / f"{given.part}.txt")
+
+    def budget(mutant: Mutant) -> float:
+        return min(given.budget, SECONDS_OF_SAME) if same[mutant.entry()] else float(given.budget)
+
     changed = sorted({mutant.file for mutant in mutants.values()})
-    plugin = Mutants({name: mutants[name] for name in chosen}, changed, given.jobs, given.budget, save)
+    plugin = Mutants({name: mutants[name] for name in chosen}, changed, given.jobs, budget, save)
     for found in kept.values():
         plugin.notice(found["function"], found["noticed_by"])
     arguments = ["-q", "--tb=no", "-p", "no:cacheprovider", "-p", "no:xdist", "--hypothesis-profile=mutants", "-m", LEFT_OUT]

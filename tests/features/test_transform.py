@@ -13,7 +13,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from shopkit import progress
 from shopkit.errors import ConfigError
 from shopkit.features import transform as module
 from shopkit.features.base import Encoded, Extractor, FeatureBlock
@@ -119,21 +118,6 @@ def test_a_part_may_have_values_of_its_own(batch_rows: int, tmp_path: Path) -> N
 
 TEXTS = texts([" ".join(["tea", "milk", "rice"][: at % 4]) for at in range(50)])
 VARIED = FeaturePlan(columns={"x": {"name": "characters", "max_length": 9}})
-
-
-@pytest.fixture
-def said(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any]]:
-    """What is told to the line of a terminal."""
-    found: list[tuple[str, Any]] = []
-
-    class Line:
-        done = 0
-
-        def __setattr__(self, name: str, value: Any) -> None:
-            found.append((name, value))
-
-    monkeypatch.setattr(progress, "_line", Line())
-    return found
 
 
 @pytest.mark.parametrize("plan", [VARIED, FeaturePlan(columns={"x": "one_hot"})], ids=["characters", "one_hot"])

@@ -11,7 +11,9 @@ import pytest
 
 from shopkit.errors import ConfigError, DataError
 from shopkit.schema import Role
+from shopkit.views import purchases
 from shopkit.views.basket_value import BasketValueView
+from shopkit.views.materialise import materialise
 from shopkit.views.purchase_within import PurchaseWithinView
 from shopkit.views.purchases import BYTES_A_LINE
 from shopkit.views.settings import BasketValueSettings, PurchaseWithinSettings
@@ -328,6 +330,19 @@ def test_parts_of_the_customers_are_together_the_whole(view):
     keys = ["household_id", "cutoff"]
     together = pd.concat(parts).sort_values(keys, ignore_index=True)
     pd.testing.assert_frame_equal(together, whole.sort_values(keys, ignore_index=True), check_exact=True)
+
+
+def test_parts_are_computed_one_by_one_and_counted(tmp_path, monkeypatch, said):
+    examples = PurchaseWithinView(settings()).examples(as_tables(shop()))
+    materialise(examples, {}, tmp_path / "whole.parquet")
+    assert ("what", "computing the view in parts") not in said
+    monkeypatch.setattr(purchases, "BYTES_A_LINE", (4 << 30) // len(shop()["transactions"]))
+    materialise(examples, {}, tmp_path / "parts.parquet")
+    at = said.index(("what", "computing the view in parts"))
+    assert said[at : at + 6] == [
+        ("what", "computing the view in parts"), ("done", 0), ("total", 2), ("done", 1), ("done", 1), ("what", "")
+    ]  # fmt: skip
+    assert (tmp_path / "parts.parquet").read_bytes() == (tmp_path / "whole.parquet").read_bytes()
 
 
 def test_a_view_that_adds_to_another_is_computed_whole():

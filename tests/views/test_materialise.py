@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import re
 from pathlib import Path
 
 import ibis
@@ -159,6 +160,28 @@ def test_an_engine_that_is_not_duckdb_hands_its_rows_over(tmp_path):
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "sqlite.parquet"), pd.read_parquet(tmp_path / "examples.parquet"))
 
 
+def test_it_says_what_it_does_and_how_many_examples_are_written(tmp_path, said):
+    made(visits(200), tmp_path, visit_id="key", bought="target", at="time")
+    assert [value for name, value in said if name == "what"] == [
+        "computing the view",
+        "looking at the columns",
+        "writing examples",
+    ]
+    assert said[-2:] == [("total", 0), ("done", 200)]
+
+
+def test_what_the_view_gave_lies_in_the_scratch_folder_meanwhile(tmp_path, monkeypatch):
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    found: dict[str, int] = {}
+    monkeypatch.setattr(
+        "shopkit.views.materialise.doing", lambda what: found.update({what: len(list(scratch.glob("shopkit-*/raw-*")))})
+    )
+    materialise(Examples(as_tables(FRAME)["data"]), {}, tmp_path / "examples.parquet", scratch=scratch)
+    assert found == {"computing the view": 0, "looking at the columns": 1, "writing examples": 1}
+    assert not list(scratch.iterdir())
+
+
 # -- what carries nothing -----------------------------------------------------------------------------------------
 
 
@@ -227,6 +250,39 @@ def test_no_examples(tmp_path):
     table = as_tables(FRAME)["data"]
     with pytest.raises(DataError, match="The view gives no examples"):
         materialise(Examples(table.filter(ibis.literal(False))), {}, tmp_path / "examples.parquet")
+
+
+@pytest.mark.parametrize(
+    ("name", "roles", "words"),
+    [
+        ("Shopkit_Score", {}, ""),
+        ("shopkit_", {}, ""),
+        ("FILE_ROW_NUMBER", {}, ""),
+        ("shopkit_at", {"shopkit_at": "time"}, " names the row and"),
+        ("Part", {"Part": "key"}, " names the row and"),
+        ("TARGET", {"TARGET": "time"}, " names the row and"),
+    ],
+)
+def test_names_that_shopkit_gives_itself_are_refused(tmp_path, name, roles, words):
+    message = f"The column '{name}'{words} is called as one that shopkit makes itself. Rename it in the source."
+    examples = Examples(ibis.table({"x": "float64", name: "string"}), roles=roles)
+    with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
+        materialise(examples, {}, tmp_path / "examples.parquet")
+
+
+def test_columns_that_stand_beside_no_place_may_be_called_part_and_target(tmp_path):
+    frame = visits(200).rename(columns={"channel": "part", "bought": "Target", "pages": "file_row"})
+    result, _ = made(frame, tmp_path, visit_id="key", at="time", Target="target")
+    assert [result.schema[name].role for name in ("part", "Target", "file_row")] == ["feature", "target", "feature"]
+
+
+def test_names_that_case_alone_tells_apart_are_refused(tmp_path):
+    examples = Examples(ibis.table(dict.fromkeys(("a", "Price", "b", "pricE", "B"), "float64")))
+    message = (
+        "The examples have the columns 'Price' and 'pricE' (upper and lower case count as one). Rename one of them in the source."
+    )
+    with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
+        materialise(examples, {}, tmp_path / "examples.parquet")
 
 
 def test_a_type_for_a_column_that_is_not_there(tmp_path):
