@@ -21,7 +21,9 @@ from hypothesis import strategies as st
 from shopkit.contract.settings import ColumnRules, ContractSettings
 from shopkit.errors import DataError
 from shopkit.schema import MISSING_TIME, Role
+from shopkit.sources.engine import fetch
 from shopkit.views.base import Examples
+from shopkit.views.infer import infer_schema
 from shopkit.views.materialise import Materialised, _even, materialise
 
 NAN = math.nan
@@ -137,9 +139,15 @@ def test_lists_of_nothing_but_empty_lists_keep_their_type(table, tmp_path):
     assert (types["a"], types["b"]) == (pa.list_(pa.string()), pa.list_(pa.float32()))
 
 
-def test_a_column_called_row_leaves_the_key_another_name(table, tmp_path):
-    _, columns = made(table("SELECT 7 - i AS row, i % 2 AS y FROM range(4) AS t(i)"), tmp_path)
-    assert (columns["row_number"], columns["row"]) == (["0", "1", "2", "3"], [7.0, 6.0, 5.0, 4.0])
+@pytest.mark.parametrize(
+    ("taken", "key"),
+    [(["Row"], "row_number"), (["row", "ROW_NUMBER"], "row_2"), (["row", "row_number", "row_2"], "row_3"), (["row_2"], "row")],
+)
+def test_columns_called_like_the_key_leave_it_another_name(table, tmp_path, taken, key):
+    values = ", ".join(f"7 - i AS {name}" for name in taken)
+    _, columns = made(table(f"SELECT {values}, i % 2 AS y FROM range(4) AS t(i)"), tmp_path)
+    assert columns.pop(key) == ["0", "1", "2", "3"]
+    assert columns == {"y": [0.0, 1.0, 0.0, 1.0], **{name: [7.0, 6.0, 5.0, 4.0] for name in taken}}
 
 
 def test_roles_given_go_over_those_of_the_view_and_counts_of_nothing_are_not_told(table, tmp_path):
@@ -163,6 +171,26 @@ def test_roles_given_go_over_those_of_the_view_and_counts_of_nothing_are_not_tol
 def test_queries_go_on_in_the_scratch_folder(table, tmp_path):
     with pytest.raises(FileNotFoundError):
         made(table("SELECT 1 AS x, 0 AS y"), tmp_path, scratch=tmp_path / "absent")
+
+
+def test_what_needs_more_memory_goes_on_in_a_folder_of_the_scratch_folder(table, tmp_path, monkeypatch):
+    found = []
+
+    def inferred(engine: Any, *given: Any) -> Any:
+        found.extend(fetch(engine, "SELECT current_setting('temp_directory')")[0])
+        return infer_schema(engine, *given)
+
+    monkeypatch.setattr("shopkit.views.materialise.infer_schema", inferred)
+    made(table("SELECT i AS x, i % 2 AS y FROM range(4) AS t(i)"), tmp_path, scratch=tmp_path)
+    assert [Path(folder).parent for folder in found] == [tmp_path]
+
+
+def test_what_is_later_than_the_day_a_run_was_begun_is_put_aside(table, tmp_path):
+    rows = table("SELECT DATE '2024-01-01' + i::INT AS day, i % 2 AS y FROM range(9) AS t(i)")
+    given = {"contract": ContractSettings(limit=1.0), "roles": {"day": "time", "y": "target"}}
+    result, columns = made(rows, tmp_path, now=dt.datetime(2024, 1, 4, 12), **given)
+    assert result.left_out == {"in quarantine.parquet: day in the future": 4}
+    assert len(columns["day"]) == 5
 
 
 def test_rows_that_break_the_contract_stand_beside_the_examples_and_are_counted_by_rule(table, tmp_path):

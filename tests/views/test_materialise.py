@@ -170,18 +170,6 @@ def test_it_says_what_it_does_and_how_many_examples_are_written(tmp_path, said):
     assert said[-2:] == [("total", 0), ("done", 200)]
 
 
-def test_what_the_view_gave_lies_in_the_scratch_folder_meanwhile(tmp_path, monkeypatch):
-    scratch = tmp_path / "scratch"
-    scratch.mkdir()
-    found: dict[str, int] = {}
-    monkeypatch.setattr(
-        "shopkit.views.materialise.doing", lambda what: found.update({what: len(list(scratch.glob("shopkit-*/raw-*")))})
-    )
-    materialise(Examples(as_tables(FRAME)["data"]), {}, tmp_path / "examples.parquet", scratch=scratch)
-    assert found == {"computing the view": 0, "looking at the columns": 1, "writing examples": 1}
-    assert not list(scratch.iterdir())
-
-
 # -- what carries nothing -----------------------------------------------------------------------------------------
 
 
