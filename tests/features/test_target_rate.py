@@ -44,10 +44,11 @@ def test_categories_that_are_alike_say_nothing(mean: float) -> None:
 
 
 def test_weights_count_as_rows() -> None:
-    values, target = texts(["a", "a", "b"]), np.array([1.0, 0.0, 0.0])
-    weighted = fit_column(values, SPEC, target=target, weight=np.array([3.0, 1.0, 2.0]))
-    repeated = fit_column(values[[0, 0, 0, 1, 2, 2]], SPEC, target=target[[0, 0, 0, 1, 2, 2]])
-    asked = texts(["a", "b", "c"])
+    values, target, weight = texts(["a", "a", "b", "c", "c"]), np.array([1.0, 0.0, 0.3, 2.0, 0.5]), np.array([3, 1, 2, 1, 4])
+    weighted = fit_column(values, SPEC, target=target, weight=weight.astype(float))
+    repeated = fit_column(np.repeat(values, weight), SPEC, target=np.repeat(target, weight))
+    # Of two categories, any rates would be the same once they are scaled.
+    asked = texts(["a", "b", "c", "d"])
     np.testing.assert_allclose(weighted.of_column("x", asked), repeated.of_column("x", asked), rtol=1e-6)
 
 

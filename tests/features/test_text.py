@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import cache
 
 import numpy as np
 import pytest
@@ -16,16 +17,21 @@ from shopkit.features.text import PIECE, SPACES, Tokenizer, token_groups
 from tests.features.fitting import texts
 from tests.features.texts import ANY_TEXT, TRAIN
 
-TOKENIZERS = {
-    (analyzer, limit): Tokenizer(TextSettings(analyzer=analyzer, max_characters=limit))
+SETTINGS = [
+    TextSettings(analyzer=analyzer, max_characters=limit)
     for analyzer in ("word", "char", "char_wb", "letter")
     for limit in (0, PIECE, 1000)
-}
+]
 
 
-def require_equal(key: tuple[str, int], values: np.ndarray) -> None:
-    found, rows, groups = TOKENIZERS[key](values)
-    expected = [token_groups(text, TextSettings(analyzer=key[0], max_characters=key[1])) for text in values]
+@cache
+def tokenizer_of(analyzer: str, limit: int) -> Tokenizer:
+    return Tokenizer(TextSettings(analyzer=analyzer, max_characters=limit))
+
+
+def require_equal(given: TextSettings, values: np.ndarray) -> None:
+    found, rows, groups = tokenizer_of(given.analyzer, given.max_characters)(values)
+    expected = [token_groups(text, given) for text in values]
     assert list(zip(found, rows, strict=True)) == [
         (token, row) for row, of_row in enumerate(expected) for group in of_row for token in group
     ]
@@ -34,18 +40,18 @@ def require_equal(key: tuple[str, int], values: np.ndarray) -> None:
     np.testing.assert_array_equal(np.diff([*starts, len(groups)]) if len(groups) else [], sizes)
 
 
-@pytest.mark.parametrize("key", TOKENIZERS, ids=str)
+@pytest.mark.parametrize("given_settings", SETTINGS, ids=lambda one: f"{one.analyzer}-{one.max_characters}")
 @settings(max_examples=40, deadline=None)
 @given(values=st.lists(ANY_TEXT, max_size=4))
-def test_the_graph_splits_as_python_does(key, values):
-    require_equal(key, texts(values))
+def test_the_graph_splits_as_python_does(given_settings, values):
+    require_equal(given_settings, texts(values))
 
 
-@pytest.mark.parametrize("key", TOKENIZERS, ids=str)
-def test_no_rows_empty_rows_and_long_rows(key):
+@pytest.mark.parametrize("given_settings", SETTINGS, ids=lambda one: f"{one.analyzer}-{one.max_characters}")
+def test_no_rows_empty_rows_and_long_rows(given_settings):
     long = "ab中 c" * 300 + "x" * 500 + " ends"
     for values in ([], [""], ["", " "], [*TRAIN], ["", long, "x yz"], [long[:PIECE], long[: PIECE + 1]]):
-        require_equal(key, texts(values))
+        require_equal(given_settings, texts(values))
 
 
 def test_words_and_spaces_are_those_of_python():
