@@ -170,7 +170,7 @@ def token_batches(
     tokenizer = Tokenizer(settings)
     table = context.table.select(context.row, column)
     last = answers(context, last=context.table[context.row].max())["last"]
-    for start in range(0, 0 if last is None else int(last) + 1, BATCH_ROWS):
+    for start in range(0, int(last) + 1, BATCH_ROWS):
         row = table[context.row]
         found = table.filter(row >= start, row < start + BATCH_ROWS)[column].to_pyarrow()
         texts = np.array(found.to_pylist(), object)

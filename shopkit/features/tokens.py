@@ -20,7 +20,7 @@ def text_batches(columns: Sequence[str], context: FitContext) -> Iterator[list[s
     """All texts of the training part, a batch of rows of one column at a time."""
     rows = context.table[context.row]
     last = answers(context, last=rows.max())["last"]
-    for start in range(0, 0 if last is None else int(last) + 1, BATCH_ROWS):
+    for start in range(0, int(last) + 1, BATCH_ROWS):
         found = context.table.filter(rows >= start, rows < start + BATCH_ROWS).select(*columns).to_pyarrow()
         for column in columns:
             yield [text or "" for text in found[column].to_pylist()]

@@ -102,7 +102,7 @@ def test_strings_and_numbers_of_few_values_in_turn(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("batch_rows", [7, 10_000])
 def test_a_part_may_have_values_of_its_own(batch_rows: int, tmp_path: Path) -> None:
-    fitted = fit_table(TABLE, FeaturePlan(strings="one_hot", max_one_hot=99))
+    fitted = fit_table(TABLE, FeaturePlan(strings="one_hot", columns={"town": ["one_hot", "vocabulary"]}, max_one_hot=99))
     at = np.arange(N)
     parts = {"train": (at < 400) & (at % 3 < 2), "test": at % 3 == 2, "late": at > 450}
     spec, start = fitted.features.spec, fitted.features.spec.n_dense - 2
@@ -114,6 +114,7 @@ def test_a_part_may_have_values_of_its_own(batch_rows: int, tmp_path: Path) -> N
         if part == "train":
             values[:, :1], values[:, start:] = own[0], own[start]
         np.testing.assert_allclose(found[part]["dense"], values, atol=1e-6)
+        np.testing.assert_array_equal(found[part]["ids"], expected(fitted)["ids"][rows])
 
 
 TEXTS = texts([" ".join(["tea", "milk", "rice"][: at % 4]) for at in range(50)])
@@ -134,9 +135,12 @@ def test_it_says_how_far_it_is(plan: FeaturePlan, said: list[tuple[str, Any]], t
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("in_files", [True, False])
-def test_rows_of_varying_length_by_parts_and_batches(in_files: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("in_files", "most_rows"), [(True, 4096), (False, 4096), (False, 3)])
+def test_rows_of_varying_length_by_parts_and_batches(
+    in_files: bool, most_rows: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "READ_ROWS", 7)
+    monkeypatch.setattr("shopkit.runtime.blocks.MOST_ROWS", most_rows)
     fitted = fit_table({"x": TEXTS}, VARIED)
     parts = {"train": np.arange(50) % 3 != 0, "test": np.arange(50) % 3 == 0, "none": np.zeros(50, bool)}
     path = write({"x": TEXTS}, tmp_path / "examples.parquet")
@@ -159,6 +163,7 @@ def test_rows_of_varying_length_by_parts_and_batches(in_files: bool, tmp_path: P
         lengths = load(tmp_path, "train", "token_lengths")
         assert isinstance(lengths, np.memmap)
         assert not isinstance(in_memory(lengths), np.memmap)
+        np.testing.assert_array_equal(in_memory(lengths), arrays["train"]["token_lengths"])
         assert not list(tmp_path.glob("*.bin"))
 
 
