@@ -57,6 +57,15 @@ def test_all_rows_are_counted_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch, r
     assert of.states["y"]["characters"].tolist() == ["z", *table["x"]]
 
 
+def test_each_row_is_counted_once_and_an_empty_one_has_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shopkit.features.tokens.BATCH_ROWS", 4)
+    values = texts(["", "a", "a", "a", "b", "b", "", "b", "b", "c", "", ""])
+    of = fit_column(values, {"name": "characters", "min_count": 1})
+    assert of.states["x"]["characters"].tolist() == ["b", "a", "c"]
+    often = fit_column(values, {"name": "characters", "min_count": 4})
+    assert often.states["x"]["characters"].tolist() == ["b"]
+
+
 def test_one_column_is_learnt_as_several_are(tmp_path: Path) -> None:
     path = write({"x": TRAIN}, tmp_path / "examples.parquet")
     for spec in ("characters", {"name": "wordpiece", "vocabulary": "scratch"}):
