@@ -54,6 +54,14 @@ def test_no_rows_empty_rows_and_long_rows(given_settings):
         require_equal(given_settings, texts(values))
 
 
+def test_a_limit_cuts_where_a_word_ends():
+    """Of the two pieces that are read, the second has room for one more letter only if the first is too long."""
+    words = ["x" * (PIECE - 1), "y" * 50, "z" * 49, "w" * 30]
+    given_settings = TextSettings(max_characters=2 * PIECE)
+    assert token_groups(" ".join(words), given_settings) == [words[:2]]
+    require_equal(given_settings, texts([" ".join(words), " ".join(words[1:])]))
+
+
 def test_words_and_spaces_are_those_of_python():
     known = [chr(code) for code in range(1, 0x110000) if not 0xD800 <= code < 0xE000]
     known = [character for character in known if unicodedata.category(character) not in ("Cn", "Co")]
