@@ -101,7 +101,7 @@ BAD_FILES: dict[str, tuple[bytes | None, list[str], str]] = {
     "a number that is text": (
         b"price,bought\n1,yes\ncheap,no\n",
         ["+source.types.price=number"],
-        r"row 2, column 'price': 'cheap' is not a number, as declared in source\.types",
+        r"row 1, column 'price': 'cheap' is not a number, as declared in source\.types",
     ),
 }
 
