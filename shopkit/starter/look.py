@@ -116,13 +116,12 @@ def _seen(engine: duckdb.DuckDBPyConnection, column: RawColumn) -> Seen:
     seen = Seen(column, *fetch(engine, f"SELECT {facts} FROM {TABLE}")[0])
     if not column.is_text or not seen.n_present:
         return seen
+    if (form := _time_format(engine, name)) is not None:
+        return replace(seen, time_format=form[0])
     marked, plain = (f"regexp_full_match(trim({name}::VARCHAR), {literal(form)})" for form in (_MARKED, "[0-9]+"))
     ((fits, example),) = fetch(
         engine, f"SELECT count(*) FILTER ({marked}), min({name}::VARCHAR) FILTER ({marked} AND NOT {plain}) FROM {TABLE}"
     )
-    form = _time_format(engine, name)
-    if form is not None:
-        return replace(seen, time_format=form[0])
     return replace(seen, marked=example or "") if fits == seen.n_present else seen
 
 
